@@ -1,0 +1,95 @@
+"""The CloudEvents envelope in Kafka's binary mode: attributes are headers, the body is the data."""
+
+from datetime import UTC, datetime
+
+from schemas.record import Headers
+
+EVENT = "riverrun.event"
+LABEL = "riverrun.label"
+COMMAND = "riverrun.command"
+PREDICTION = "riverrun.prediction"
+DEAD_LETTER = "riverrun.dead-letter"
+
+SPEC_VERSION = b"1.0"
+JSON = "application/json"
+AVRO = "application/avro"
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """Return a header as text, None when it is absent or null.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        When its bytes are no UTF-8.
+
+    Examples
+    --------
+    >>> header([("ce_id", b"a1")], "ce_id")
+    'a1'
+    """
+    for key, value in headers:
+        if key == name and value is not None:
+            return value.decode()
+    return None
+
+
+def parse_time(text: str) -> int:
+    """Return an RFC 3339 time as milliseconds since 1970; a time without zone is taken as UTC.
+
+    Raises
+    ------
+    ValueError
+        When the text is no RFC 3339 time.
+
+    Examples
+    --------
+    >>> parse_time("2013-01-01T05:15:00Z")
+    1357017300000
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)
+
+
+def format_time(milliseconds: int) -> str:
+    """Return milliseconds since 1970 as an RFC 3339 time in UTC.
+
+    Examples
+    --------
+    >>> format_time(1357017300000)
+    '2013-01-01T05:15:00.000Z'
+    """
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def event_headers(
+    event_id: str, *, type: str = EVENT, source: str, time_ms: int | None = None, content_type: str = JSON
+) -> Headers:
+    """Return the headers of a CloudEvent in binary mode.
+
+    Parameters
+    ----------
+    event_id
+        Unique within ``source``.
+    type
+        What the record is; an event without one is a plain event.
+    source
+        Who says so, a URI reference.
+    time_ms
+        When it happened, milliseconds since 1970; None leaves the attribute out.
+    content_type
+        Media type of the body.
+    """
+    headers: Headers = [
+        ("ce_specversion", SPEC_VERSION),
+        ("ce_id", event_id.encode()),
+        ("ce_type", type.encode()),
+        ("ce_source", source.encode()),
+        ("content-type", content_type.encode()),
+    ]
+    if time_ms is not None:
+        headers.append(("ce_time", format_time(time_ms).encode()))
+    return headers

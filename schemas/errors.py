@@ -1,0 +1,61 @@
+"""The exceptions riverrun raises.
+
+Bad *data* is never an exception: it becomes a dead letter. What is raised is for people, at start or at the end::
+
+    RiverrunError
+     ├── DeclarationError      a Pipeline that cannot work, found at import; names the field
+     ├── ConfigurationError    a setting of the deployment (environment, command line)
+     ├── BrokerError           Kafka, or the local broker, did not do what was asked
+     ├── ModelError            a model raised, or answered with NaN; the record becomes a dead letter
+     ├── ModelBrokenError      ten of these in a row: the model is broken, not the data
+     └── InvariantError        riverrun's own promise would be broken: the worker stops before the offset moves
+"""
+
+
+class RiverrunError(Exception):
+    """Base of every exception riverrun raises on purpose."""
+
+
+class DeclarationError(RiverrunError):
+    """A pipeline declaration that cannot work.
+
+    Parameters
+    ----------
+    field
+        Path of the offending argument, such as ``features['temp'].ge``.
+    got
+        What stands there.
+    expected
+        What may stand there.
+
+    Examples
+    --------
+    >>> raise DeclarationError("label.ttl", -5, "a positive timedelta")
+    Traceback (most recent call last):
+    ...
+    schemas.errors.DeclarationError: label.ttl: got -5, expected a positive timedelta
+    """
+
+    def __init__(self, field: str, got: object, expected: str) -> None:
+        super().__init__(f"{field}: got {got!r}, expected {expected}")
+        self.field = field
+
+
+class ConfigurationError(RiverrunError):
+    """A setting of the deployment is missing or wrong."""
+
+
+class BrokerError(RiverrunError):
+    """Kafka did not do what was asked of it."""
+
+
+class ModelError(RiverrunError):
+    """A model raised while it scored or learned, or answered with something that is no finite number."""
+
+
+class ModelBrokenError(RiverrunError):
+    """Too many model errors in a row: the model is broken, not the data."""
+
+
+class InvariantError(RiverrunError):
+    """A promise of riverrun itself would be broken by going on."""

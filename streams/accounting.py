@@ -1,0 +1,54 @@
+"""The books: every record read has exactly one outcome."""
+
+#: Outcome → what it means. Per partition, records read = the sum of these.
+OUTCOMES = {
+    "scored": "events that were scored",
+    "duplicate_event": "events whose id was seen before, within the dedupe window",
+    "label_joined": "labels that met their event",
+    "label_early": "labels that came before their event and met it later",
+    "label_held": "labels waiting for their event",
+    "label_late": "labels that came after the event's time to live",
+    "label_orphan": "labels whose event never came within the time to live",
+    "label_duplicate": "labels that said again what was known",
+    "label_corrected": "labels that contradicted the one before: metrics corrected, model not unlearned",
+    "label_evicted": "labels whose event, or that themselves, fell out of a full buffer",
+    "label_misrouted": "labels of unknown events whose key belongs to another partition",
+    "command_refused": "commands that were not obeyed",
+    "dead_letter": "records that could not be used",
+    "skipped": "positions passed over on purpose",
+}
+
+#: Further counters, which do not add up to anything.
+REMARKS = {
+    "assumed": "labels assumed when the time to live was over",
+    "expired": "events that were forgotten without a label",
+    "evicted": "events that fell out of the full buffer of pending labels",
+    "time_leap": "records whose time lay far ahead of the watermark",
+    "foreign_key": "events whose key belongs to another partition: their producer uses another partitioner",
+    "loss_fell": "change points where the loss fell",
+    "alarm_suppressed": "alarms during the cool-down",
+    "model_error": "exceptions inside a model",
+    "shadow_error": "exceptions inside a challenger",
+}
+
+
+class Books:
+    """Counts of one partition.
+
+    Examples
+    --------
+    >>> books = Books()
+    >>> books.count["scored"] += 1
+    >>> books.read = 1
+    >>> books.balanced
+    True
+    """
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.count = dict.fromkeys((*OUTCOMES, *REMARKS), 0)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether each record read has one outcome."""
+        return self.read == sum(self.count[outcome] for outcome in OUTCOMES)

@@ -1,0 +1,249 @@
+"""Labels meet their events: delayed, early, duplicate, late, corrected, never."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import orjson
+from msgspec import Struct
+
+_OVERHEAD_BYTES = 250
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
+
+#: What is remembered of an event whose wait is over without a label.
+EXPIRED: Literal["expired"] = "expired"
+EVICTED: Literal["evicted"] = "evicted"
+
+
+class Asked(Struct, frozen=True, gc=False):
+    """An event that was scored: all that is needed once its label comes.
+
+    Parameters
+    ----------
+    offset
+        Offset of the event.
+    prediction, score
+        The model's own answer: the class or number, and class probabilities or anomaly score.
+    x
+        The features that were predicted with.
+    """
+
+    offset: int
+    prediction: Any
+    score: Any
+    x: dict[str, Any]
+
+
+class Settled(Struct, frozen=True, gc=False):
+    """An event whose label is known, as far as a correction needs it.
+
+    Parameters
+    ----------
+    y
+        The label that was learned.
+    prediction, score
+        The answer.
+    number
+        The number under which the answer was evaluated, None when it was not.
+    assumed
+        Whether the label was assumed when the time to live was over.
+    """
+
+    y: Any
+    prediction: Any
+    score: Any
+    number: int | None
+    assumed: bool = False
+
+
+class PendingLabels:
+    """Events that wait for labels, and labels that wait for events, oldest first, bounded in bytes and event time.
+
+    Each is one encoded byte string. A deadline is the watermark at arrival plus the time to live, so the
+    oldest is always the first to expire.
+
+    Parameters
+    ----------
+    max_bytes
+        Bound on the encoded entries with their ids, some 250 bytes of bookkeeping each included.
+
+    Examples
+    --------
+    >>> pending = PendingLabels(max_bytes=600)
+    >>> pending.add("a", 10, [1.5]), pending.add("b", 20, [2.5]), len(pending)
+    ([], [], 2)
+    >>> pending.add("c", 30, [3.5])
+    [('a', [1.5])]
+    >>> list(pending.expire(20))
+    [('b', [2.5])]
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._entries: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, event_id: str) -> bool:
+        return event_id in self._entries
+
+    def add(self, event_id: str, deadline_ms: int, fields: list[Any]) -> list[tuple[str, list[Any]]]:
+        """Keep an entry until its deadline; return the entries that had to make room."""
+        encoded = orjson.dumps(fields, option=_OPTIONS)
+        self._entries[event_id] = (deadline_ms, encoded)
+        self.size_bytes += len(encoded) + len(event_id) + _OVERHEAD_BYTES
+        evicted = []
+        while self.size_bytes > self._max_bytes:
+            oldest, (_, data) = self._entries.popitem(last=False)
+            self._forget(oldest, data)
+            evicted.append((oldest, orjson.loads(data)))
+        return evicted
+
+    def deadline_ms(self, event_id: str) -> int:
+        """Return the deadline of an entry that is there."""
+        return self._entries[event_id][0]
+
+    def peek(self, event_id: str) -> list[Any]:
+        """Return the fields of an entry that is there, and leave it."""
+        fields: list[Any] = orjson.loads(self._entries[event_id][1])
+        return fields
+
+    def replace(self, event_id: str, fields: list[Any]) -> None:
+        """Exchange the fields of an entry that is there; its deadline stays."""
+        deadline_ms, data = self._entries[event_id]
+        encoded = orjson.dumps(fields, option=_OPTIONS)
+        self._entries[event_id] = (deadline_ms, encoded)
+        self.size_bytes += len(encoded) - len(data)
+
+    def take(self, event_id: str) -> list[Any] | None:
+        """Remove and return the fields of an entry, None when there is none."""
+        entry = self._entries.pop(event_id, None)
+        if entry is None:
+            return None
+        self._forget(event_id, entry[1])
+        fields: list[Any] = orjson.loads(entry[1])
+        return fields
+
+    def expire(self, watermark_ms: int) -> Iterator[tuple[str, list[Any]]]:
+        """Remove and yield the entries whose deadline the watermark has reached."""
+        entries = self._entries
+        while entries:
+            event_id = next(iter(entries))
+            deadline_ms, data = entries[event_id]
+            if deadline_ms > watermark_ms:
+                return
+            del entries[event_id]
+            self._forget(event_id, data)
+            yield event_id, orjson.loads(data)
+
+    def _forget(self, event_id: str, data: bytes) -> None:
+        self.size_bytes -= len(data) + len(event_id) + _OVERHEAD_BYTES
+
+
+class RecentIds:
+    """What became of the newest ids: at least `window` of them and never more than twice as many.
+
+    Two generations of a plain dict: when the younger is full the older is forgotten as a whole.
+
+    Parameters
+    ----------
+    window
+        Number of ids that are remembered for certain.
+
+    Examples
+    --------
+    >>> recent = RecentIds(window=2)
+    >>> for event_id in "abcde":
+    ...     recent[event_id] = event_id.upper()
+    >>> [event_id in recent for event_id in "abcde"], recent.get("e")
+    ([False, False, True, True, True], 'E')
+    """
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._young: dict[str, Any] = {}
+        self._old: dict[str, Any] = {}
+
+    def __contains__(self, event_id: str) -> bool:
+        return event_id in self._young or event_id in self._old
+
+    def get(self, event_id: str) -> Any:
+        """Return what an id that is there became."""
+        return self._young[event_id] if event_id in self._young else self._old[event_id]
+
+    def __setitem__(self, event_id: str, outcome: Any) -> None:
+        young = self._young
+        young[event_id] = outcome
+        if len(young) >= self._window:
+            self._old, self._young = young, {}
+
+
+class LabelJoin:
+    """Joins labels with events by id.
+
+    Parameters
+    ----------
+    ttl_ms
+        Time to live on the watermark, None when labels are inline: then nothing waits.
+    max_bytes
+        Bound on each of the two buffers: events that wait, and labels that wait.
+    window
+        Number of newest settled ids that are remembered.
+    """
+
+    def __init__(self, ttl_ms: int | None, max_bytes: int, window: int) -> None:
+        self._ttl_ms = ttl_ms
+        self.pending = PendingLabels(max_bytes)
+        self.held = PendingLabels(max_bytes)
+        self.settled = RecentIds(window)
+
+    def has_seen(self, event_id: str) -> bool:
+        """Tell whether an event of this id was asked or settled within the window."""
+        return event_id in self.settled or event_id in self.pending
+
+    def ask(self, event_id: str, watermark_ms: int, asked: Asked) -> int:
+        """Let a scored event wait for its label; return how many events were evicted to make room."""
+        if self._ttl_ms is None:
+            self.settled[event_id] = EXPIRED
+            return 0
+        fields = [asked.offset, asked.prediction, _pairs(asked.score), asked.x]
+        evicted = self.pending.add(event_id, watermark_ms + self._ttl_ms, fields)
+        for gone, _ in evicted:
+            self.settled[gone] = EVICTED
+        return len(evicted)
+
+    def waiting(self, event_id: str, watermark_ms: int) -> Asked | None:
+        """Return the event that waits for this label, None when none does or its time is over."""
+        if event_id not in self.pending or self.pending.deadline_ms(event_id) <= watermark_ms:
+            return None
+        return _asked(self.pending.peek(event_id))
+
+    def settle(self, event_id: str, outcome: Settled | str) -> None:
+        """An event waits no longer: its label was learned, or will not be."""
+        self.pending.take(event_id)
+        self.settled[event_id] = outcome
+
+    def hold(self, event_id: str, watermark_ms: int, y: Any) -> int:
+        """Let a label wait for its event; return how many labels were evicted to make room."""
+        return len(self.held.add(event_id, watermark_ms + (self._ttl_ms or 0), [y]))
+
+    def expired_events(self, watermark_ms: int) -> Iterator[tuple[str, Asked]]:
+        """Remove and yield the events whose time is over."""
+        for event_id, fields in self.pending.expire(watermark_ms):
+            yield event_id, _asked(fields)
+
+    def expired_labels(self, watermark_ms: int) -> int:
+        """Remove the labels whose event never came; return how many."""
+        return sum(1 for _ in self.held.expire(watermark_ms))
+
+
+def _pairs(score: Any) -> Any:
+    """Return class probabilities as pairs, since JSON's keys are strings and classes need not be."""
+    return list(score.items()) if isinstance(score, dict) else score
+
+
+def _asked(fields: list[Any]) -> Asked:
+    offset, prediction, score, x = fields
+    return Asked(offset, prediction, dict(map(tuple, score)) if isinstance(score, list) else score, x)

@@ -1,0 +1,172 @@
+"""A model with its version: it scores, it learns, and when it raises it is as if the record had never come."""
+
+import pickle
+from collections.abc import Callable
+from math import isfinite
+from typing import Any
+
+from river import base
+
+from schemas.errors import ModelError
+from streams.label import TaskKind
+
+_Method = Callable[..., Any]
+
+
+class Learner:
+    """One version of a model.
+
+    Parameters
+    ----------
+    model
+        A River model.
+    version
+        Such as ``v1``.
+    kind
+        The task kind: it decides which of River's verbs are used.
+
+    Examples
+    --------
+    >>> from river import naive_bayes
+    >>> learner = Learner(naive_bayes.GaussianNB(), "v1", "binary")
+    >>> learner.predict({"a": 1.0})
+    (None, {})
+    >>> for a in (1.0, 2.0, 3.0):
+    ...     learner.learn({"a": a}, a > 1.5)
+    >>> learner.predict({"a": 2.9})[0], learner.learned
+    (True, 3)
+    """
+
+    def __init__(self, model: Any, version: str, kind: TaskKind) -> None:
+        self.version = version
+        self.learned = 0
+        self._kind = kind
+        self._undo = _UndoLog(model)
+        self._adopt(model)
+
+    def _adopt(self, model: Any) -> None:
+        """Take a model and look up once which of its methods answer."""
+        self.model = model
+        last = model._last_step if hasattr(model, "_last_step") else model
+        self._learn_one = model.learn_one
+        self._supervised = bool(getattr(last, "_supervised", True))
+        if self._kind == "anomaly":
+            self._answer = _scores(model.score_one, getattr(last, "classify", None))
+        elif self._kind == "regression" or type(last).predict_proba_one is base.Classifier.predict_proba_one:
+            self._answer = _says(model.predict_one)
+        elif type(last).predict_one is base.Classifier.predict_one:
+            self._answer = _picks(model.predict_proba_one)
+        else:
+            self._answer = _picks_itself(model.predict_proba_one, model.predict_one)
+
+    def predict(self, x: dict[str, Any]) -> tuple[Any, Any]:
+        """Score one event.
+
+        Returns
+        -------
+        prediction
+            A class, a number, or None when the model cannot say yet.
+        score
+            Class probabilities (classification), anomaly score (anomaly), None where the model gives none.
+
+        Raises
+        ------
+        ModelError
+            When the model raises or answers with NaN or infinity.
+        """
+        try:
+            answer = self._answer(x)
+        except Exception as error:
+            raise ModelError(f"{type(self.model).__name__} {self.version} raised {error!r:.200}") from error
+        prediction, score = answer
+        total = sum(score.values()) if type(score) is dict else prediction if score is None else score
+        if total is not None and type(total) is not bool and not isinstance(total, str) and not isfinite(total):
+            name = type(self.model).__name__
+            raise ModelError(f"{name} {self.version} answered {answer!r:.200}, expected finite numbers")
+        return answer
+
+    def learn(self, x: dict[str, Any], y: Any) -> None:
+        """Learn one example.
+
+        Raises
+        ------
+        ModelError
+            When the model raises; it is then what it was before.
+        """
+        try:
+            if self._supervised:
+                self._learn_one(x, y)
+            else:
+                self._learn_one(x)
+        except Exception as error:
+            name = type(self.model).__name__
+            self._adopt(self._undo.restore(self._supervised))
+            raise ModelError(f"{name} {self.version} raised {error!r:.200}") from error
+        self.learned += 1
+        examples = self._undo.examples
+        examples.append((x, y))
+        if len(examples) >= self._undo.limit:
+            self._undo.checkpoint(self.model)
+
+
+class _UndoLog:
+    """A pickled model and what it has learned since: a `learn_one` that raises leaves a model half updated.
+
+    A checkpoint is taken after a number of examples that grows with its size, so that taking them stays a
+    small part of the work, and never after more than `_MAX_EXAMPLES`, which bounds the log.
+    """
+
+    _MIN_EXAMPLES = 1000
+    _MAX_EXAMPLES = 20_000
+    _BYTES_PER_EXAMPLE = 20
+
+    def __init__(self, model: Any) -> None:
+        self.checkpoint(model)
+
+    def checkpoint(self, model: Any) -> None:
+        """Take the model as it is now, and start the log anew."""
+        self._pickled = pickle.dumps(model, pickle.HIGHEST_PROTOCOL)
+        self.examples: list[tuple[dict[str, Any], Any]] = []
+        size = len(self._pickled) // self._BYTES_PER_EXAMPLE
+        self.limit = max(self._MIN_EXAMPLES, min(self._MAX_EXAMPLES, size))
+
+    def restore(self, supervised: bool) -> Any:
+        """Return the model as it was after the last example that was noted."""
+        model = pickle.loads(self._pickled)
+        for x, y in self.examples:
+            if supervised:
+                model.learn_one(x, y)
+            else:
+                model.learn_one(x)
+        self.checkpoint(model)
+        return model
+
+
+def _picks(predict_proba: _Method) -> _Method:
+    """Answer with the most probable class, as River's classifiers do."""
+
+    def answer(x: dict[str, Any]) -> tuple[Any, Any]:
+        score = predict_proba(x)
+        return (max(score, key=score.get) if score else None), score
+
+    return answer
+
+
+def _picks_itself(predict_proba: _Method, predict: _Method) -> _Method:
+    """Answer with a class by the classifier's own rule, and with its probabilities."""
+    return lambda x: (predict(x), predict_proba(x))
+
+
+def _says(predict: _Method) -> _Method:
+    """Answer with a class or number and no score."""
+    return lambda x: (predict(x), None)
+
+
+def _scores(score_one: _Method, classify: _Method | None) -> _Method:
+    """Answer with an anomaly score, and with a verdict where the model has one."""
+
+    def answer(x: dict[str, Any]) -> tuple[Any, Any]:
+        score = score_one(x)
+        return (classify(score) if classify else None), score
+
+    return answer

@@ -1,0 +1,180 @@
+"""Which model serves: from a change point in the loss to a model that takes over, each step an event."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from schemas.errors import ModelError
+from schemas.events import DriftCleared, DriftDetected, DriftWarned, LifecycleEvent, ModelRetrained
+from schemas.record import Record
+from streams.accounting import Books
+from streams.drift import Change, LossDetector
+from streams.learner import Learner
+from streams.pipeline import Pipeline
+from streams.policy import BackgroundChallenger
+
+
+class Moment(Struct, frozen=True):
+    """The record at which something happens.
+
+    Parameters
+    ----------
+    record
+        The record.
+    time_ms
+        Its event time, milliseconds since 1970.
+    about
+        The event it is about, when that is another one: part of the ids that derive from it.
+    """
+
+    record: Record
+    time_ms: int
+    about: str = ""
+
+
+class Lifecycle:
+    """The champion of one partition and what becomes of it.
+
+    Parameters
+    ----------
+    pipeline
+        The declaration.
+    books
+        Where suppressed alarms and falls are counted.
+    """
+
+    def __init__(self, pipeline: Pipeline, books: Books) -> None:
+        self._pipeline = pipeline
+        self._books = books
+        self._versions = 0
+        self._labelled = 0
+        self._quiet_until = 0
+        self._warning: DriftWarned | None = None
+        self._warned_at = 0
+        self._successor_of: str | None = None
+        self.challenger: Learner | None = None
+        self.champion = self._new_learner()
+        self._detector = LossDetector(pipeline.drift)
+
+    def _new_learner(self) -> Learner:
+        self._versions += 1
+        version = f"v{self._versions}"
+        return Learner(self._pipeline.fresh_model(version), version, self._pipeline.kind)
+
+    def learn(self, x: dict[str, Any], y: Any) -> None:
+        """Let the champion learn, and the challenger in its shadow.
+
+        Raises
+        ------
+        ModelError
+            When the champion raises; nothing has changed then.
+        """
+        self.champion.learn(x, y)
+        if self.challenger is not None:
+            try:
+                self.challenger.learn(x, y)
+            except ModelError:
+                self._books.count["shadow_error"] += 1
+
+    def observe(self, loss: float | None, offset: int, moment: Moment) -> list[LifecycleEvent]:
+        """Take the loss of one labelled event and do what the policy says.
+
+        Parameters
+        ----------
+        loss
+            The champion's loss in [0, 1], None when there is none.
+        offset
+            Offset of the event the loss is about.
+        moment
+            The record that brought the label.
+        """
+        self._labelled += 1
+        change = None if loss is None else self._detector.update(loss, offset)
+        if change is None and self._warning is None and self._successor_of is None:
+            return []
+        events: list[LifecycleEvent] = []
+        if change is not None:
+            events += self._weigh(change, moment)
+        events += self._promote_if_ready(moment)
+        events += self._clear_if_stale(moment)
+        return events
+
+    def _weigh(self, change: Change, moment: Moment) -> list[LifecycleEvent]:
+        """Turn a change point into an event, unless it is a fall or comes too soon."""
+        if change.level == "fall":
+            self._books.count["loss_fell"] += 1
+            return []
+        if self._labelled < self._quiet_until or self._successor_of is not None:
+            self._books.count["alarm_suppressed"] += 1
+            return []
+        if change.level == "warning":
+            if self._warning is not None:
+                return []
+            self._warning = self._drift_event(DriftWarned, change, moment)
+            self._warned_at = self._labelled
+            if self._acts:
+                self.challenger = self._new_learner()
+            return [self._warning]
+        detected = self._drift_event(DriftDetected, change, moment)
+        self._warning = None
+        self._quiet_until = self._labelled + self._pipeline.drift.cooldown
+        if self._acts:
+            self._successor_of = detected.id
+            if self.challenger is None:
+                self.challenger = self._new_learner()
+        return [detected]
+
+    @property
+    def _acts(self) -> bool:
+        return isinstance(self._pipeline.policy, BackgroundChallenger)
+
+    def _promote_if_ready(self, moment: Moment) -> list[LifecycleEvent]:
+        """Let the challenger take over once drift is certain and it has learned enough."""
+        policy = self._pipeline.policy
+        if self._successor_of is None or self.challenger is None or not isinstance(policy, BackgroundChallenger):
+            return []
+        if self.challenger.learned < policy.min_learned:
+            return []
+        event = ModelRetrained(
+            **self._common(ModelRetrained, moment),
+            version=self.challenger.version,
+            replaced=self.champion.version,
+            learned=self.challenger.learned,
+            reason=self._successor_of,
+        )
+        self.champion, self.challenger, self._successor_of = self.challenger, None, None
+        self._detector = LossDetector(self._pipeline.drift)
+        self._quiet_until = self._labelled + self._pipeline.drift.cooldown
+        return [event]
+
+    def _clear_if_stale(self, moment: Moment) -> list[LifecycleEvent]:
+        """Drop a warning that led to nothing, with its challenger."""
+        warning = self._warning
+        if warning is None or self._labelled - self._warned_at < self._pipeline.drift.patience:
+            return []
+        self._warning = self.challenger = None
+        common = self._common(DriftCleared, moment)
+        return [DriftCleared(**common, version=self.champion.version, warning=warning.id)]
+
+    def _drift_event(self, event: type[DriftWarned], change: Change, moment: Moment) -> DriftWarned:
+        return event(
+            **self._common(event, moment),
+            version=self.champion.version,
+            signal="loss",
+            before=change.before,
+            after=change.after,
+            change_offset=change.offset,
+            width=change.width,
+            delta=change.delta,
+        )
+
+    def _common(self, event: type[LifecycleEvent], moment: Moment) -> dict[str, Any]:
+        """Return the fields that every lifecycle event has."""
+        kind = event.type.removeprefix("riverrun.")
+        return {
+            "id": "/".join(filter(None, (moment.record.position.event_id, moment.about, kind))),
+            "pipeline": self._pipeline.name,
+            "partition": moment.record.partition,
+            "offset": moment.record.offset,
+            "time": moment.time_ms,
+        }

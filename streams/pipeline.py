@@ -1,0 +1,225 @@
+"""What a user declares: features, label, model, and what is to happen when the world changes."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Literal
+
+from river import base, metrics, utils
+
+from schemas import topics
+from schemas.errors import DeclarationError
+from schemas.topics import Topic, topic_table
+from streams.declaration import digest
+from streams.drift import Drift
+from streams.feature import Feature, to_feature
+from streams.label import Label, TaskKind
+from streams.policy import BackgroundChallenger, Policy
+from streams.seeding import seeded
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_MODELS: dict[TaskKind, tuple[type, str]] = {
+    "binary": (base.Classifier, "a River classifier"),
+    "multiclass": (base.Classifier, "a River classifier"),
+    "regression": (base.Regressor, "a River regressor"),
+    "anomaly": (object, "a River anomaly detector"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """A pipeline: one model per partition that scores each event and learns from each label.
+
+    Parameters
+    ----------
+    name
+        Letters, digits, dots, dashes: the prefix of its topics, at most 100 characters.
+    features
+        Type or `Feature` by name, in the order in which the model sees them. ``float | None`` may be missing.
+    label
+        What the model learns; None for an anomaly detector that gets no labels.
+    model
+        A River model. Missing seeds are filled in from pipeline, version and place in the model, so that a
+        replay gives the same answers.
+    task
+        ``"binary"``, ``"multiclass"``, ``"regression"`` or ``"anomaly"``; follows from the label's type.
+    drift
+        How drift of the loss is looked for.
+    policy
+        What is done about it: `ObserveOnly` or `BackgroundChallenger`.
+    metrics
+        River metrics, or ``utils.Rolling(metrics.Accuracy, 1000)``, updated prequentially: with the
+        prediction made before the label was known. The default is one rolling metric over 1,000 labels.
+    id_field
+        Field of the event that holds its id, where no ``ce_id`` header brings one.
+    source
+        Input topic; ``<name>.raw`` unless several pipelines read the same.
+    partitions
+        Partitions of the topics: as many workers can share the load, each partition with a model of its own.
+    max_leap
+        Largest step of the event-time watermark. Larger ones are flagged and, unless the next record confirms
+        them, do not move it: a wrong clock cannot expire what waits for labels.
+    dedupe_window
+        Number of newest event ids by which duplicates, corrections and late labels are told. Raising it costs
+        memory, some 300 bytes each.
+    max_pending_bytes
+        Bound on the events that wait for labels, per partition; the oldest are evicted, and counted.
+    max_record_bytes
+        Largest record taken; larger ones are dead letters.
+    output_format
+        ``"json"`` or ``"avro"``, for predictions and lifecycle events.
+
+    Raises
+    ------
+    DeclarationError
+        When the declaration cannot work, naming the field.
+
+    Examples
+    --------
+    >>> from river import linear_model, preprocessing
+    >>> pipeline = Pipeline(
+    ...     "flights",
+    ...     features={"distance": float, "temp": float | None},
+    ...     label=Label("late", type=bool, ttl=timedelta(days=2)),
+    ...     model=preprocessing.StandardScaler() | linear_model.LogisticRegression(),
+    ... )
+    >>> pipeline.kind, [topic.name for topic in pipeline.topics][:2]
+    ('binary', ['flights.raw', 'flights.predictions'])
+    """
+
+    name: str
+    features: Mapping[str, Any]
+    label: Label | None
+    model: Any
+    _: KW_ONLY
+    task: TaskKind | None = None
+    drift: Drift = field(default_factory=Drift)
+    policy: Policy = field(default_factory=BackgroundChallenger)
+    metrics: Sequence[Any] | None = None
+    id_field: str | None = None
+    source: str | None = None
+    partitions: int = 1
+    max_leap: timedelta = timedelta(hours=24)
+    dedupe_window: int = 50_000
+    max_pending_bytes: int = 256 * 1024 * 1024
+    max_record_bytes: int = 1024 * 1024
+    output_format: Literal["json", "avro"] = "json"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise DeclarationError("name", self.name, "1 to 100 letters, digits, dots or dashes")
+        if not isinstance(self.features, Mapping) or not self.features:
+            raise DeclarationError("features", self.features, "a dict of at least one feature")
+        declared = {name: to_feature(f"features[{name!r}]", kind) for name, kind in self.features.items()}
+        object.__setattr__(self, "features", declared)
+        self._check_label()
+        self._check_model()
+        self.drift.check()
+        self._check_metrics()
+        self._check_numbers()
+
+    @property
+    def kind(self) -> TaskKind:
+        """The task kind: declared, or as the label's type says."""
+        if self.task is not None:
+            return self.task
+        return "anomaly" if self.label is None else self.label.kind
+
+    @property
+    def source_topic(self) -> str:
+        """Name of the input topic."""
+        return self.source or topics.raw(self.name)
+
+    @property
+    def topics(self) -> list[Topic]:
+        """The topics it needs."""
+        return topic_table(self.name, self.source_topic, max_record_bytes=self.max_record_bytes)
+
+    @cached_property
+    def declaration(self) -> str:
+        """Digest of all that can change an answer, 12 hexadecimal digits."""
+        changing = {name: getattr(self, name) for name in _ANSWER_FIELDS}
+        return digest({**changing, "kind": self.kind})
+
+    @cached_property
+    def model_name(self) -> str:
+        """Class name of the model, of its last step for a River pipeline."""
+        last = self.model._last_step if hasattr(self.model, "_last_step") else self.model
+        return type(last).__name__
+
+    def avro_fields(self) -> dict[str, tuple[type, bool]]:
+        """Return type and whether it may be null of each field of an event."""
+        fields: dict[str, tuple[type, bool]] = {}
+        if self.id_field is not None and self.id_field not in self.features:
+            fields[self.id_field] = (str, False)
+        fields |= {name: (feature.type, feature.nullable) for name, feature in self.features.items()}
+        if self.label is not None:
+            fields[self.label.name] = (self.label.type, True)
+        return fields
+
+    def fresh_model(self, version: str) -> Any:
+        """Return the model as declared, unlearned, its seeds filled in for a version such as ``v1``."""
+        return seeded(self.model, self.name, version, "model")
+
+    def _check_label(self) -> None:
+        if self.task is not None and self.task not in _MODELS:
+            raise DeclarationError("task", self.task, "'binary', 'multiclass', 'regression' or 'anomaly'")
+        if self.label is None:
+            if self.task not in (None, "anomaly"):
+                raise DeclarationError("label", None, f"a Label, since the task is {self.task}")
+            return
+        if not isinstance(self.label, Label):
+            raise DeclarationError("label", self.label, "a Label, or None for an anomaly detector")
+        self.label.check()
+        if self.label.name in self.features:
+            raise DeclarationError("label.name", self.label.name, "a field that is no feature: the model would see it")
+        allowed = {"binary": (bool,), "multiclass": (str, int, bool), "regression": (float,), "anomaly": (bool,)}
+        if self.label.type not in allowed[self.kind]:
+            names = " or ".join(kind.__name__ for kind in allowed[self.kind])
+            raise DeclarationError("label.type", self.label.type, f"{names} for a {self.kind} task")
+        if self.id_field is not None and self.id_field == self.label.name:
+            raise DeclarationError("id_field", self.id_field, "another field than the label")
+
+    def _check_model(self) -> None:
+        if isinstance(self.model, type) or not isinstance(self.model, base.Base):
+            raise DeclarationError("model", self.model, "an instance of a River model")
+        last = self.model._last_step if hasattr(self.model, "_last_step") else self.model
+        wanted, words = _MODELS[self.kind]
+        fits = hasattr(last, "score_one") if self.kind == "anomaly" else isinstance(last, wanted)
+        if not fits:
+            raise DeclarationError("model", type(last).__name__, f"{words} for a {self.kind} task")
+        if self.kind == "multiclass" and not getattr(last, "_multiclass", True):
+            raise DeclarationError("model", type(last).__name__, "a multiclass classifier, e.g. OneVsRestClassifier(…)")
+        self.fresh_model("v1")
+
+    def _check_metrics(self) -> None:
+        default = {"binary": metrics.Accuracy, "multiclass": metrics.Accuracy, "regression": metrics.MAE}
+        if self.metrics is None:
+            chosen = [utils.Rolling(default[self.kind], 1000)] if self.kind in default else []
+            object.__setattr__(self, "metrics", chosen)
+        for i, metric in enumerate(self.metrics or ()):
+            inner = getattr(metric, "obj", metric)
+            if not (hasattr(inner, "update") and hasattr(inner, "get") and not isinstance(metric, type)):
+                raise DeclarationError(f"metrics[{i}]", metric, "a River metric, or utils.Rolling(metrics.Accuracy, 1000)")
+            if isinstance(inner, metrics.base.Metric) and not inner.works_with(self.model):
+                raise DeclarationError(f"metrics[{i}]", type(inner).__name__, f"a metric that works with {self.model_name}")
+
+    def _check_numbers(self) -> None:
+        for name in ("partitions", "dedupe_window", "max_pending_bytes", "max_record_bytes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise DeclarationError(name, value, "a whole number, 1 or more")
+        if self.max_leap <= timedelta(0):
+            raise DeclarationError("max_leap", self.max_leap, "a positive timedelta")
+        if self.output_format not in ("json", "avro"):
+            raise DeclarationError("output_format", self.output_format, "'json' or 'avro'")
+        if self.id_field is not None and isinstance(feature := self.features.get(self.id_field), Feature):
+            raise DeclarationError("id_field", self.id_field, f"a field that is no feature (it is a {feature.type.__name__})")
+
+
+_ANSWER_FIELDS = (
+    "name", "features", "label", "model", "drift", "policy", "id_field", "max_leap", "dedupe_window",
+    "max_pending_bytes", "max_record_bytes",
+)  # fmt: skip

@@ -1,0 +1,30 @@
+"""What is done about drift: small pure objects, chosen in the declaration."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ObserveOnly:
+    """Report drift, never act. For measuring, and where people decide."""
+
+
+@dataclass(frozen=True)
+class BackgroundChallenger:
+    """Start a fresh model in the background at a warning; it takes over when drift is detected.
+
+    Parameters
+    ----------
+    min_learned
+        Examples the challenger must have learned before it takes over. Raising it delays the reaction and
+        spares the users of the predictions a model that knows nothing.
+
+    References
+    ----------
+    Gomes et al.: Adaptive random forests for evolving data stream classification, Machine Learning 106 (2017),
+    section 3.2: background learners started at a warning.
+    """
+
+    min_learned: int = 200
+
+
+Policy = ObserveOnly | BackgroundChallenger

@@ -1,0 +1,94 @@
+"""Cleaning that depends on what was seen before: fills, clips, and a bound on categories."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from streams.feature import LAST, MEAN, OMIT, OTHER, Feature
+
+
+class Preprocessor:
+    """Cleans the features of valid events as their declarations say.
+
+    Cleaning an event uses the events before it and nothing of itself, so it can be used before the event's
+    label is known. What it learns, it learns in `observe`, after the event was scored.
+
+    Parameters
+    ----------
+    features
+        The declared features.
+
+    Examples
+    --------
+    >>> cleaner = Preprocessor({"temp": Feature(float, nullable=True, missing="mean"), "city": Feature(str)})
+    >>> for temp in (10.0, 20.0):
+    ...     cleaner.observe({"temp": temp, "city": "Oslo"})
+    >>> cleaner.clean({"temp": None, "city": "Oslo"})
+    {'temp': 15.0, 'city': 'Oslo'}
+    """
+
+    def __init__(self, features: Mapping[str, Feature]) -> None:
+        self._names = list(features)
+        self._numbers = {name: f for name, f in features.items() if f.type in (int, float) and f.out_of_range != "refuse"}
+        self._fills = {name: f for name, f in features.items() if f.nullable or f.out_of_range == "missing"}
+        self._strings = {name: f for name, f in features.items() if f.type is str}
+        self._learned_fills = [name for name, f in self._fills.items() if f.missing in (MEAN, LAST)]
+        self._seen: dict[str, set[str]] = {name: set() for name, f in self._strings.items() if f.categories is None}
+        self._sums: dict[str, tuple[int, float]] = {}
+        self._last: dict[str, Any] = {}
+
+    def clean(self, x: dict[str, Any]) -> dict[str, Any]:
+        """Return the features as the model is to see them; nothing is learned yet."""
+        for name, feature in self._numbers.items():
+            value = x.get(name)
+            if value is not None:
+                x[name] = _within(feature, value)
+        for name, feature in self._strings.items():
+            value = x.get(name)
+            if value is not None and not self._is_known(name, feature, value):
+                x[name] = None if feature.out_of_range == "missing" else OTHER
+        filled = False
+        for name, feature in self._fills.items():
+            if x.get(name) is None:
+                filled = True
+                x[name] = self._fill(name, feature)
+        return {name: x[name] for name in self._names if x.get(name) is not None} if filled else x
+
+    def _is_known(self, name: str, feature: Feature, value: str) -> bool:
+        if feature.categories is not None:
+            return value in feature.categories
+        seen = self._seen[name]
+        return value in seen or len(seen) < feature.max_categories
+
+    def _fill(self, name: str, feature: Feature) -> Any:
+        if feature.missing == OMIT:
+            return None
+        if feature.missing == MEAN:
+            count, total = self._sums.get(name, (0, 0.0))
+            return total / count if count else None
+        return self._last.get(name) if feature.missing == LAST else feature.missing
+
+    def observe(self, x: dict[str, Any]) -> None:
+        """Learn from an event that was scored; `x` is what `clean` returned."""
+        for name, seen in self._seen.items():
+            value = x.get(name)
+            if value is not None and value not in seen and value != OTHER:
+                seen.add(value)
+        for name in self._learned_fills:
+            value = x.get(name)
+            if value is not None:
+                self._last[name] = value
+                if self._fills[name].missing == MEAN:
+                    count, total = self._sums.get(name, (0, 0.0))
+                    self._sums[name] = (count + 1, total + value)
+
+
+def _within(feature: Feature, value: float) -> float | None:
+    """Return a number within its bounds: itself, the nearest bound, or None for missing."""
+    low, high = feature.lowest, feature.highest
+    assert low is not None
+    assert high is not None
+    if low <= value <= high:
+        return value
+    if feature.out_of_range == "missing":
+        return None
+    return feature.type(low if value < low else high)

@@ -1,0 +1,178 @@
+"""Prequential evaluation: metrics and loss of predictions made before their labels were known."""
+
+import copy
+import math
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Literal
+
+from river import metrics as river_metrics
+from river import utils
+
+from streams.label import TaskKind
+
+_CLIP = 4.0
+_SCALE_EXAMPLES = 200
+_SCALE_FACTOR = 3.0
+
+
+class Prequential:
+    """River metrics of answers whose labels have become known.
+
+    Cumulative metrics are updated answer by answer. For rolling ones only the window is kept, and the metric
+    is computed from it when somebody looks: as exact, and as cheap as an append.
+
+    Parameters
+    ----------
+    metrics
+        River metrics, or ``utils.Rolling`` of one, unfed; they are copied.
+
+    Examples
+    --------
+    >>> evaluation = Prequential([river_metrics.Accuracy(), utils.Rolling(river_metrics.Accuracy, 2)])
+    >>> for prediction in (True, False, False):
+    ...     number = evaluation.update(True, prediction, None)
+    >>> evaluation.values
+    {'accuracy': 0.3333333333333333, 'accuracy_2': 0.0}
+    >>> evaluation.correct(number, True, False, False, None)
+    >>> evaluation.values
+    {'accuracy': 0.6666666666666666, 'accuracy_2': 0.5}
+    """
+
+    def __init__(self, metrics: Sequence[Any]) -> None:
+        self._names = [_name(metric) for metric in metrics]
+        self._metrics = [copy.deepcopy(metric) for metric in metrics]
+        self._cumulative = [(m, wants_score(m)) for m in self._metrics if not isinstance(m, utils.Rolling)]
+        sizes = [m.window_size for m in self._metrics if isinstance(m, utils.Rolling)]
+        self._window: deque[tuple[Any, Any, Any]] = deque(maxlen=max(sizes, default=0))
+        self._fed = 0
+        self.wants_scores = any(wants_score(metric) for metric in self._metrics)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Current value by name; a rolling metric's name ends in its window size."""
+        return {name: self._value(metric) for name, metric in zip(self._names, self._metrics, strict=True)}
+
+    def _value(self, metric: Any) -> float:
+        if not isinstance(metric, utils.Rolling):
+            return float(metric.get())
+        rolled, scores = copy.deepcopy(metric.obj), wants_score(metric)
+        for y, prediction, score in islice(self._window, max(0, len(self._window) - metric.window_size), None):
+            _feed(rolled.update, y, score if scores else prediction)
+        return float(rolled.get())
+
+    def update(self, y: Any, prediction: Any, score: Any) -> int | None:
+        """Feed one answer.
+
+        Returns
+        -------
+        Its number, which `correct` wants; None when the model could not say anything, which does not count.
+        """
+        if prediction is None and (score is None or score == {}):
+            return None
+        self._window.append((y, prediction, score))
+        for metric, scores in self._cumulative:
+            _feed(metric.update, y, score if scores else prediction)
+        self._fed += 1
+        return self._fed
+
+    def correct(self, number: int, old: Any, new: Any, prediction: Any, score: Any) -> None:
+        """Put the label of an answer right: in cumulative metrics, and in the window if it is still there.
+
+        Parameters
+        ----------
+        number
+            What `update` returned.
+        old, new
+            The label that was fed and the one that is right.
+        prediction, score
+            The answer it was about.
+        """
+        for metric, scores in self._cumulative:
+            _feed(metric.revert, old, score if scores else prediction)
+            _feed(metric.update, new, score if scores else prediction)
+        index = len(self._window) - 1 - (self._fed - number)
+        if index >= 0:
+            self._window[index] = (new, prediction, score)
+
+
+def _feed(verb: Any, y: Any, value: Any) -> None:
+    if value is not None and value != {}:
+        verb(y, value)
+
+
+def _inner(metric: Any) -> Any:
+    return metric.obj if isinstance(metric, utils.Rolling) else metric
+
+
+def _name(metric: Any) -> str:
+    """Return a name such as ``roc_auc_1000``, fit for a Prometheus label."""
+    name = type(_inner(metric)).__name__
+    snake = "".join(
+        "_" + c if i and c.isupper() and not name[i - 1].isupper() else c for i, c in enumerate(name)
+    ).lower()
+    return f"{snake}_{metric.window_size}" if isinstance(metric, utils.Rolling) else snake
+
+
+def wants_score(metric: Any) -> bool:
+    """Tell whether a metric is fed with probabilities, or anomaly scores, rather than answers."""
+    inner = _inner(metric)
+    if isinstance(inner, river_metrics.base.ClassificationMetric):
+        return not inner.requires_labels
+    return False
+
+
+class Loss:
+    """The loss of an answer in [0, 1], 0 good.
+
+    Parameters
+    ----------
+    kind
+        Classes: 0/1, or the clipped negative log of the true class's probability, divided by the clip.
+        Regression: the absolute residual over a scale, at most 1; the scale is frozen at three times the mean
+        absolute residual of a champion's first 200 answers, and until then there is no loss.
+        Anomaly: 0/1 of the prediction, or the distance of the score from the label.
+    form
+        ``"zero_one"`` or ``"log"``, for classes.
+
+    Examples
+    --------
+    >>> Loss("binary", "zero_one").of(True, False, {True: 0.4})
+    1.0
+    >>> round(Loss("binary", "log").of(True, False, {True: 0.4}), 3)
+    0.229
+    """
+
+    def __init__(self, kind: TaskKind, form: Literal["zero_one", "log"]) -> None:
+        self._kind = kind
+        self.wants_scores = form == "log" and kind in ("binary", "multiclass")
+        self.new_champion()
+
+    def new_champion(self) -> None:
+        """Measure the scale of residuals anew."""
+        self._scale: float | None = None
+        self._residuals = 0.0
+        self._count = 0
+
+    def of(self, y: Any, prediction: Any, score: Any) -> float | None:
+        """Return the loss, None when there is none to speak of."""
+        if self.wants_scores:
+            if not score:
+                return None
+            probability = max(score.get(y, 0.0), math.exp(-_CLIP))
+            return min(1.0, max(0.0, -math.log(probability) / _CLIP))
+        if prediction is None:
+            return min(1.0, abs(float(y) - score)) if self._kind == "anomaly" else None
+        if self._kind == "regression":
+            return self._scaled(abs(y - prediction))
+        return 1.0 if prediction != y else 0.0
+
+    def _scaled(self, residual: float) -> float | None:
+        if self._scale is not None:
+            return min(1.0, residual / self._scale)
+        self._residuals += residual
+        self._count += 1
+        if self._count == _SCALE_EXAMPLES:
+            self._scale = _SCALE_FACTOR * self._residuals / self._count or 1.0
+        return None

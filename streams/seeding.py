@@ -1,0 +1,128 @@
+"""Seeds for every source of chance in a model, so that a replay gives the same answers."""
+
+import copy
+import hashlib
+import inspect
+from typing import Any
+
+from river import base
+
+from schemas.errors import DeclarationError
+
+#: Estimators whose answers differ from run to run whatever their seed, and what to use in their place.
+_CHANCE_WITHOUT_SEED = {"SWINN": "neighbors.LazySearch(): SWINN is not deterministic, not even with a seed"}
+
+
+def derive_seed(*path: str) -> int:
+    """Return a seed in [0, 2³¹) that depends on nothing but the path.
+
+    Examples
+    --------
+    >>> derive_seed("flights", "v1", "model")
+    2103032823
+    """
+    digest = hashlib.sha256("/".join(path).encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def seeded(estimator: Any, *path: str) -> Any:
+    """Return an unlearned copy of a River object in which every missing seed is filled in.
+
+    Seeds that were given explicitly are kept.
+
+    Parameters
+    ----------
+    estimator
+        A River model, transformer, optimizer or detector, or a list, tuple or dict of them.
+    path
+        Names that lead here, such as (pipeline, version, "model").
+
+    Returns
+    -------
+    The copy.
+
+    Raises
+    ------
+    DeclarationError
+        When an object draws at random and takes no seed.
+
+    Examples
+    --------
+    >>> from river import forest
+    >>> seeded(forest.ARFClassifier(), "flights", "v1").seed == seeded(forest.ARFClassifier(), "flights", "v1").seed
+    True
+    """
+    clone = estimator.clone() if isinstance(estimator, base.Base) else copy.deepcopy(estimator)
+    return _fill(clone, path)
+
+
+def _fill(node: Any, path: tuple[str, ...]) -> Any:
+    """Return `node` rebuilt with seeds wherever one is missing below it."""
+    if isinstance(node, (list, tuple)):
+        filled = [_fill(child, (*path, str(i))) for i, child in enumerate(node)]
+        return filled if isinstance(node, list) else tuple(filled)
+    if isinstance(node, dict):
+        return {key: _fill(child, (*path, str(key))) for key, child in node.items()}
+    if not isinstance(node, base.Base):
+        return node
+    if type(node).__name__ in _CHANCE_WITHOUT_SEED:
+        raise DeclarationError("/".join(path), type(node).__name__, _CHANCE_WITHOUT_SEED[type(node).__name__])
+    steps = _composed(node)
+    if steps is not None:
+        for name, step in steps.items():
+            steps[name] = _fill(step, (*path, str(name)))
+        return node
+    parameters = inspect.signature(type(node).__init__).parameters
+    if _draws_unseeded(node, parameters):
+        raise DeclarationError("/".join(path), type(node).__name__, "an estimator whose chance a seed parameter controls")
+    changed: dict[str, Any] = {}
+    for name in parameters:
+        value = getattr(node, name, None)
+        if name == "seed" and value is None:
+            changed[name] = derive_seed(*path, name)
+        elif isinstance(value, (base.Base, list, tuple, dict)) and _holds_estimator(value):
+            changed[name] = _fill(value, (*path, name))
+    return _rebuilt(node, changed) if changed else node
+
+
+def _composed(node: base.Base) -> dict[Any, Any] | None:
+    """Return the named parts of a Pipeline or TransformerUnion."""
+    for attribute in ("steps", "transformers"):
+        parts = getattr(node, attribute, None)
+        if isinstance(parts, dict):
+            return parts
+    return None
+
+
+def _holds_estimator(value: Any) -> bool:
+    if isinstance(value, base.Base):
+        return True
+    children = value.values() if isinstance(value, dict) else value
+    return any(isinstance(child, base.Base) for child in children)
+
+
+def _rebuilt(node: base.Base, changed: dict[str, Any]) -> Any:
+    """Construct the same estimator with some parameters changed."""
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for name, parameter in inspect.signature(type(node).__init__).parameters.items():
+        if name == "self" or not hasattr(node, name):
+            continue
+        value = changed.get(name, getattr(node, name))
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            args.extend(value)
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            kwargs.update(value)
+        elif parameter.kind is parameter.POSITIONAL_ONLY:
+            args.append(value)
+        else:
+            kwargs[name] = value
+    return type(node)(*args, **kwargs)
+
+
+def _draws_unseeded(node: base.Base, parameters: Any) -> bool:
+    """Tell whether an object holds a generator of chance although it takes no seed."""
+    if "seed" in parameters:
+        return False
+    rngs = (value for value in vars(node).values() if type(value).__module__ in ("random", "numpy.random"))
+    return any(type(value).__name__ in ("Random", "RandomState", "Generator") for value in rngs)

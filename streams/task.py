@@ -1,0 +1,300 @@
+"""The task: the whole way of a record through one partition, without Kafka, clock, file or chance."""
+
+from typing import Any
+
+from schemas.errors import InvariantError, ModelBrokenError, ModelError
+from schemas.events import SCHEMA_VERSION, CommandRefused, DeadLetter, Event, PredictionMade
+from schemas.murmur2 import home_partition
+from schemas.record import Record
+from streams.accounting import Books
+from streams.decoding import Command, Decoder, Example, LabelArrival
+from streams.event_time import EventTime
+from streams.label_join import EVICTED, EXPIRED, Asked, LabelJoin, Settled
+from streams.lifecycle import Lifecycle, Moment
+from streams.pipeline import Pipeline
+from streams.preprocessing import Preprocessor
+from streams.prequential import Loss, Prequential
+
+MODEL_ERRORS_IN_A_ROW = 10
+_KEY_SAMPLE = 64
+_LEAP = ("time-leap",)
+
+
+class Task:
+    """Folds the log of one partition.
+
+    The state is a pure function of the records stepped through, so a file and a Kafka partition give the
+    same predictions.
+
+    Parameters
+    ----------
+    pipeline
+        The declaration.
+    partition
+        Number of the partition.
+    partitions
+        How many the input topic has: tells labels that were sent to the wrong one.
+
+    Examples
+    --------
+    >>> from river import linear_model
+    >>> from streams.label import Label
+    >>> pipeline = Pipeline("p", features={"a": float}, label=Label("y"), model=linear_model.LogisticRegression())
+    >>> task = Task(pipeline)
+    >>> for offset, a in enumerate((1.0, -1.0, 2.0)):
+    ...     value = b'{"a": %f, "y": %s}' % (a, b"true" if a > 0 else b"false")
+    ...     [prediction] = task.step(Record("p.raw", 0, offset, 0, None, value))
+    ...     print(prediction.prediction, round(prediction.score, 4), prediction.learned)
+    False 0.5 0
+    False 0.5 1
+    True 0.505 2
+    """
+
+    def __init__(self, pipeline: Pipeline, partition: int = 0, partitions: int = 1) -> None:
+        label = pipeline.label
+        self.pipeline = pipeline
+        self.partition = partition
+        self.partitions = partitions
+        self.next_offset = 0
+        self.books = Books()
+        self.clock = EventTime(round(pipeline.max_leap.total_seconds() * 1000))
+        self.join = LabelJoin(label.ttl_ms if label else None, pipeline.max_pending_bytes, pipeline.dedupe_window)
+        self.preprocessor = Preprocessor(pipeline.features)
+        self.lifecycle = Lifecycle(pipeline, self.books)
+        self.evaluation = Prequential(pipeline.metrics or ())
+        self._loss = Loss(pipeline.kind, pipeline.drift.loss)
+        self._keeps_scores = self.evaluation.wants_scores or self._loss.wants_scores or pipeline.kind == "anomaly"
+        self._decode = Decoder(pipeline).decode
+        self._model_errors = 0
+
+    # ------------------------------------------------------------------ the way of a record
+
+    def step(self, record: Record) -> list[Event]:
+        """Take the next record of the partition and return what follows from it.
+
+        Parameters
+        ----------
+        record
+            Any record whose offset is not below `next_offset`; offsets may have gaps.
+
+        Returns
+        -------
+        A prediction for a new event; lifecycle events; a dead letter for what cannot be used.
+
+        Raises
+        ------
+        InvariantError
+            When the record was stepped through before.
+        ModelBrokenError
+            After ten model errors in a row.
+        """
+        if record.offset < self.next_offset:
+            raise InvariantError(f"{record.position}: read again, expected offset {self.next_offset} or more")
+        decoded = self._decode(record)
+        kind = type(decoded)
+        try:
+            if kind is Example:
+                events = self._score(record, decoded)
+            elif kind is LabelArrival:
+                events = self._join(record, decoded)
+            elif kind is Command:
+                events = self._refuse(record, decoded)
+            else:
+                events = self._bury(decoded)
+        except ModelError as error:
+            events = self._bury(self._model_failed(record, kind, error))
+            kind = DeadLetter
+        self.next_offset = record.offset + 1
+        self.books.read += 1
+        if kind is not DeadLetter:
+            self.clock.advance(decoded.time_ms)
+            if self.join.pending or self.join.held:
+                events += self._expire(record, decoded.time_ms)
+        return events
+
+    def _score(self, record: Record, example: Example) -> list[Event]:
+        """An event: clean, score, and learn if its label is known already."""
+        count = self.books.count
+        event_id = example.id
+        if self.join.has_seen(event_id):
+            count["duplicate_event"] += 1
+            return []
+        leapt = self.clock.leaps(example.time_ms)
+        champion = self.lifecycle.champion
+        x = self.preprocessor.clean(example.x)
+        prediction, score = champion.predict(x)
+        events: list[Event] = [self._prediction(record, event_id, prediction, score, leapt)]
+        asked = Asked(record.offset, prediction, score if self._keeps_scores else None, x)
+        y = example.y
+        early = y is None and event_id in self.join.held
+        if early:
+            [y] = self.join.held.peek(event_id)
+        if y is not None or self.pipeline.label is None:
+            events += self._learn(event_id, asked, y, Moment(record, example.time_ms))
+        else:
+            count["evicted"] += self.join.ask(event_id, self.clock.after(example.time_ms), asked)
+        # From here on nothing can fail: the record counts.
+        if early:
+            self.join.held.take(event_id)
+            count["label_held"] -= 1
+            count["label_early"] += 1
+        self.preprocessor.observe(x)
+        self._model_errors = 0
+        count["scored"] += 1
+        count["time_leap"] += leapt
+        if record.offset % _KEY_SAMPLE == 0 and self._is_foreign(record):
+            count["foreign_key"] += 1
+        return events
+
+    def _join(self, record: Record, label: LabelArrival) -> list[Event]:
+        """A label: learn when its event waits, else say why not."""
+        count = self.books.count
+        watermark = self.clock.after(label.time_ms)
+        asked = self.join.waiting(label.id, watermark)
+        if asked is not None:
+            events = self._learn(label.id, asked, label.y, Moment(record, label.time_ms))
+            count["label_joined"] += 1
+            self._model_errors = 0
+            return events
+        if label.id in self.join.pending:
+            count["label_late"] += 1
+        elif label.id in self.join.settled:
+            self._settle_again(label)
+        elif label.id in self.join.held:
+            count["label_duplicate" if self.join.held.peek(label.id) == [label.y] else "label_corrected"] += 1
+            self.join.held.replace(label.id, [label.y])
+        elif self._is_foreign(record):
+            count["label_misrouted"] += 1
+        else:
+            evicted = self.join.hold(label.id, watermark, label.y)
+            count["label_held"] += 1 - evicted
+            count["label_evicted"] += evicted
+        return []
+
+    def _settle_again(self, label: LabelArrival) -> None:
+        """A label for an event that waits no longer."""
+        count = self.books.count
+        known = self.join.settled.get(label.id)
+        if known == EXPIRED:
+            count["label_late"] += 1
+        elif known == EVICTED:
+            count["label_evicted"] += 1
+        elif known.y == label.y:
+            count["label_duplicate"] += 1
+        else:
+            count["label_corrected"] += 1
+            if known.number is not None:
+                self.evaluation.correct(known.number, known.y, label.y, known.prediction, known.score)
+            self.join.settled[label.id] = Settled(label.y, known.prediction, known.score, known.number)
+
+    def _learn(self, event_id: str, asked: Asked, y: Any, moment: Moment, *, assumed: bool = False) -> list[Event]:
+        """Learn first, so that a model error leaves no trace; then evaluate the answer given before; then look for drift."""
+        lifecycle = self.lifecycle
+        champion = lifecycle.champion
+        lifecycle.learn(asked.x, y)
+        number = loss = None
+        if y is not None:
+            number = self.evaluation.update(y, asked.prediction, asked.score)
+            loss = self._loss.of(y, asked.prediction, asked.score)
+        self.join.settle(event_id, Settled(y, asked.prediction, asked.score, number, assumed))
+        events = lifecycle.observe(loss, asked.offset, moment)
+        if lifecycle.champion is not champion:
+            self._loss.new_champion()
+        return events
+
+    def _expire(self, record: Record, time_ms: int) -> list[Event]:
+        """Forget, or assume, what has waited too long."""
+        events: list[Event] = []
+        label, count, watermark = self.pipeline.label, self.books.count, self.clock.watermark_ms
+        for event_id, asked in self.join.expired_events(watermark):
+            if label is not None and label.assumes:
+                events += self._assume(event_id, asked, label.on_expiry, Moment(record, time_ms, event_id))
+            else:
+                count["expired"] += 1
+                self.join.settled[event_id] = EXPIRED
+        orphans = self.join.expired_labels(watermark)
+        count["label_held"] -= orphans
+        count["label_orphan"] += orphans
+        return events
+
+    def _assume(self, event_id: str, asked: Asked, y: Any, moment: Moment) -> list[Event]:
+        """Learn an assumed label; a model error here is no fault of the record that moved the watermark."""
+        try:
+            events = self._learn(event_id, asked, y, moment, assumed=True)
+        except ModelError:
+            self.books.count["model_error"] += 1
+            self.join.settled[event_id] = EXPIRED
+            return []
+        self.books.count["assumed"] += 1
+        return events
+
+    # ------------------------------------------------------------------ what is said about it
+
+    def _prediction(self, record: Record, event_id: str, prediction: Any, score: Any, leapt: bool) -> PredictionMade:
+        pipeline, champion = self.pipeline, self.lifecycle.champion
+        return PredictionMade(
+            event_id,
+            prediction,
+            public_score(pipeline.kind, score),
+            pipeline.model_name,
+            champion.version,
+            champion.learned,
+            record.topic,
+            record.partition,
+            record.offset,
+            pipeline.name,
+            pipeline.declaration,
+            SCHEMA_VERSION,
+            _LEAP if leapt else (),
+        )
+
+    def _refuse(self, record: Record, command: Command) -> list[Event]:
+        self.books.count["command_refused"] += 1
+        return [
+            CommandRefused(
+                id=f"{record.position.event_id}/command.refused",
+                pipeline=self.pipeline.name,
+                partition=self.partition,
+                offset=record.offset,
+                time=command.time_ms,
+                command=command.id,
+                reason="this version of riverrun obeys no commands",
+            )
+        ]
+
+    def _bury(self, letter: DeadLetter) -> list[Event]:
+        self.books.count["dead_letter"] += 1
+        return [letter]
+
+    def _model_failed(self, record: Record, kind: type, error: ModelError) -> DeadLetter:
+        """Count a model error; ten in a row are not the data's fault."""
+        self.books.count["model_error"] += 1
+        self._model_errors += 1
+        if self._model_errors >= MODEL_ERRORS_IN_A_ROW:
+            raise ModelBrokenError(
+                f"{record.position}: {self._model_errors} model errors in a row, the last: {error}. "
+                "Mend the model in the declaration and start again; nothing was committed for this record."
+            ) from error
+        return DeadLetter(record, "score" if kind is Example else "learn", str(error))
+
+    def _is_foreign(self, record: Record) -> bool:
+        """Tell whether the key of a record belongs to another partition."""
+        key = record.key
+        return self.partitions > 1 and bool(key) and home_partition(key or b"", self.partitions) != self.partition
+
+
+def public_score(kind: str, score: Any) -> Any:
+    """Return the score as a prediction carries it.
+
+    Examples
+    --------
+    >>> public_score("binary", {False: 0.25, True: 0.75})
+    0.75
+    >>> public_score("multiclass", {1: 0.25, 2: 0.75})
+    {'1': 0.25, '2': 0.75}
+    """
+    if kind == "binary":
+        return float(score.get(True, 0.0)) if score else None
+    if isinstance(score, dict):
+        return {str(label): float(probability) for label, probability in score.items()}
+    return None if score is None else float(score)
