@@ -2,9 +2,8 @@
 
 import copy
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any, Literal
 
 from river import metrics as river_metrics
@@ -58,7 +57,7 @@ class Prequential:
         if not isinstance(metric, utils.Rolling):
             return float(metric.get())
         rolled, scores = copy.deepcopy(metric.obj), wants_score(metric)
-        for y, prediction, score in islice(self._window, max(0, len(self._window) - metric.window_size), None):
+        for y, prediction, score in list(self._window)[-metric.window_size :]:  # a copy: others may look
             _feed(rolled.update, y, score if scores else prediction)
         return float(rolled.get())
 
@@ -121,6 +120,42 @@ def wants_score(metric: Any) -> bool:
     if isinstance(inner, river_metrics.base.ClassificationMetric):
         return not inner.requires_labels
     return False
+
+
+class MajorityClass(river_metrics.base.MultiClassMetric):  # type: ignore[misc]
+    """Accuracy of always answering the most frequent class so far: the baseline a classifier has to beat.
+
+    Examples
+    --------
+    >>> baseline = MajorityClass()
+    >>> for y in (True, True, False, True):
+    ...     baseline.update(y, None)
+    >>> baseline.get()
+    0.5
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: Counter[Any] = Counter()
+        self._majority: Any = None
+        self._right = self._total = 0
+
+    def update(self, y_true: Any, y_pred: Any, w: float = 1.0) -> None:
+        """Take a label; the answer does not matter."""
+        self._right += y_true == self._majority
+        self._total += 1
+        self._counts[y_true] += 1
+        if self._majority is None or self._counts[y_true] > self._counts[self._majority]:
+            self._majority = y_true
+
+    def revert(self, y_true: Any, y_pred: Any, w: float = 1.0) -> None:
+        """Take a label back; what was answered in between stays."""
+        self._counts[y_true] -= 1
+        self._total -= 1
+
+    def get(self) -> float:
+        """Return the share of labels that were the most frequent before them."""
+        return self._right / self._total if self._total > 0 else 0.0
 
 
 class Loss:

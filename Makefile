@@ -1,0 +1,74 @@
+# Needs make and Python 3.11 or newer; everything else is installed into .venv from hash-locked files.
+
+# The first of these that is new enough makes .venv; PYTHON=... names one.
+PYTHON ?= python3 python3.13 python3.12 python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+STAMP  := $(VENV)/.setup-done
+BENCH  := $(VENV)/.bench-done
+PYTEST := $(BIN)/python -m pytest --doctest-modules schemas streams tests
+
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+          --custom-compile-command "make lock" pyproject.toml
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-full check format bench lock clean
+
+help: ## Show this help
+	@echo "riverrun: online machine learning on Kafka"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  ARGS=\"...\" is passed to demo, test, test-full, bench and lock; PYTHON=python3.12 chooses the interpreter of setup."
+
+setup: $(STAMP) ## Make .venv and install riverrun into it
+	@echo "setup: $(VENV) is ready; try make demo, or $(BIN)/riverrun --help"
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+	  for python in $(PYTHON) none; do $$python -c '$(NEW_ENOUGH)' 2>/dev/null && break; done; \
+	  test $$python != none || { echo "setup: needs Python 3.11 or newer, found none as: $(PYTHON) (name one: make setup PYTHON=...)" >&2; exit 1; }; \
+	  rm -rf $(VENV) && $$python -m venv $(VENV); }
+	@echo "setup: installing the locked packages into $(VENV) with $$($(BIN)/python --version); a minute or two the first time"
+	@$(PIP) install --quiet --require-hashes -r requirements.txt
+	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## Run the demo: a broker, a stream, a drift, a recovery
+	@$(BIN)/riverrun demo $(ARGS)
+
+test: $(STAMP) ## Run the quick tests and the doctests
+	@$(PYTEST) -m "not slow and not kafka" $(ARGS)
+
+test-full: $(STAMP) ## Run the slow tests too (real Kafka: ARGS="-m kafka")
+	@$(PYTEST) -m "not kafka" $(ARGS)
+
+check: $(STAMP) ## Check format, lint and types; changes nothing
+	@$(BIN)/ruff format --quiet --check . || { echo "check: files above are not formatted: run make format" >&2; exit 1; }
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(STAMP) ## Format the code and mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+$(BENCH): $(STAMP) requirements-bench.txt
+	@echo "bench: installing the engines to compare with into $(VENV)"
+	@$(PIP) install --quiet --require-hashes -r requirements-bench.txt
+	@touch $@
+
+bench: $(BENCH) ## Measure riverrun beside other engines
+	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+lock: $(STAMP) ## Write the hash-locked files again (ARGS=--upgrade for newer versions)
+	@test -x $(BIN)/uv || $(PIP) install --quiet uv
+	@$(LOCK) --all-extras --output-file requirements-bench.txt $(ARGS)
+	@$(LOCK) --extra demo --extra dev --constraint requirements-bench.txt --output-file requirements.txt $(ARGS)
+	@echo "lock: wrote requirements.txt and requirements-bench.txt; make setup installs them"
+
+clean: ## Remove .venv, caches and builds
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Measure riverrun against the bare work and against its peers: `python -m benchmarks.run`."""

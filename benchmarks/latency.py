@@ -1,0 +1,132 @@
+"""How long after an event is due can its prediction be read: open loop, one event after the other at a fixed rate.
+
+    python -m benchmarks.latency --only riverrun,confluent --rate 1000 --seconds 10
+
+The row `broker` is the floor: the same producer and reader on one topic, nobody between.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import quantiles
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from confluent_kafka import Producer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import machine, records, topics
+from benchmarks.broker import fresh_broker
+from benchmarks.child import Child, exit_on_sigterm
+from benchmarks.contestants import Contestant, Job, select
+from benchmarks.race import RaceError
+from benchmarks.stopwatch import READER_SETTINGS, Arrivals, Stopwatch
+from benchmarks.table import save
+
+PRODUCER_SETTINGS = {"linger.ms": 0, "partitioner": "murmur2_random"}
+WARM_UP_RECORDS = 1_000
+RAMP_SECONDS = 1
+START_TIMEOUT_SECONDS = 60.0
+DRAIN_TIMEOUT_SECONDS = 30.0
+
+
+def play(bootstrap: str, topic: str, payloads: list[bytes], rate: int) -> Arrivals:
+    """Produce one record every 1/rate seconds and return when each was *due*, in monotonic nanoseconds.
+
+    Due, not sent: a late producer counts as latency instead of hiding it.
+    """
+    producer = Producer({"bootstrap.servers": bootstrap, **PRODUCER_SETTINGS})
+    producer.list_topics(topic, timeout=topics.REQUEST_TIMEOUT_SECONDS)
+    interval, start = 1_000_000_000 // rate, time.monotonic_ns() + 50_000_000
+    due_at: Arrivals = {}
+    for index, payload in enumerate(payloads):
+        due = start + index * interval
+        if (left := due - time.monotonic_ns()) > 0:
+            time.sleep(left / 1e9)
+        key = records.key_of(payload)
+        due_at[key] = due
+        producer.produce(topic, payload, key)
+        producer.poll(0)
+    producer.flush(DRAIN_TIMEOUT_SECONDS)
+    return due_at
+
+
+def measure(contestant: Contestant | None, model: str, payloads: list[bytes], rate: int) -> dict[str, float]:
+    """Return p50, p99 and maximum in milliseconds, and how many predictions never came.
+
+    Parameters
+    ----------
+    contestant
+        Who predicts; nobody measures the broker's floor.
+    payloads
+        `WARM_UP_RECORDS` at once, `RAMP_SECONDS` at the rate but not counted, the rest measured.
+    """
+    with fresh_broker() as bootstrap, TemporaryDirectory() as folder:
+        job = Job(bootstrap, model)
+        topics.create(bootstrap, [job.in_topic, job.out_topic], 1)
+        topics.fill(bootstrap, job.in_topic, payloads[:WARM_UP_RECORDS])
+        stopwatch = Stopwatch(bootstrap, job.out_topic if contestant else job.in_topic, 1)
+        log = Path(folder) / "log"
+        child = Child(contestant.command(job), log, contestant.environment(job)) if contestant else None
+        try:
+            if not stopwatch.wait_until_seen(WARM_UP_RECORDS, START_TIMEOUT_SECONDS):
+                raise RaceError(f"no predictions for the warm-up: {child.last_words() if child else 'broker'}")
+            due_at = play(bootstrap, job.in_topic, payloads[WARM_UP_RECORDS:], rate)
+            stopwatch.wait_until_seen(len(payloads), DRAIN_TIMEOUT_SECONDS)
+        finally:
+            if child:
+                child.stop()
+            arrivals = stopwatch.stop()
+    measured = [records.key_of(payload) for payload in payloads[WARM_UP_RECORDS + RAMP_SECONDS * rate :]]
+    return summarise([(arrivals[key] - due_at[key]) / 1e6 for key in measured if key in arrivals], len(measured))
+
+
+def summarise(milliseconds: list[float], expected: int) -> dict[str, float]:
+    """Return the percentiles of the waits.
+
+    Examples
+    --------
+    >>> summarise([float(wait) for wait in range(1, 102)], 102)
+    {'p50_ms': 51.0, 'p99_ms': 100.0, 'max_ms': 101.0, 'missing': 1}
+    """
+    if len(milliseconds) < 2:
+        raise RaceError(f"{len(milliseconds)} of {expected} predictions came")
+    cuts = quantiles(milliseconds, n=100, method="inclusive")
+    missing = expected - len(milliseconds)
+    return {"p50_ms": cuts[49], "p99_ms": cuts[98], "max_ms": max(milliseconds), "missing": missing}
+
+
+def main(
+    only: Annotated[str, typer.Option(help="Contestants, comma-separated.")] = "",
+    model: Annotated[str, typer.Option(help="Model.")] = "lr",
+    rate: Annotated[int, typer.Option(help="Events a second.", min=1)] = 1_000,
+    seconds: Annotated[int, typer.Option(help="Measured time.", min=1)] = 10,
+) -> None:
+    """Measure the floor and every contestant in turn; write results/latency.json."""
+    exit_on_sigterm()
+    payloads = list(records.generate(WARM_UP_RECORDS + (RAMP_SECONDS + seconds) * rate))
+    table = Table(title=f"latency at {rate:,} events/s, {seconds} s, due → readable")
+    for heading in ("contestant", "p50 ms", "p99 ms", "max ms", "missing"):
+        table.add_column(heading)
+    rows: dict[str, object] = {}
+    for contestant in [None, *select(only.split(",") if only else None)]:
+        name = contestant.name if contestant else "broker"
+        if contestant and (reason := contestant.missing()):
+            table.add_row(name, f"skipped: {reason}")
+            continue
+        try:
+            rows[name] = figures = measure(contestant, model, payloads, rate)
+            table.add_row(name, *(f"{value:.1f}" for value in list(figures.values())[:3]), str(figures["missing"]))
+        except (RaceError, RuntimeError) as error:
+            rows[name] = {"error": str(error)}
+            table.add_row(name, str(error))
+    Console(width=120).print(table)
+    settings = {"producer": PRODUCER_SETTINGS, "reader": READER_SETTINGS}
+    save("latency", {"rate": rate, "seconds": seconds, **settings, "machine": machine.describe(), "rows": rows})
+
+
+if __name__ == "__main__":
+    typer.run(main)

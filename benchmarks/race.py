@@ -1,0 +1,119 @@
+"""One contestant, one model, one fresh broker: how much CPU a record costs once it is up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import topics
+from benchmarks.broker import fresh_broker
+from benchmarks.child import Child
+from benchmarks.contestants import Contestant, Job
+from benchmarks.verdict import judge
+
+WATCH_INTERVAL_SECONDS = 0.02
+SETTLE_SECONDS = 0.2
+
+
+class RaceError(Exception):
+    """A contestant ended, stalled or took too long; the message says which and how far it came."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """The records of a race and its limits.
+
+    Parameters
+    ----------
+    payloads
+        JSON records in input order, warm-up first.
+    warm_up
+        Outputs before the measure begins.
+    partitions
+        Of the input and of the output topic.
+    timeout_seconds
+        For the whole race, start-up included.
+    """
+
+    payloads: list[bytes]
+    warm_up: int
+    partitions: int
+    timeout_seconds: float
+
+
+@dataclass(frozen=True)
+class Instant:
+    """How far a contestant has come, and what it has used."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    outputs: int
+
+
+def race(contestant: Contestant, model: str, course: Course) -> dict[str, object]:
+    """Run a contestant over a course and return its figures.
+
+    Raises
+    ------
+    RaceError
+        If it does not finish.
+    """
+    with fresh_broker() as bootstrap, TemporaryDirectory() as folder:
+        job = Job(bootstrap, model)
+        topics.create(bootstrap, [job.in_topic, job.out_topic], course.partitions)
+        topics.fill(bootstrap, job.in_topic, course.payloads[: course.warm_up])
+        child = Child(contestant.command(job), Path(folder) / "log", contestant.environment(job))
+        try:
+            with topics.Watch(bootstrap, job.out_topic, course.partitions) as watch:
+                figures = _measure(child, watch, job, course)
+        finally:
+            child.stop()
+        outputs = topics.read(bootstrap, job.out_topic, course.partitions, len(course.payloads))
+        return figures | vars(judge(course.payloads, outputs))
+
+
+def _measure(child: Child, watch: topics.Watch, job: Job, course: Course) -> dict[str, object]:
+    """Take an instant after the warm-up and one at the end; the difference is the measure.
+
+    Between the two halves the contestant is held while the driver fills in the rest: clients fetch ahead, and records
+    that were there from the start would have been fetched before the measure began.
+    """
+    deadline = time.monotonic() + course.timeout_seconds
+    wait_for(child, watch.count, course.warm_up, deadline)
+    time.sleep(SETTLE_SECONDS)
+    child.pause()
+    topics.fill(job.bootstrap, job.in_topic, course.payloads[course.warm_up :])
+    start = instant(child, watch.count())
+    child.resume()
+    end = wait_for(child, watch.count, len(course.payloads), deadline)
+    measured = len(course.payloads) - course.warm_up
+    return {
+        "cpu_seconds_per_100k": (end.cpu_seconds - start.cpu_seconds) / measured * 1e5,
+        "records_per_second": measured / (end.wall_seconds - start.wall_seconds),
+        "peak_rss_megabytes": child.peak_rss_megabytes(),
+    }
+
+
+def instant(child: Child, outputs: int) -> Instant:
+    """Read the clocks."""
+    return Instant(time.perf_counter(), child.cpu_seconds(), outputs)
+
+
+def wait_for(child: Child, count: Callable[[], int], target: int, deadline: float) -> Instant:
+    """Ask every 20 ms until `target` outputs are there.
+
+    Raises
+    ------
+    RaceError
+        If the process ends or the deadline (`time.monotonic`) passes first.
+    """
+    while (outputs := count()) < target:
+        if not child.running:
+            raise RaceError(f"ended after {outputs} of {target} outputs: {child.last_words()}")
+        if time.monotonic() > deadline:
+            raise RaceError(f"timed out after {outputs} of {target} outputs: {child.last_words()}")
+        time.sleep(WATCH_INTERVAL_SECONDS)
+    return instant(child, outputs)

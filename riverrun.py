@@ -1,0 +1,10 @@
+"""The names a pipeline is declared with: ``from riverrun import Drift, Feature, Label, Pipeline``."""
+
+from streams.drift import Drift
+from streams.feature import Feature
+from streams.label import Label
+from streams.pipeline import Pipeline
+from streams.policy import BackgroundChallenger, ObserveOnly
+from streams.prequential import MajorityClass
+
+__all__ = ["BackgroundChallenger", "Drift", "Feature", "Label", "MajorityClass", "ObserveOnly", "Pipeline"]

@@ -1,0 +1,148 @@
+"""From an event to the message that carries it: topic, key, partition, body and CloudEvents headers."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from schemas import cloudevents as ce
+from schemas import topics
+from schemas.avro import encode_avro
+from schemas.events import DeadLetter, Event, LifecycleEvent, PredictionMade
+from schemas.record import Headers, Record
+
+#: What a message costs beyond its key, value and headers.
+_FRAMING_BYTES = 256
+_PASSED_ON = ("ce_time", "traceparent", "tracestate")
+
+
+class Outgoing(Struct, frozen=True, gc=False):
+    """A message to be produced.
+
+    Parameters
+    ----------
+    topic, key, value, headers
+        As Kafka has them.
+    partition
+        None leaves it to the partitioner.
+    """
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: Headers
+    partition: int | None
+
+
+class OutgoingEncoder:
+    """Encodes the events of one pipeline.
+
+    Parameters
+    ----------
+    pipeline
+        Name of the pipeline.
+    format
+        ``"json"`` or ``"avro"``.
+    limits
+        ``max.message.bytes`` by topic; a message that would be larger becomes a dead letter, and a dead letter
+        that would be larger carries position, size and SHA-256 in place of the record.
+
+    Examples
+    --------
+    >>> encoder = OutgoingEncoder("flights")
+    >>> record = Record("flights.raw", 0, 7, 0, b"UA", b"{", None)
+    >>> message = encoder.encode(DeadLetter(record, "decode", "no JSON"), record)
+    >>> message.topic, message.value, dict(message.headers)["riverrun_reason"]
+    ('flights.dead-letters', b'{', b'no JSON')
+    """
+
+    def __init__(
+        self, pipeline: str, format: Literal["json", "avro"] = "json", limits: Mapping[str, int] | None = None
+    ) -> None:
+        self._limits = limits or {}
+        self._encode = encode_avro if format == "avro" else msgspec.json.Encoder().encode
+        self._predictions = topics.predictions(pipeline)
+        self._lifecycle = topics.lifecycle(pipeline)
+        self._dead_letters = topics.dead_letters(pipeline)
+        self._source = f"riverrun/{pipeline}".encode()
+        self._content_type = (ce.AVRO if format == "avro" else ce.JSON).encode()
+        self._prediction_limit = self._limit(self._predictions)
+        self._prediction_headers = self._constant_headers(ce.PREDICTION)
+
+    def _limit(self, topic: str) -> int:
+        return self._limits.get(topic, 1024 * 1024) - _FRAMING_BYTES
+
+    def _constant_headers(self, type: str) -> Headers:
+        return [
+            ("ce_specversion", ce.SPEC_VERSION),
+            ("ce_type", type.encode()),
+            ("ce_source", self._source),
+            ("content-type", self._content_type),
+        ]
+
+    def encode(self, event: Event, record: Record) -> Outgoing:
+        """Return the message for an event.
+
+        Parameters
+        ----------
+        event
+            What `Task.step` returned.
+        record
+            The record it was returned for: its key, partition and trace are passed on.
+        """
+        if type(event) is PredictionMade:
+            value = self._encode(event)
+            headers = [*self._prediction_headers, ("ce_id", b"%b-%d-%d" % (record.topic.encode(), record.partition, record.offset))]
+            if record.headers:
+                headers += [pair for pair in record.headers if pair[0] in _PASSED_ON]
+            message = Outgoing(self._predictions, record.key, value, headers, record.partition)
+            if len(value) + 1024 < self._prediction_limit and not record.key and not record.headers:
+                return message
+            return self._fitting(message, self._prediction_limit, record)
+        if isinstance(event, LifecycleEvent):
+            headers = [*self._constant_headers(event.type), ("ce_id", event.id.encode())]
+            headers.append(("ce_time", ce.format_time(event.time).encode()))
+            key = str(event.partition).encode()
+            return Outgoing(self._lifecycle, key, self._encode(event), headers, None)
+        assert isinstance(event, DeadLetter)
+        return self._dead_letter(event)
+
+    def _fitting(self, message: Outgoing, limit: int, record: Record) -> Outgoing:
+        size = _size(message)
+        if size <= limit:
+            return message
+        reason = f"output: got {size} bytes for {message.topic}, expected at most {limit} (its max.message.bytes)"
+        return self._dead_letter(DeadLetter(record, "encode", reason))
+
+    def _dead_letter(self, letter: DeadLetter) -> Outgoing:
+        record = letter.record
+        headers: Headers = [
+            *(record.headers or ()),
+            ("riverrun_reason", letter.reason[:1000].encode("utf-8", "replace")),
+            ("riverrun_stage", letter.stage.encode()),
+            ("riverrun_topic", record.topic.encode()),
+            ("riverrun_partition", b"%d" % record.partition),
+            ("riverrun_offset", b"%d" % record.offset),
+            ("riverrun_attempt", b"%d" % letter.attempt),
+        ]
+        value = record.value if record.value is not None else b""
+        whole = Outgoing(self._dead_letters, record.key, value, headers, record.partition)
+        if record.value is not None and _size(whole) <= self._limit(self._dead_letters):
+            return whole
+        if record.value is None:
+            return Outgoing(self._dead_letters, record.key, value, [*headers, ("riverrun_null", b"true")], record.partition)
+        digest = {
+            "position": str(record.position),
+            "size_bytes": len(value),
+            "sha256": hashlib.sha256(value).hexdigest(),
+        }
+        body = msgspec.json.encode(digest)
+        ours = [pair for pair in headers if pair[0].startswith("riverrun_")]
+        return Outgoing(self._dead_letters, None, body, [*ours, ("riverrun_body", b"digest")], record.partition)
+
+
+def _size(message: Outgoing) -> int:
+    headers = sum(len(name) + len(value or b"") + 10 for name, value in message.headers)
+    return len(message.value) + len(message.key or b"") + headers

@@ -1,0 +1,1 @@
+"""The Faust side: the only place in ``streams`` with sockets, clocks and threads."""

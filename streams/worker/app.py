@@ -1,0 +1,169 @@
+"""The Faust app of one pipeline."""
+
+import asyncio
+import logging
+import tempfile
+from typing import Any
+
+import faust
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from faust.transport.drivers import TRANSPORTS
+from faust.types import TP
+
+from schemas.errors import BrokerError
+from schemas.murmur2 import home_partition
+from schemas.outgoing import OutgoingEncoder
+from streams.pipeline import Pipeline
+from streams.worker.assignment import Assignment
+from streams.worker.batch import BatchSchema
+from streams.worker.emitter import Emitter
+from streams.worker.settings import Settings
+
+log = logging.getLogger("riverrun.worker")
+
+TRANSPORTS.aliases.setdefault("riverrun", "streams.worker.transport:Transport")
+
+_ADMIN_SECONDS = 15
+
+
+class App(faust.App):  # type: ignore[misc]
+    """A Faust app whose transport hands on batches.
+
+    Parameters
+    ----------
+    pipeline
+        The declaration.
+    settings
+        Of the deployment.
+    """
+
+    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
+        self.pipeline = pipeline
+        self.settings = settings
+        self.group_id = settings.group_id or f"riverrun-{pipeline.name}"
+        self._partition_counts = topic_partitions(settings, [topic.name for topic in pipeline.topics])
+        self._check_topics()
+        names = [topic.name for topic in pipeline.topics]
+        encoder = OutgoingEncoder(pipeline.name, pipeline.output_format, max_message_bytes(settings, names))
+        self.emitter = Emitter(encoder)
+        self.error: Exception | None = None
+        first_server = settings.bootstrap_servers.split(",")[0].strip()
+        super().__init__(
+            self.group_id,
+            broker=f"riverrun://{first_server}",
+            datadir=tempfile.mkdtemp(prefix="riverrun-"),
+            web_enabled=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            stream_wait_empty=False,
+            stream_buffer_maxsize=2,
+            broker_commit_interval=settings.commit_interval,
+            key_serializer="raw",
+            value_serializer="raw",
+        )
+        self.assignment = Assignment(
+            pipeline, self._partition_counts[pipeline.source_topic], self.emitter, settings
+        )
+        self.raw_topic = self.topic(pipeline.source_topic, schema=BatchSchema())
+
+    def _check_topics(self) -> None:
+        source = self.pipeline.source_topic
+        missing = [name for name, count in self._partition_counts.items() if count == 0]
+        if missing:
+            raise BrokerError(f"no topic {', '.join(missing)} on {self.settings.bootstrap_servers}: riverrun topics apply")
+        predictions = self.pipeline.topics[1].name
+        if self._partition_counts[predictions] < self._partition_counts[source]:
+            raise BrokerError(
+                f"{predictions}: got {self._partition_counts[predictions]} partitions, expected at least the "
+                f"{self._partition_counts[source]} of {source}: riverrun topics apply"
+            )
+
+    def consumer_config(self) -> dict[str, Any]:
+        """Return the consumer's configuration."""
+        further = {}
+        if self.settings.worker_id:
+            further["group.instance.id"] = f"{self.pipeline.name}-{self.settings.worker_id}"
+        return self.settings.client(
+            **{
+                "group.id": self.group_id,
+                "client.id": "riverrun",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "partition.assignment.strategy": "range",
+                "session.timeout.ms": 30_000,
+                "heartbeat.interval.ms": 1000,
+                "fetch.wait.max.ms": 100,
+                "fetch.message.max.bytes": max(1024 * 1024, self.pipeline.max_record_bytes),
+                "queued.min.messages": 4 * self.settings.batch_records,
+                "fetch.queue.backoff.ms": 100,
+                "topic.metadata.refresh.interval.ms": 60_000,
+            },
+            **further,
+        )
+
+    def new_producer(self) -> Producer:
+        """Return a connected producer whose failures the emitter hears of."""
+        config = self.settings.client(
+            **{
+                "client.id": "riverrun",
+                "enable.idempotence": True,
+                "partitioner": "murmur2_random",
+                "linger.ms": 1,
+                "message.max.bytes": 64 * 1024 * 1024,
+                "queue.buffering.max.messages": 200_000,
+                "delivery.report.only.error": True,
+                "on_delivery": self.emitter.delivered,
+            }
+        )
+        producer = Producer(config, logger=logging.getLogger("riverrun.kafka"))
+        self.emitter.producer = producer
+        return producer
+
+    def partitions(self, topic: str) -> int:
+        """Return the number of partitions of a topic, 0 where there is no such topic."""
+        if topic not in self._partition_counts:
+            self._partition_counts |= topic_partitions(self.settings, [topic])
+        return self._partition_counts[topic]
+
+    def home(self, topic: str, key: bytes) -> TP:
+        """Return the partition a key belongs to."""
+        return TP(topic, home_partition(key, self.partitions(topic)))
+
+    def fail(self, error: Exception) -> None:
+        """Stop the worker with an error, before any further offset moves."""
+        if self.error is None:
+            self.error = error
+            self.assignment.stop()
+            log.critical("%s", error)
+            asyncio.ensure_future(self.crash(error))
+
+
+def topic_partitions(settings: Settings, names: list[str]) -> dict[str, int]:
+    """Return the number of partitions of each topic, 0 where there is no such topic.
+
+    Raises
+    ------
+    BrokerError
+        When no broker answers.
+    """
+    admin = AdminClient(settings.client(), logger=logging.getLogger("riverrun.kafka"))
+    try:
+        known = admin.list_topics(timeout=_ADMIN_SECONDS).topics
+    except Exception as error:
+        raise BrokerError(
+            f"{settings.bootstrap_servers}: no Kafka answers ({error}). Is RIVERRUN_BOOTSTRAP_SERVERS right? "
+            "riverrun broker start starts a local one."
+        ) from None
+    return {name: len(known[name].partitions) if name in known else 0 for name in names}
+
+
+def max_message_bytes(settings: Settings, names: list[str]) -> dict[str, int]:
+    """Return ``max.message.bytes`` of each topic."""
+    admin = AdminClient(settings.client(), logger=logging.getLogger("riverrun.kafka"))
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    answers = admin.describe_configs(resources, request_timeout=_ADMIN_SECONDS)
+    return {
+        resource.name: int(answer.result()["max.message.bytes"].value) for resource, answer in answers.items()
+    }

@@ -1,0 +1,219 @@
+"""The tasks of the partitions that are ours, from assignment to release, and the offsets they have earned."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from faust.types import TP
+
+from schemas.errors import BrokerError, InvariantError
+from schemas.record import Record
+from streams.pipeline import Pipeline
+from streams.task import Task
+from streams.worker.batch import Batch
+from streams.worker.emitter import Emitter
+from streams.worker.poller import Extent, Poller, timestamp_ms
+from streams.worker.settings import Settings
+
+log = logging.getLogger("riverrun.worker")
+
+_MIN_RECORDS = 16
+_STALE_COMMIT = (
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError._NO_OFFSET,
+    KafkaError._ASSIGNMENT_LOST,
+)
+
+
+class Shard:
+    """The task of one assigned partition.
+
+    Parameters
+    ----------
+    task
+        The task.
+    position
+        Next position to be stepped through.
+    emit_from
+        Records before this position are replayed: their events were emitted already and are suppressed.
+    """
+
+    def __init__(self, task: Task, position: int, emit_from: int) -> None:
+        self.task = task
+        self.position = position
+        self.emit_from = emit_from
+        self.committed = emit_from
+
+
+class Assignment:
+    """Steps batches through their tasks, emits what follows, and commits offsets once it is acknowledged.
+
+    Parameters
+    ----------
+    pipeline
+        The declaration.
+    partitions
+        Partitions of the input topic.
+    emitter
+        Where events go.
+    settings
+        Of the deployment.
+    """
+
+    def __init__(self, pipeline: Pipeline, partitions: int, emitter: Emitter, settings: Settings) -> None:
+        self.shards: dict[TP, Shard] = {}
+        self.last_commit = time.monotonic()
+        self.replayed = 0
+        self._pipeline = pipeline
+        self._partitions = partitions
+        self._emitter = emitter
+        self._settings = settings
+        self._parked: dict[TP, Shard] = {}
+        self._epoch = 0
+        self._poller: Poller | None = None
+        self._busy = asyncio.Lock()
+        self._broken = False
+        self.on_progress: Callable[[], None] = lambda: None
+
+    def use(self, poller: Poller) -> None:
+        """Take the poller whose consumer commits."""
+        self._poller = poller
+
+    # ------------------------------------------------------------------ partitions come and go
+
+    def assign(self, extents: list[Extent], epoch: int) -> dict[TP, int]:
+        """Make the tasks of newly assigned partitions; return the position from which each is to be read.
+
+        State is restored by replay: the log is read from its start, with outputs suppressed up to the
+        committed offset. A task that was released cleanly is used again when nobody has committed since.
+
+        Raises
+        ------
+        BrokerError
+            When the log no longer reaches back and `on_state_lost` is ``stop``.
+        """
+        self._epoch = epoch
+        self.shards = {extent.tp: self._restored(extent) for extent in extents}
+        self._parked = {}
+        for tp, shard in sorted(self.shards.items()):
+            replay = max(0, shard.emit_from - shard.position)
+            log.info("assigned %s[%d] from %d, %d records to replay", tp.topic, tp.partition, shard.position, replay)
+        return {tp: shard.position for tp, shard in self.shards.items()}
+
+    def _restored(self, extent: Extent) -> Shard:
+        parked = self._parked.get(extent.tp)
+        if parked is not None and parked.position == extent.committed:
+            return parked
+        task = Task(self._pipeline, extent.tp.partition, self._partitions)
+        start, emit_from = extent.low, max(extent.committed, extent.low)
+        if extent.committed > extent.low > 0:
+            start = self._without_history(extent)
+        task.next_offset = start
+        return Shard(task, start, emit_from)
+
+    def _without_history(self, extent: Extent) -> int:
+        """Return where to start when the beginning of the log is gone."""
+        where = f"{extent.tp.topic}[{extent.tp.partition}]"
+        if self._settings.on_state_lost == "stop":
+            raise BrokerError(
+                f"{where}: state lost: the log begins at {extent.low}, the model has learned from records before it. "
+                "RIVERRUN_ON_STATE_LOST=earliest relearns from what is left, =fresh goes on with a new model."
+            )
+        start = extent.low if self._settings.on_state_lost == "earliest" else extent.committed
+        log.warning("%s: state lost, the log begins at %d: starting at %d", where, extent.low, start)
+        return start
+
+    async def release(self) -> None:
+        """Finish the batch at work, commit, and park the tasks."""
+        async with self._busy:
+            await self._commit()
+            self._epoch = -1
+            self._parked, self.shards = self.shards, {}
+
+    def lose(self) -> None:
+        """Drop everything: others own the partitions already, so what is in memory is worth nothing."""
+        self._epoch = -1
+        self._parked, self.shards = {}, {}
+
+    def stop(self) -> None:
+        """Commit nothing any more: a promise was broken."""
+        self._broken = True
+
+    # ------------------------------------------------------------------ records
+
+    async def process(self, batch: Batch) -> None:
+        """Step a batch through its task, all of it without yielding.
+
+        Raises
+        ------
+        InvariantError
+            When the batch does not begin where the last one ended.
+        """
+        async with self._busy:
+            if batch.epoch == self._epoch and not self._broken:
+                self._process(batch)
+
+    def _process(self, batch: Batch) -> None:
+        shard = self.shards[batch.tp]
+        if batch.fetched_from != shard.position:
+            raise InvariantError(
+                f"{batch.tp.topic}[{batch.tp.partition}]: got a batch fetched from {batch.fetched_from}, "
+                f"expected one from {shard.position}"
+            )
+        began = time.perf_counter()
+        topic, partition = batch.tp
+        step, emit, emit_from = shard.task.step, self._emitter.emit, shard.emit_from
+        for message in batch.messages:
+            offset = message.offset()
+            record = Record(
+                topic, partition, offset, timestamp_ms(message), message.key(), message.value(), message.headers()
+            )
+            events = step(record)
+            if offset < emit_from:
+                self.replayed += 1
+                continue
+            for event in events:
+                emit(event, record)
+        shard.position = batch.next_position
+        self._adapt(len(batch.messages), time.perf_counter() - began)
+        self._emitter.serve()
+        self.on_progress()
+
+    def _adapt(self, records: int, seconds: float) -> None:
+        """Keep a batch within the work it may take."""
+        if self._poller is not None:
+            affordable = int(self._settings.batch_seconds * records / max(seconds, 1e-6))
+            self._poller.max_records = max(_MIN_RECORDS, min(self._settings.batch_records, affordable))
+
+    # ------------------------------------------------------------------ offsets
+
+    async def commit(self) -> bool:
+        """Wait until all outputs are acknowledged, then commit the positions they came from."""
+        async with self._busy:
+            return await self._commit()
+
+    async def _commit(self) -> bool:
+        earned = {tp: s.position for tp, s in self.shards.items() if s.position > s.committed}
+        if self._broken or self._poller is None:
+            return False
+        if not earned:
+            self.last_commit = time.monotonic()
+            return False
+        await asyncio.to_thread(self._emitter.flush)
+        offsets = [TopicPartition(tp.topic, tp.partition, position) for tp, position in earned.items()]
+        try:
+            await asyncio.wrap_future(self._poller.commit(offsets))
+        except KafkaException as error:
+            if error.args[0].code() in _STALE_COMMIT or error.args[0].retriable():
+                log.warning("commit refused, to be tried again: %s", error.args[0].str())
+                return False
+            raise
+        for tp, position in earned.items():
+            if tp in self.shards:
+                self.shards[tp].committed = position
+        self.last_commit = time.monotonic()
+        return True

@@ -1,0 +1,246 @@
+"""The one thread that owns the librdkafka consumer: it polls, it is told of rebalances, nobody else touches it."""
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import groupby
+from typing import Any, Protocol, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from faust.types import TP
+from msgspec import Struct
+
+from schemas.errors import BrokerError
+from streams.worker.batch import Batch
+
+log = logging.getLogger("riverrun.worker")
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.1
+_NETWORK_SECONDS = 30.0
+_REBALANCE_SECONDS = 240.0
+_TIMESTAMP_MISSING = 0
+
+
+class Extent(Struct, frozen=True):
+    """A partition and what the broker says of it.
+
+    Parameters
+    ----------
+    tp
+        Topic and partition.
+    committed
+        Offset committed for the group, -1 when there is none.
+    low, high
+        First offset of the log and the one after its last.
+    """
+
+    tp: TP
+    committed: int
+    low: int
+    high: int
+
+
+class Listener(Protocol):
+    """Who is told, in the poll thread; the poller waits until these return."""
+
+    def assigned(self, extents: list[Extent], epoch: int) -> dict[TP, int]:
+        """Partitions were assigned; return the position from which each is to be read."""
+
+    def revoked(self, tps: set[TP], *, lost: bool) -> None:
+        """Partitions are being taken away; when lost, they are gone already."""
+
+    def failed(self, error: Exception) -> None:
+        """Polling ended with an error."""
+
+
+class Poller(threading.Thread):
+    """Polls batches into a bounded buffer.
+
+    Parameters
+    ----------
+    config
+        Configuration of the consumer.
+    topics
+        What to subscribe to.
+    listener
+        Who is told of assignments.
+    wake
+        Called in this thread after batches were added.
+    max_records
+        Records in a batch at most; may be changed while it runs.
+    max_batches
+        Batches that may wait; while so many do, nothing is polled.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        topics: list[str],
+        listener: Listener,
+        wake: Callable[[], None],
+        *,
+        max_records: int = 500,
+        max_batches: int = 4,
+    ) -> None:
+        super().__init__(name="riverrun-poller", daemon=True)
+        self.max_records = max_records
+        self.epoch = 0
+        self.consumer = Consumer(config, logger=logging.getLogger("riverrun.kafka"))
+        self._topics = topics
+        self._listener = listener
+        self._wake = wake
+        self._max_batches = max_batches
+        self._batches: deque[Batch] = deque()
+        self._positions: dict[TP, int] = {}
+        self._commits: queue.SimpleQueue[tuple[list[TopicPartition], Future[None]]] = queue.SimpleQueue()
+        self._room = threading.Condition()
+        self._stopping = False
+
+    # ------------------------------------------------------------------ called by others
+
+    def take(self) -> dict[TP, list[Batch]]:
+        """Remove and return the batches that wait, oldest first, by partition."""
+        taken: dict[TP, list[Batch]] = {}
+        with self._room:
+            while self._batches:
+                batch = self._batches.popleft()
+                taken.setdefault(batch.tp, []).append(batch)
+            self._room.notify()
+        return taken
+
+    def commit(self, offsets: list[TopicPartition]) -> "Future[None]":
+        """Ask the thread to commit offsets; the answer resolves when the broker has them.
+
+        librdkafka's synchronous commit hangs when another thread polls meanwhile, so it is done between polls.
+        """
+        done: Future[None] = Future()
+        self._commits.put((offsets, done))
+        with self._room:
+            self._room.notify()
+        return done
+
+    def serve_until(self, done: "Future[T]") -> T:
+        """Commit what is asked for until an answer is there: in a rebalance, others finish their work first."""
+        deadline = time.monotonic() + _REBALANCE_SECONDS
+        while not done.done():
+            if time.monotonic() > deadline:
+                raise BrokerError(f"a rebalance was not handled within {_REBALANCE_SECONDS} seconds")
+            self._serve_commits(0.005)
+        return done.result()
+
+    def stop(self) -> None:
+        """Ask the thread to leave the group and end; `join` waits for it."""
+        with self._room:
+            self._stopping = True
+            self._room.notify()
+
+    # ------------------------------------------------------------------ the thread
+
+    def run(self) -> None:
+        """Poll until stopped."""
+        try:
+            self.consumer.subscribe(
+                self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+            while not self._stopping:
+                self._wait_for_room()
+                self._serve_commits(0)
+                first = self.consumer.poll(_POLL_SECONDS)
+                if first is not None and not self._stopping:
+                    more = self.consumer.consume(self.max_records - 1, 0) if self.max_records > 1 else []
+                    self._add([first, *more])
+        except Exception as error:
+            self._listener.failed(error)
+        finally:
+            self.consumer.close()
+
+    def _wait_for_room(self) -> None:
+        with self._room:
+            self._room.wait_for(
+                lambda: self._stopping or len(self._batches) < self._max_batches or not self._commits.empty()
+            )
+
+    def _serve_commits(self, wait_seconds: float) -> None:
+        try:
+            offsets, done = self._commits.get(wait_seconds > 0, wait_seconds or None)
+        except queue.Empty:
+            return
+        try:
+            self.consumer.commit(offsets=offsets, asynchronous=False)
+        except Exception as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    def _add(self, messages: list[Message]) -> None:
+        """Cut what was polled into batches of one partition each."""
+        batches = []
+        for (topic, partition), run in groupby(messages, lambda m: (m.topic(), m.partition())):
+            records = []
+            for message in run:
+                error = message.error()
+                if error is None:
+                    records.append(message)
+                elif not error.retriable():
+                    raise _broker_error(topic, partition, error)
+            if not records:
+                continue
+            tp = TP(topic, partition)
+            next_position = records[-1].offset() + 1
+            batches.append(Batch(tp, self.epoch, self._positions[tp], next_position, records))
+            self._positions[tp] = next_position
+        if batches:
+            with self._room:
+                self._batches.extend(batches)
+            self._wake()
+
+    # ------------------------------------------------------------------ rebalance, called within poll and close
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.epoch += 1
+        extents = [self._extent(partition) for partition in consumer.committed(partitions, timeout=_NETWORK_SECONDS)]
+        starts = self._listener.assigned(extents, self.epoch)
+        self._positions = dict(starts)
+        consumer.assign([TopicPartition(tp.topic, tp.partition, position) for tp, position in starts.items()])
+
+    def _extent(self, committed: TopicPartition) -> Extent:
+        if committed.error is not None:
+            raise KafkaException(committed.error)
+        low, high = self.consumer.get_watermark_offsets(committed, timeout=_NETWORK_SECONDS)
+        return Extent(TP(committed.topic, committed.partition), max(-1, committed.offset), low, high)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._forget(partitions, lost=False)
+        consumer.unassign()
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._forget(partitions, lost=True)
+        consumer.unassign()
+
+    def _forget(self, partitions: list[TopicPartition], *, lost: bool) -> None:
+        """Throw away what waits, then let the others finish what they have begun."""
+        self.epoch += 1
+        with self._room:
+            self._batches.clear()
+        self._positions = {}
+        self._listener.revoked({TP(p.topic, p.partition) for p in partitions}, lost=lost)
+
+
+def timestamp_ms(message: Message) -> int:
+    """Return a message's timestamp in milliseconds, -1 when it has none."""
+    kind, milliseconds = message.timestamp()
+    return -1 if kind == _TIMESTAMP_MISSING else int(milliseconds)
+
+
+def _broker_error(topic: str, partition: int, error: KafkaError) -> BrokerError:
+    if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        return BrokerError(
+            f"{topic}[{partition}]: the log no longer holds the position to read from ({error.str()}). "
+            "RIVERRUN_ON_STATE_LOST=earliest relearns from what is left, =fresh goes on with a new model."
+        )
+    return BrokerError(f"{topic}[{partition}]: {error.str()}")

@@ -1,0 +1,99 @@
+"""What a deployment sets: brokers, security, intervals. All of it comes from ``RIVERRUN_…`` in the environment."""
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """Settings of a worker and of the command line.
+
+    Parameters
+    ----------
+    bootstrap_servers
+        Comma-separated ``host:port`` of Kafka.
+    security_protocol, sasl_mechanism, sasl_username, sasl_password, ssl_ca_location
+        As librdkafka's settings of these names.
+    kafka
+        Further librdkafka settings as a JSON object, for every client; they win over ours.
+    group_id
+        Consumer group; ``riverrun-<pipeline>`` unless set.
+    worker_id
+        Stable name of this worker, such as a StatefulSet's ordinal: it makes the group membership static.
+    commit_interval
+        Seconds between commits of offsets. Raising it makes commits cheaper and a restart repeat more.
+    batch_records
+        Largest number of records handed to an agent at once.
+    batch_seconds
+        Work that one batch may take; it bounds the time in which the worker does nothing else.
+    on_state_lost
+        When the log no longer reaches back to where the state came from: ``stop``, go on with a ``fresh`` model,
+        or relearn from the ``earliest`` record left.
+    metrics_port
+        Port of the Prometheus endpoint, 0 for none.
+    log_level
+        ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``.
+
+    Examples
+    --------
+    >>> Settings(bootstrap_servers="kafka:9092").client()["bootstrap.servers"]
+    'kafka:9092'
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RIVERRUN_", extra="forbid")
+
+    bootstrap_servers: str = "localhost:9092"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: str | None = Field(default=None, repr=False)
+    ssl_ca_location: str | None = None
+    kafka: dict[str, Any] = {}
+    group_id: str | None = None
+    worker_id: str | None = None
+    commit_interval: float = Field(default=1.0, gt=0, le=60)
+    batch_records: int = Field(default=500, ge=1, le=10_000)
+    batch_seconds: float = Field(default=0.05, gt=0, le=10)
+    on_state_lost: Literal["stop", "fresh", "earliest"] = "stop"
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _check_servers(cls, value: str) -> str:
+        for server in value.split(","):
+            host, _, port = server.strip().rpartition(":")
+            if not host or not port.isdigit():
+                raise ValueError(f"{server!r} is no host:port")
+        return value
+
+    def client(self, **further: Any) -> dict[str, Any]:
+        """Return the configuration of a librdkafka client."""
+        secured = {
+            "security.protocol": self.security_protocol,
+            "sasl.mechanism": self.sasl_mechanism,
+            "sasl.username": self.sasl_username,
+            "sasl.password": self.sasl_password,
+            "ssl.ca.location": self.ssl_ca_location,
+        }
+        config = {"bootstrap.servers": self.bootstrap_servers, **{k: v for k, v in secured.items() if v is not None}}
+        return {**config, **further, **self.kafka}
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Return the settings of the environment, with those of the command line on top.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the environment variable, what it holds and what it takes.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "RIVERRUN_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(f"{name}: got {first['input']!r}, expected: {first['msg']}") from None

@@ -1,0 +1,85 @@
+"""Prometheus' view of a worker, read from its tasks when somebody scrapes."""
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+from faust.types import TP
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from streams.accounting import OUTCOMES
+
+if TYPE_CHECKING:
+    from streams.worker.app import App
+
+log = logging.getLogger("riverrun.worker")
+
+_BROKER_SECONDS = 5
+
+
+class Telemetry(Collector):
+    """Collects the metrics of a worker; label values are partitions, outcomes and metric names, never keys.
+
+    Parameters
+    ----------
+    app
+        The worker's app.
+    """
+
+    def __init__(self, app: "App") -> None:
+        self._app = app
+        self._admin = AdminClient(app.settings.client(), logger=logging.getLogger("riverrun.kafka"))
+
+    def _log_ends(self, tps: list[TP]) -> dict[TP, int]:
+        """Ask the broker where the logs end; what does not answer is left out."""
+        wanted = {TopicPartition(tp.topic, tp.partition): OffsetSpec.latest() for tp in tps}
+        if not wanted:
+            return {}
+        answers = self._admin.list_offsets(wanted, request_timeout=_BROKER_SECONDS)
+        ends = {}
+        for partition, answer in answers.items():
+            try:
+                ends[TP(partition.topic, partition.partition)] = answer.result().offset
+            except KafkaException as error:
+                log.warning("no lag for %s[%d]: %s", partition.topic, partition.partition, error.args[0].str())
+        return ends
+
+    def collect(self) -> Iterator[Metric]:
+        """Return what there is to say now."""
+        read = CounterMetricFamily("riverrun_records_read", "Records stepped through", labels=["partition"])
+        outcomes = CounterMetricFamily("riverrun_outcomes", "Records by what became of them", labels=["partition", "outcome"])
+        remarks = CounterMetricFamily("riverrun_remarks", "Things worth knowing that happened", labels=["partition", "remark"])
+        pending = GaugeMetricFamily("riverrun_labels_pending", "Events that wait for their label", labels=["partition"])
+        pending_bytes = GaugeMetricFamily("riverrun_labels_pending_bytes", "Their size", labels=["partition"])
+        learned = GaugeMetricFamily("riverrun_model_learned", "Examples the champion has learned", labels=["partition", "version"])
+        values = GaugeMetricFamily("riverrun_metric", "Prequential metrics", labels=["partition", "metric"])
+        lag = GaugeMetricFamily("riverrun_lag_records", "Records not yet stepped through", labels=["partition"])
+        watermark = GaugeMetricFamily("riverrun_event_time_watermark_seconds", "Event time reached", labels=["partition"])
+        shards = dict(self._app.assignment.shards)
+        ends = self._log_ends(list(shards))
+        for tp, shard in sorted(shards.items()):
+            task, partition = shard.task, str(tp.partition)
+            read.add_metric([partition], task.books.read)
+            for name, count in list(task.books.count.items()):
+                (outcomes if name in OUTCOMES else remarks).add_metric([partition, name], count)
+            pending.add_metric([partition], len(task.join.pending))
+            pending_bytes.add_metric([partition], task.join.pending.size_bytes)
+            champion = task.lifecycle.champion
+            learned.add_metric([partition, champion.version], champion.learned)
+            for name, value in task.evaluation.values.items():
+                values.add_metric([partition, name], value)
+            if tp in ends:
+                lag.add_metric([partition], max(0, ends[tp] - shard.position))
+            watermark.add_metric([partition], task.clock.watermark_ms / 1000)
+        yield from (read, outcomes, remarks, pending, pending_bytes, learned, values, lag, watermark)
+        emitted = CounterMetricFamily("riverrun_emitted", "Messages produced", labels=["topic"])
+        for topic, count in list(self._app.emitter.emitted.items()):
+            emitted.add_metric([topic], count)
+        yield emitted
+        age = time.monotonic() - self._app.assignment.last_commit
+        yield GaugeMetricFamily("riverrun_last_commit_age_seconds", "Time since the last commit", value=age)

@@ -1,0 +1,278 @@
+"""Faust's transport over librdkafka: consumer, producer, and the scheme ``riverrun://`` that names it.
+
+Faust keeps what it is good at (agents, supervision, rebalance callbacks, worker life cycle) and pays its cost
+per event once per *batch*. The private members of Faust that are touched here are held by
+``tests/streams/worker/test_faust_contract.py``.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import confluent_kafka
+from faust.transport import base
+from faust.types import TP, ConsumerMessage, RecordMetadata
+
+from streams.worker.batch import Batch
+from streams.worker.poller import Extent, Poller, timestamp_ms
+
+if TYPE_CHECKING:
+    from streams.worker.app import App
+
+SCHEME = "riverrun"
+_LEAVE_SECONDS = 60.0
+
+
+class Consumer(base.Consumer):  # type: ignore[misc]
+    """Faust's consumer: hands on batches, commits what the assignment says was done."""
+
+    app: "App"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._poller: Poller | None = None
+        self._arrived = asyncio.Event()
+        self._assigned_tps: set[TP] = set()
+        self._starts: dict[TP, int] = {}
+
+    # ------------------------------------------------------------------ what the poller tells (in its thread)
+
+    def assigned(self, extents: list[Extent], epoch: int) -> dict[TP, int]:
+        """Restore the state of the partitions, then let Faust resume."""
+        return self._in_loop(self._on_assigned(extents, epoch))
+
+    def revoked(self, tps: set[TP], *, lost: bool) -> None:
+        """Finish and commit what was begun, then let Faust forget the partitions."""
+        self._in_loop(self._on_revoked(tps, lost=lost))
+
+    def failed(self, error: Exception) -> None:
+        """Stop the worker."""
+        self.loop.call_soon_threadsafe(self.app.fail, error)
+
+    def _in_loop(self, coroutine: Any) -> Any:
+        assert self._poller is not None
+        return self._poller.serve_until(asyncio.run_coroutine_threadsafe(coroutine, self.loop))
+
+    async def _on_assigned(self, extents: list[Extent], epoch: int) -> dict[TP, int]:
+        self._starts = self.app.assignment.assign(extents, epoch)
+        self._assigned_tps = set(self._starts)
+        if not self.app.rebalancing:
+            self.app.on_rebalance_start()
+        self.app.consumer_generation_id = epoch
+        await self.on_partitions_assigned(set(self._assigned_tps), epoch)
+        return self._starts
+
+    async def _on_revoked(self, tps: set[TP], *, lost: bool) -> None:
+        self.app.on_rebalance_start()
+        if lost:
+            self.app.assignment.lose()
+        else:
+            await self.app.assignment.release()
+        await self.on_partitions_revoked(tps)
+        self._assigned_tps = set()
+
+    # ------------------------------------------------------------------ what Faust asks
+
+    async def on_start(self) -> None:
+        """Nothing yet: the poller starts when Faust subscribes."""
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Start polling; Faust subscribes once its agents run."""
+        if self._poller is not None:
+            return
+        wake = self._arrived.set
+        self._poller = Poller(
+            self.app.consumer_config(),
+            sorted(topics),
+            self,
+            lambda: self.loop.call_soon_threadsafe(wake),
+            max_records=self.app.settings.batch_records,
+        )
+        self.app.assignment.use(self._poller)
+        self._poller.start()
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Batch]]:
+        if self._poller is None:
+            await asyncio.sleep(timeout)
+            return {}
+        batches = self._poller.take()
+        if not batches:
+            self._arrived.clear()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), timeout)
+            except TimeoutError:
+                return {}
+            batches = self._poller.take()
+        return batches
+
+    def _to_message(self, tp: TP, record: Batch) -> ConsumerMessage:
+        last = record.messages[-1]
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset(),
+            timestamp_ms(last) / 1000,
+            1,
+            None,
+            None,
+            record,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=record.epoch,
+        )
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Return where reading starts; the poller is there already."""
+        return dict(self._starts)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Nothing: what is committed is what the assignment says was done, not what Faust saw acknowledged."""
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Nothing: batches know where the next one begins."""
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        raise NotImplementedError("the assignment commits")
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit what the assignment has done."""
+        return await self.app.assignment.commit()
+
+    async def on_stop(self) -> None:
+        """Commit, leave the group and wait for the poll thread."""
+        await self.app.assignment.release()
+        if self._poller is not None:
+            self._poller.stop()
+            await asyncio.to_thread(self._poller.join, _LEAVE_SECONDS)
+
+    def assignment(self) -> set[TP]:
+        """Return the partitions that are ours."""
+        return self._assigned_tps
+
+    def highwater(self, tp: TP) -> int:
+        """Return 0: Faust's monitor would show it, ours asks the broker.
+
+        librdkafka's cached watermarks are no way out: reading them takes a lock under which the call was seen to
+        hang, with the GIL, while the fetcher spun on a broker that does not wait for data.
+        """
+        return 0
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Nothing: a full stream makes the conductor wait, and the poller's buffer is bounded."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Nothing: see `on_buffer_full`."""
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: the age of the last commit is what tells whether a worker lives."""
+
+    def _new_topicpartition(self, topic: str, partition: int) -> TP:
+        return TP(topic, partition)
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        raise NotImplementedError("a position is chosen when a partition is assigned")
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        raise NotImplementedError("a position is chosen when a partition is assigned")
+
+    async def position(self, tp: TP) -> int | None:
+        """Return the next position to be stepped through."""
+        shard = self.app.assignment.shards.get(tp)
+        return None if shard is None else shard.position
+
+    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+        """Return nothing: only Faust's tables ask, and there are none."""
+        return {}
+
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """Return nothing: only Faust's tables ask, and there are none."""
+        return {}
+
+    def topic_partitions(self, topic: str) -> int | None:
+        """Return the number of partitions of a topic."""
+        return self.app.partitions(topic)
+
+    def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> int | None:
+        """Return the partition a key belongs to, unless one is given."""
+        return partition if partition is not None or key is None else self.app.home(topic, key).partition
+
+    async def create_topic(self, topic: str, *args: Any, **kwargs: Any) -> None:
+        """Nothing: ``riverrun topics apply`` makes topics."""
+
+
+class Producer(base.Producer):  # type: ignore[misc]
+    """Faust's producer over librdkafka. `produce` is the quick way; `send` is Faust's."""
+
+    app: "App"
+
+    async def on_start(self) -> None:
+        """Connect."""
+        self.client = self.app.new_producer()
+
+    async def on_stop(self) -> None:
+        """Wait until everything is acknowledged."""
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Wait until everything is acknowledged."""
+        if getattr(self, "client", None) is not None:
+            await asyncio.to_thread(self.client.flush)
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        timestamp: float | None,
+        headers: Any,
+        *,
+        transactional_id: str | None = None,
+    ) -> Awaitable[RecordMetadata]:
+        """Produce one message, as ``await topic.send()`` does; the answer resolves when it is acknowledged."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[RecordMetadata] = loop.create_future()
+
+        def delivered(error: Any, message: confluent_kafka.Message) -> None:
+            if error is not None:
+                loop.call_soon_threadsafe(done.set_exception, confluent_kafka.KafkaException(error))
+                return
+            tp = TP(message.topic(), message.partition())
+            metadata = RecordMetadata(tp.topic, tp.partition, tp, message.offset())
+            loop.call_soon_threadsafe(done.set_result, metadata)
+
+        further = {} if partition is None else {"partition": partition}
+        self.client.produce(
+            topic, value, key, headers=list(headers or ()) or None, on_delivery=delivered, **further
+        )
+        asyncio.get_running_loop().run_in_executor(None, self.client.poll, 1.0)
+        return done
+
+    async def send_and_wait(self, *args: Any, **kwargs: Any) -> RecordMetadata:
+        """Produce one message and wait until it is acknowledged."""
+        return await (await self.send(*args, **kwargs))
+
+    def supports_headers(self) -> bool:
+        """Tell Faust that messages may have headers."""
+        return True
+
+    def key_partition(self, topic: str, key: bytes) -> TP:
+        """Return where a key belongs."""
+        return self.app.home(topic, key)
+
+    async def create_topic(self, topic: str, *args: Any, **kwargs: Any) -> None:
+        """Nothing: ``riverrun topics apply`` makes topics."""
+
+
+class Transport(base.Transport):  # type: ignore[misc]
+    """The transport that ``riverrun://`` names."""
+
+    Consumer: ClassVar[type[Consumer]] = Consumer
+    Producer: ClassVar[type[Producer]] = Producer
+
+    default_port = 9092
+    driver_version = f"confluent-kafka={confluent_kafka.__version__}"
