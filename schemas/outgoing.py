@@ -94,7 +94,10 @@ class OutgoingEncoder:
         """
         if type(event) is PredictionMade:
             value = self._encode(event)
-            headers = [*self._prediction_headers, ("ce_id", b"%b-%d-%d" % (record.topic.encode(), record.partition, record.offset))]
+            headers = [
+                *self._prediction_headers,
+                ("ce_id", b"%b-%d-%d" % (record.topic.encode(), record.partition, record.offset)),
+            ]
             if record.headers:
                 headers += [pair for pair in record.headers if pair[0] in _PASSED_ON]
             message = Outgoing(self._predictions, record.key, value, headers, record.partition)
@@ -132,7 +135,9 @@ class OutgoingEncoder:
         if record.value is not None and _size(whole) <= self._limit(self._dead_letters):
             return whole
         if record.value is None:
-            return Outgoing(self._dead_letters, record.key, value, [*headers, ("riverrun_null", b"true")], record.partition)
+            return Outgoing(
+                self._dead_letters, record.key, value, [*headers, ("riverrun_null", b"true")], record.partition
+            )
         digest = {
             "position": str(record.position),
             "size_bytes": len(value),

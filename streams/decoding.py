@@ -279,10 +279,16 @@ def _explain(error: ValidationError) -> tuple[str, str]:
     if first["type"] == "json_invalid":
         return "decode", first["msg"]
     where = ".".join(str(part) for part in first["loc"]) or "value"
-    expected = _SHORT.get(first["type"], lambda _: first["msg"])(first.get("ctx", {}))
+    expected = _expected(first)
     got = "nothing" if first["type"] == "missing" else _show(first["input"])
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return "validate", f"{where}: got {got}, expected {expected}{more}"
+
+
+def _expected(error: Any) -> str:
+    """Return in words what a field should have held."""
+    words = _SHORT.get(error["type"])
+    return words(error.get("ctx", {})) if words else str(error["msg"])
 
 
 def _show(value: object) -> str:

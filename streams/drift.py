@@ -45,7 +45,9 @@ class Drift:
         if not 0 < self.delta < 1:
             raise DeclarationError(f"{field}.delta", self.delta, "a number between 0 and 1")
         if not self.delta < self.warning_delta < 1:
-            raise DeclarationError(f"{field}.warning_delta", self.warning_delta, f"more than delta={self.delta}, below 1")
+            raise DeclarationError(
+                f"{field}.warning_delta", self.warning_delta, f"more than delta={self.delta}, below 1"
+            )
         if self.loss not in ("zero_one", "log"):
             raise DeclarationError(f"{field}.loss", self.loss, "'zero_one' or 'log'")
         for name in ("cooldown", "patience"):

@@ -1,7 +1,6 @@
 """The event-time watermark: the largest event time seen that can be believed."""
 
 
-
 class EventTime:
     """The watermark of one partition. It never goes back.
 

@@ -107,9 +107,7 @@ class Feature:
             raise DeclarationError(f"{field}.missing", self.missing, "'mean' only for an int or a float")
         named = isinstance(self.missing, str) and self.missing in (OMIT, MEAN, LAST)
         filler_types = _NUMBERS if self.type is float else (self.type,)
-        if not named and (
-            not isinstance(self.missing, filler_types) or (number and isinstance(self.missing, bool))
-        ):
+        if not named and (not isinstance(self.missing, filler_types) or (number and isinstance(self.missing, bool))):
             raise DeclarationError(
                 f"{field}.missing", self.missing, f"'omit', 'mean', 'last' or a value of type {self.type.__name__}"
             )

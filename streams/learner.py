@@ -75,7 +75,7 @@ class Learner:
             When the model raises or answers with NaN or infinity.
         """
         try:
-            answer = self._answer(x)
+            answer: tuple[Any, Any] = self._answer(x)
         except Exception as error:
             raise ModelError(f"{type(self.model).__name__} {self.version} raised {error!r:.200}") from error
         prediction, score = answer

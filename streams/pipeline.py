@@ -197,14 +197,18 @@ class Pipeline:
     def _check_metrics(self) -> None:
         default = {"binary": metrics.Accuracy, "multiclass": metrics.Accuracy, "regression": metrics.MAE}
         if self.metrics is None:
-            chosen = [utils.Rolling(default[self.kind], 1000)] if self.kind in default else []
+            chosen: list[Any] = [utils.Rolling(default[self.kind], 1000)] if self.kind in default else []
             object.__setattr__(self, "metrics", chosen)
         for i, metric in enumerate(self.metrics or ()):
             inner = getattr(metric, "obj", metric)
             if not (hasattr(inner, "update") and hasattr(inner, "get") and not isinstance(metric, type)):
-                raise DeclarationError(f"metrics[{i}]", metric, "a River metric, or utils.Rolling(metrics.Accuracy, 1000)")
+                raise DeclarationError(
+                    f"metrics[{i}]", metric, "a River metric, or utils.Rolling(metrics.Accuracy, 1000)"
+                )
             if isinstance(inner, metrics.base.Metric) and not inner.works_with(self.model):
-                raise DeclarationError(f"metrics[{i}]", type(inner).__name__, f"a metric that works with {self.model_name}")
+                raise DeclarationError(
+                    f"metrics[{i}]", type(inner).__name__, f"a metric that works with {self.model_name}"
+                )
 
     def _check_numbers(self) -> None:
         for name in ("partitions", "dedupe_window", "max_pending_bytes", "max_record_bytes"):
@@ -216,7 +220,9 @@ class Pipeline:
         if self.output_format not in ("json", "avro"):
             raise DeclarationError("output_format", self.output_format, "'json' or 'avro'")
         if self.id_field is not None and isinstance(feature := self.features.get(self.id_field), Feature):
-            raise DeclarationError("id_field", self.id_field, f"a field that is no feature (it is a {feature.type.__name__})")
+            raise DeclarationError(
+                "id_field", self.id_field, f"a field that is no feature (it is a {feature.type.__name__})"
+            )
 
 
 _ANSWER_FIELDS = (

@@ -28,7 +28,9 @@ class Preprocessor:
 
     def __init__(self, features: Mapping[str, Feature]) -> None:
         self._names = list(features)
-        self._numbers = {name: f for name, f in features.items() if f.type in (int, float) and f.out_of_range != "refuse"}
+        self._numbers = {
+            name: f for name, f in features.items() if f.type in (int, float) and f.out_of_range != "refuse"
+        }
         self._fills = {name: f for name, f in features.items() if f.nullable or f.out_of_range == "missing"}
         self._strings = {name: f for name, f in features.items() if f.type is str}
         self._learned_fills = [name for name, f in self._fills.items() if f.missing in (MEAN, LAST)]
@@ -82,7 +84,7 @@ class Preprocessor:
                     self._sums[name] = (count + 1, total + value)
 
 
-def _within(feature: Feature, value: float) -> float | None:
+def _within(feature: Feature, value: float) -> Any:
     """Return a number within its bounds: itself, the nearest bound, or None for missing."""
     low, high = feature.lowest, feature.highest
     assert low is not None

@@ -122,7 +122,7 @@ def wants_score(metric: Any) -> bool:
     return False
 
 
-class MajorityClass(river_metrics.base.MultiClassMetric):  # type: ignore[misc]
+class MajorityClass(river_metrics.base.MultiClassMetric):
     """Accuracy of always answering the most frequent class so far: the baseline a classifier has to beat.
 
     Examples

@@ -74,7 +74,9 @@ def _fill(node: Any, path: tuple[str, ...]) -> Any:
         return node
     parameters = inspect.signature(type(node).__init__).parameters
     if _draws_unseeded(node, parameters):
-        raise DeclarationError("/".join(path), type(node).__name__, "an estimator whose chance a seed parameter controls")
+        raise DeclarationError(
+            "/".join(path), type(node).__name__, "an estimator whose chance a seed parameter controls"
+        )
     changed: dict[str, Any] = {}
     for name in parameters:
         value = getattr(node, name, None)

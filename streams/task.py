@@ -7,7 +7,7 @@ from schemas.events import SCHEMA_VERSION, CommandRefused, DeadLetter, Event, Pr
 from schemas.murmur2 import home_partition
 from schemas.record import Record
 from streams.accounting import Books
-from streams.decoding import Command, Decoder, Example, LabelArrival
+from streams.decoding import Command, Decoded, Decoder, Example, LabelArrival
 from streams.event_time import EventTime
 from streams.label_join import EVICTED, EXPIRED, Asked, LabelJoin, Settled
 from streams.lifecycle import Lifecycle, Moment
@@ -91,22 +91,21 @@ class Task:
         if record.offset < self.next_offset:
             raise InvariantError(f"{record.position}: read again, expected offset {self.next_offset} or more")
         decoded = self._decode(record)
-        kind = type(decoded)
         try:
-            if kind is Example:
+            if isinstance(decoded, Example):
                 events = self._score(record, decoded)
-            elif kind is LabelArrival:
+            elif isinstance(decoded, LabelArrival):
                 events = self._join(record, decoded)
-            elif kind is Command:
+            elif isinstance(decoded, Command):
                 events = self._refuse(record, decoded)
             else:
                 events = self._bury(decoded)
         except ModelError as error:
-            events = self._bury(self._model_failed(record, kind, error))
-            kind = DeadLetter
+            decoded = self._model_failed(record, decoded, error)
+            events = self._bury(decoded)
         self.next_offset = record.offset + 1
         self.books.read += 1
-        if kind is not DeadLetter:
+        if not isinstance(decoded, DeadLetter):
             self.clock.advance(decoded.time_ms)
             if self.join.pending or self.join.held:
                 events += self._expire(record, decoded.time_ms)
@@ -188,7 +187,7 @@ class Task:
             self.join.settled[label.id] = Settled(label.y, known.prediction, known.score, known.number)
 
     def _learn(self, event_id: str, asked: Asked, y: Any, moment: Moment, *, assumed: bool = False) -> list[Event]:
-        """Learn first, so that a model error leaves no trace; then evaluate the answer given before; then look for drift."""
+        """Learn first, so that a model error leaves no trace; then evaluate the answer and look for drift."""
         lifecycle = self.lifecycle
         champion = lifecycle.champion
         lifecycle.learn(asked.x, y)
@@ -197,7 +196,7 @@ class Task:
             number = self.evaluation.update(y, asked.prediction, asked.score)
             loss = self._loss.of(y, asked.prediction, asked.score)
         self.join.settle(event_id, Settled(y, asked.prediction, asked.score, number, assumed))
-        events = lifecycle.observe(loss, asked.offset, moment)
+        events: list[Event] = [*lifecycle.observe(loss, asked.offset, moment)]
         if lifecycle.champion is not champion:
             self._loss.new_champion()
         return events
@@ -266,7 +265,7 @@ class Task:
         self.books.count["dead_letter"] += 1
         return [letter]
 
-    def _model_failed(self, record: Record, kind: type, error: ModelError) -> DeadLetter:
+    def _model_failed(self, record: Record, decoded: Decoded, error: ModelError) -> DeadLetter:
         """Count a model error; ten in a row are not the data's fault."""
         self.books.count["model_error"] += 1
         self._model_errors += 1
@@ -275,7 +274,7 @@ class Task:
                 f"{record.position}: {self._model_errors} model errors in a row, the last: {error}. "
                 "Mend the model in the declaration and start again; nothing was committed for this record."
             ) from error
-        return DeadLetter(record, "score" if kind is Example else "learn", str(error))
+        return DeadLetter(record, "score" if isinstance(decoded, Example) else "learn", str(error))
 
     def _is_foreign(self, record: Record) -> bool:
         """Tell whether the key of a record belongs to another partition."""

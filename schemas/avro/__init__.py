@@ -46,9 +46,8 @@ def _avro_type(hint: Any) -> Any:
     raise TypeError(f"no Avro type for {hint!r}")
 
 
-EVENT_SCHEMAS: dict[type, dict[str, Any]] = {
-    event: event_class_schema(event) for event in (PredictionMade, *LIFECYCLE_EVENTS)
-}
+_EVENT_CLASSES: tuple[type[PredictionMade] | type[LifecycleEvent], ...] = (PredictionMade, *LIFECYCLE_EVENTS)
+EVENT_SCHEMAS: dict[type, dict[str, Any]] = {event: event_class_schema(event) for event in _EVENT_CLASSES}
 _PARSED = {event: fastavro.parse_schema(schema) for event, schema in EVENT_SCHEMAS.items()}
 
 
@@ -132,5 +131,6 @@ def schema_files() -> dict[Path, str]:
     """Return path and text of each checked-in ``.avsc`` file."""
     folder = Path(__file__).parent
     return {
-        folder / f"{event.__name__}.avsc": json.dumps(schema, indent=2) + "\n" for event, schema in EVENT_SCHEMAS.items()
+        folder / f"{event.__name__}.avsc": json.dumps(schema, indent=2) + "\n"
+        for event, schema in EVENT_SCHEMAS.items()
     }

@@ -9,7 +9,7 @@ from streams.worker.batch import Batch
 def define_agents(app: App) -> None:
     """Register the agent that cleans, scores, learns and detects, batch by batch."""
 
-    @app.agent(app.raw_topic, name=f"{app.pipeline.name}.learn_and_score")  # type: ignore[untyped-decorator]
+    @app.agent(app.raw_topic, name=f"{app.pipeline.name}.learn_and_score")
     async def learn_and_score(batches: Any) -> None:
         batch: Batch
         async for batch in batches:

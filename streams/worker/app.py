@@ -27,7 +27,7 @@ TRANSPORTS.aliases.setdefault("riverrun", "streams.worker.transport:Transport")
 _ADMIN_SECONDS = 15
 
 
-class App(faust.App):  # type: ignore[misc]
+class App(faust.App):
     """A Faust app whose transport hands on batches.
 
     Parameters
@@ -62,16 +62,16 @@ class App(faust.App):  # type: ignore[misc]
             key_serializer="raw",
             value_serializer="raw",
         )
-        self.assignment = Assignment(
-            pipeline, self._partition_counts[pipeline.source_topic], self.emitter, settings
-        )
+        self.assignment = Assignment(pipeline, self._partition_counts[pipeline.source_topic], self.emitter, settings)
         self.raw_topic = self.topic(pipeline.source_topic, schema=BatchSchema())
 
     def _check_topics(self) -> None:
         source = self.pipeline.source_topic
         missing = [name for name, count in self._partition_counts.items() if count == 0]
         if missing:
-            raise BrokerError(f"no topic {', '.join(missing)} on {self.settings.bootstrap_servers}: riverrun topics apply")
+            raise BrokerError(
+                f"no topic {', '.join(missing)} on {self.settings.bootstrap_servers}: riverrun topics apply"
+            )
         predictions = self.pipeline.topics[1].name
         if self._partition_counts[predictions] < self._partition_counts[source]:
             raise BrokerError(
@@ -137,7 +137,7 @@ class App(faust.App):  # type: ignore[misc]
             self.error = error
             self.assignment.stop()
             log.critical("%s", error)
-            asyncio.ensure_future(self.crash(error))
+            self._crashing = asyncio.ensure_future(self.crash(error))
 
 
 def topic_partitions(settings: Settings, names: list[str]) -> dict[str, int]:
@@ -164,6 +164,4 @@ def max_message_bytes(settings: Settings, names: list[str]) -> dict[str, int]:
     admin = AdminClient(settings.client(), logger=logging.getLogger("riverrun.kafka"))
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     answers = admin.describe_configs(resources, request_timeout=_ADMIN_SECONDS)
-    return {
-        resource.name: int(answer.result()["max.message.bytes"].value) for resource, answer in answers.items()
-    }
+    return {resource.name: int(answer.result()["max.message.bytes"].value) for resource, answer in answers.items()}

@@ -32,7 +32,7 @@ class Batch(Struct, frozen=True):
     messages: list[Message]
 
 
-class BatchSchema(faust.Schema):  # type: ignore[misc]
+class BatchSchema(faust.Schema):
     """Tells Faust that the events of a topic are batches, which need no decoding."""
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> None:

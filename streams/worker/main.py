@@ -47,6 +47,7 @@ def run_worker(pipeline: Pipeline, settings: Settings) -> int:
         worker.execute_from_commandline()
     except SystemExit as exit:
         return 1 if app.error is not None else int(exit.code or 0)
+    return 0
 
 
 def _configure_logging(level: str) -> None:

@@ -52,14 +52,22 @@ class Telemetry(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return what there is to say now."""
         read = CounterMetricFamily("riverrun_records_read", "Records stepped through", labels=["partition"])
-        outcomes = CounterMetricFamily("riverrun_outcomes", "Records by what became of them", labels=["partition", "outcome"])
-        remarks = CounterMetricFamily("riverrun_remarks", "Things worth knowing that happened", labels=["partition", "remark"])
+        outcomes = CounterMetricFamily(
+            "riverrun_outcomes", "Records by what became of them", labels=["partition", "outcome"]
+        )
+        remarks = CounterMetricFamily(
+            "riverrun_remarks", "Things worth knowing that happened", labels=["partition", "remark"]
+        )
         pending = GaugeMetricFamily("riverrun_labels_pending", "Events that wait for their label", labels=["partition"])
         pending_bytes = GaugeMetricFamily("riverrun_labels_pending_bytes", "Their size", labels=["partition"])
-        learned = GaugeMetricFamily("riverrun_model_learned", "Examples the champion has learned", labels=["partition", "version"])
+        learned = GaugeMetricFamily(
+            "riverrun_model_learned", "Examples the champion has learned", labels=["partition", "version"]
+        )
         values = GaugeMetricFamily("riverrun_metric", "Prequential metrics", labels=["partition", "metric"])
         lag = GaugeMetricFamily("riverrun_lag_records", "Records not yet stepped through", labels=["partition"])
-        watermark = GaugeMetricFamily("riverrun_event_time_watermark_seconds", "Event time reached", labels=["partition"])
+        watermark = GaugeMetricFamily(
+            "riverrun_event_time_watermark_seconds", "Event time reached", labels=["partition"]
+        )
         shards = dict(self._app.assignment.shards)
         ends = self._log_ends(list(shards))
         for tp, shard in sorted(shards.items()):

@@ -23,7 +23,7 @@ SCHEME = "riverrun"
 _LEAVE_SECONDS = 60.0
 
 
-class Consumer(base.Consumer):  # type: ignore[misc]
+class Consumer(base.Consumer):
     """Faust's consumer: hands on batches, commits what the assignment says was done."""
 
     app: "App"
@@ -39,7 +39,8 @@ class Consumer(base.Consumer):  # type: ignore[misc]
 
     def assigned(self, extents: list[Extent], epoch: int) -> dict[TP, int]:
         """Restore the state of the partitions, then let Faust resume."""
-        return self._in_loop(self._on_assigned(extents, epoch))
+        starts: dict[TP, int] = self._in_loop(self._on_assigned(extents, epoch))
+        return starts
 
     def revoked(self, tps: set[TP], *, lost: bool) -> None:
         """Finish and commit what was begun, then let Faust forget the partitions."""
@@ -129,8 +130,15 @@ class Consumer(base.Consumer):  # type: ignore[misc]
 
     def _new_offset(self, tp: TP) -> int | None:
         """Nothing: what is committed is what the assignment says was done, not what Faust saw acknowledged."""
-        self._acked[tp].clear()
-        self._acked_index[tp].clear()
+        return None
+
+    def ack(self, message: Any) -> bool:
+        """Nothing to note, for the same reason."""
+        message.acked = True
+        return True
+
+    def track_message(self, message: Any) -> None:
+        """Nothing to note, for the same reason."""
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Nothing: batches know where the next one begins."""
@@ -204,7 +212,7 @@ class Consumer(base.Consumer):  # type: ignore[misc]
         """Nothing: ``riverrun topics apply`` makes topics."""
 
 
-class Producer(base.Producer):  # type: ignore[misc]
+class Producer(base.Producer):
     """Faust's producer over librdkafka. `produce` is the quick way; `send` is Faust's."""
 
     app: "App"
@@ -246,9 +254,7 @@ class Producer(base.Producer):  # type: ignore[misc]
             loop.call_soon_threadsafe(done.set_result, metadata)
 
         further = {} if partition is None else {"partition": partition}
-        self.client.produce(
-            topic, value, key, headers=list(headers or ()) or None, on_delivery=delivered, **further
-        )
+        self.client.produce(topic, value, key, headers=list(headers or ()) or None, on_delivery=delivered, **further)
         asyncio.get_running_loop().run_in_executor(None, self.client.poll, 1.0)
         return done
 
@@ -268,7 +274,7 @@ class Producer(base.Producer):  # type: ignore[misc]
         """Nothing: ``riverrun topics apply`` makes topics."""
 
 
-class Transport(base.Transport):  # type: ignore[misc]
+class Transport(base.Transport):
     """The transport that ``riverrun://`` names."""
 
     Consumer: ClassVar[type[Consumer]] = Consumer
