@@ -15,6 +15,8 @@ from schemas.record import Headers, Record
 
 #: What a message costs beyond its key, value and headers.
 _FRAMING_BYTES = 256
+#: More than the headers cost that we write ourselves.
+_HEADER_BYTES = 1024
 _PASSED_ON = ("ce_time", "traceparent", "tracestate")
 
 
@@ -68,8 +70,8 @@ class OutgoingEncoder:
         self._dead_letters = topics.dead_letters(pipeline)
         self._source = f"riverrun/{pipeline}".encode()
         self._content_type = (ce.AVRO if format == "avro" else ce.JSON).encode()
-        self._prediction_limit = self._limit(self._predictions)
         self._prediction_headers = self._constant_headers(ce.PREDICTION)
+        self._certain_to_fit = self._limit(self._predictions) - _HEADER_BYTES
 
     def _limit(self, topic: str) -> int:
         return self._limits.get(topic, 1024 * 1024) - _FRAMING_BYTES
@@ -92,18 +94,8 @@ class OutgoingEncoder:
         record
             The record it was returned for: its key, partition and trace are passed on.
         """
-        if type(event) is PredictionMade:
-            value = self._encode(event)
-            headers = [
-                *self._prediction_headers,
-                ("ce_id", b"%b-%d-%d" % (record.topic.encode(), record.partition, record.offset)),
-            ]
-            if record.headers:
-                headers += [pair for pair in record.headers if pair[0] in _PASSED_ON]
-            message = Outgoing(self._predictions, record.key, value, headers, record.partition)
-            if len(value) + 1024 < self._prediction_limit and not record.key and not record.headers:
-                return message
-            return self._fitting(message, self._prediction_limit, record)
+        if isinstance(event, PredictionMade):
+            return self._prediction(event, record)
         if isinstance(event, LifecycleEvent):
             headers = [*self._constant_headers(event.type), ("ce_id", event.id.encode())]
             headers.append(("ce_time", ce.format_time(event.time).encode()))
@@ -112,8 +104,17 @@ class OutgoingEncoder:
         assert isinstance(event, DeadLetter)
         return self._dead_letter(event)
 
-    def _fitting(self, message: Outgoing, limit: int, record: Record) -> Outgoing:
-        size = _size(message)
+    def _prediction(self, event: PredictionMade, record: Record) -> Outgoing:
+        value, key = self._encode(event), record.key
+        headers = [*self._prediction_headers, ("ce_id", f"{record.topic}-{record.partition}-{record.offset}".encode())]
+        if record.headers:
+            headers += [pair for pair in record.headers if pair[0] in _PASSED_ON]
+        elif len(value) + (len(key) if key else 0) < self._certain_to_fit:
+            return Outgoing(self._predictions, key, value, headers, record.partition)
+        return self._fitting(Outgoing(self._predictions, key, value, headers, record.partition), record)
+
+    def _fitting(self, message: Outgoing, record: Record) -> Outgoing:
+        size, limit = _size(message), self._limit(message.topic)
         if size <= limit:
             return message
         reason = f"output: got {size} bytes for {message.topic}, expected at most {limit} (its max.message.bytes)"

@@ -1,5 +1,7 @@
 """The event-time watermark: the largest event time seen that can be believed."""
 
+import sys
+
 
 class EventTime:
     """The watermark of one partition. It never goes back.
@@ -32,10 +34,11 @@ class EventTime:
         self._max_leap_ms = max_leap_ms
         self._leapt = False
         self.watermark_ms = -1
+        self._horizon_ms = sys.maxsize
 
     def leaps(self, time_ms: int) -> bool:
         """Tell whether a record of this time lies too far ahead to be believed on its own word."""
-        return time_ms - self.watermark_ms > self._max_leap_ms and self.watermark_ms >= 0
+        return time_ms > self._horizon_ms
 
     def after(self, time_ms: int) -> int:
         """Return what the watermark would be after a record of this time."""
@@ -45,8 +48,8 @@ class EventTime:
 
     def advance(self, time_ms: int) -> None:
         """Take the time of a record over."""
-        if 0 <= time_ms - self.watermark_ms <= self._max_leap_ms:
-            self.watermark_ms = time_ms
-            self._leapt = False
+        if self.watermark_ms <= time_ms <= self._horizon_ms:
+            self.watermark_ms, self._leapt = time_ms, False
         else:
             self.watermark_ms, self._leapt = self.after(time_ms), self.leaps(time_ms)
+        self._horizon_ms = self.watermark_ms + self._max_leap_ms

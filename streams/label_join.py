@@ -117,14 +117,11 @@ class PendingLabels:
         self._entries[event_id] = (deadline_ms, encoded)
         self.size_bytes += len(encoded) - len(data)
 
-    def take(self, event_id: str) -> list[Any] | None:
-        """Remove and return the fields of an entry, None when there is none."""
+    def remove(self, event_id: str) -> None:
+        """Remove an entry, if it is there."""
         entry = self._entries.pop(event_id, None)
-        if entry is None:
-            return None
-        self._forget(event_id, entry[1])
-        fields: list[Any] = orjson.loads(entry[1])
-        return fields
+        if entry is not None:
+            self._forget(event_id, entry[1])
 
     def expire(self, watermark_ms: int) -> Iterator[tuple[str, list[Any]]]:
         """Remove and yield the entries whose deadline the watermark has reached."""
@@ -163,21 +160,21 @@ class RecentIds:
 
     def __init__(self, window: int) -> None:
         self._window = window
-        self._young: dict[str, Any] = {}
-        self._old: dict[str, Any] = {}
+        self.young: dict[str, Any] = {}
+        self.old: dict[str, Any] = {}
 
     def __contains__(self, event_id: str) -> bool:
-        return event_id in self._young or event_id in self._old
+        return event_id in self.young or event_id in self.old
 
     def get(self, event_id: str) -> Any:
         """Return what an id that is there became."""
-        return self._young[event_id] if event_id in self._young else self._old[event_id]
+        return self.young[event_id] if event_id in self.young else self.old[event_id]
 
     def __setitem__(self, event_id: str, outcome: Any) -> None:
-        young = self._young
+        young = self.young
         young[event_id] = outcome
         if len(young) >= self._window:
-            self._old, self._young = young, {}
+            self.old, self.young = young, {}
 
 
 class LabelJoin:
@@ -201,7 +198,10 @@ class LabelJoin:
 
     def has_seen(self, event_id: str) -> bool:
         """Tell whether an event of this id was asked or settled within the window."""
-        return event_id in self.settled or event_id in self.pending
+        settled = self.settled
+        if event_id in settled.young or event_id in settled.old:
+            return True
+        return self.pending.size_bytes > 0 and event_id in self.pending
 
     def ask(self, event_id: str, watermark_ms: int, asked: Asked) -> int:
         """Let a scored event wait for its label; return how many events were evicted to make room."""
@@ -222,7 +222,8 @@ class LabelJoin:
 
     def settle(self, event_id: str, outcome: Settled | str) -> None:
         """An event waits no longer: its label was learned, or will not be."""
-        self.pending.take(event_id)
+        if self.pending.size_bytes:
+            self.pending.remove(event_id)
         self.settled[event_id] = outcome
 
     def hold(self, event_id: str, watermark_ms: int, y: Any) -> int:

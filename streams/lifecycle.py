@@ -61,15 +61,8 @@ class Lifecycle:
         version = f"v{self._versions}"
         return Learner(self._pipeline.fresh_model(version), version, self._pipeline.kind)
 
-    def learn(self, x: dict[str, Any], y: Any) -> None:
-        """Let the champion learn, and the challenger in its shadow.
-
-        Raises
-        ------
-        ModelError
-            When the champion raises; nothing has changed then.
-        """
-        self.champion.learn(x, y)
+    def learn_in_shadow(self, x: dict[str, Any], y: Any) -> None:
+        """Let the challenger learn what the champion has learned; its errors are its own."""
         if self.challenger is not None:
             try:
                 self.challenger.learn(x, y)

@@ -35,6 +35,7 @@ class Preprocessor:
         self._strings = {name: f for name, f in features.items() if f.type is str}
         self._learned_fills = [name for name, f in self._fills.items() if f.missing in (MEAN, LAST)]
         self._seen: dict[str, set[str]] = {name: set() for name, f in self._strings.items() if f.categories is None}
+        self.idle = not (self._numbers or self._fills or self._strings)
         self._sums: dict[str, tuple[int, float]] = {}
         self._last: dict[str, Any] = {}
 

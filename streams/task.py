@@ -1,5 +1,6 @@
 """The task: the whole way of a record through one partition, without Kafka, clock, file or chance."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from schemas.errors import InvariantError, ModelBrokenError, ModelError
@@ -60,11 +61,14 @@ class Task:
         self.clock = EventTime(round(pipeline.max_leap.total_seconds() * 1000))
         self.join = LabelJoin(label.ttl_ms if label else None, pipeline.max_pending_bytes, pipeline.dedupe_window)
         self.preprocessor = Preprocessor(pipeline.features)
+        self._cleans_nothing = self.preprocessor.idle
         self.lifecycle = Lifecycle(pipeline, self.books)
         self.evaluation = Prequential(pipeline.metrics or ())
         self._loss = Loss(pipeline.kind, pipeline.drift.loss)
         self._keeps_scores = self.evaluation.wants_scores or self._loss.wants_scores or pipeline.kind == "anomaly"
         self._decode = Decoder(pipeline).decode
+        self._public_score = binary_score if pipeline.kind == "binary" else public_score
+        self._name, self._declaration, self._model_name = pipeline.name, pipeline.declaration, pipeline.model_name
         self._model_errors = 0
 
     # ------------------------------------------------------------------ the way of a record
@@ -107,7 +111,7 @@ class Task:
         self.books.read += 1
         if not isinstance(decoded, DeadLetter):
             self.clock.advance(decoded.time_ms)
-            if self.join.pending or self.join.held:
+            if self.join.pending.size_bytes or self.join.held.size_bytes:
                 events += self._expire(record, decoded.time_ms)
         return events
 
@@ -120,12 +124,12 @@ class Task:
             return []
         leapt = self.clock.leaps(example.time_ms)
         champion = self.lifecycle.champion
-        x = self.preprocessor.clean(example.x)
+        x = example.x if self._cleans_nothing else self.preprocessor.clean(example.x)
         prediction, score = champion.predict(x)
         events: list[Event] = [self._prediction(record, event_id, prediction, score, leapt)]
         asked = Asked(record.offset, prediction, score if self._keeps_scores else None, x)
         y = example.y
-        early = y is None and event_id in self.join.held
+        early = y is None and self.join.held.size_bytes > 0 and event_id in self.join.held
         if early:
             [y] = self.join.held.peek(event_id)
         if y is not None or self.pipeline.label is None:
@@ -134,13 +138,15 @@ class Task:
             count["evicted"] += self.join.ask(event_id, self.clock.after(example.time_ms), asked)
         # From here on nothing can fail: the record counts.
         if early:
-            self.join.held.take(event_id)
+            self.join.held.remove(event_id)
             count["label_held"] -= 1
             count["label_early"] += 1
-        self.preprocessor.observe(x)
+        if not self._cleans_nothing:
+            self.preprocessor.observe(x)
+        if leapt:
+            count["time_leap"] += 1
         self._model_errors = 0
         count["scored"] += 1
-        count["time_leap"] += leapt
         if record.offset % _KEY_SAMPLE == 0 and self._is_foreign(record):
             count["foreign_key"] += 1
         return events
@@ -151,7 +157,7 @@ class Task:
         watermark = self.clock.after(label.time_ms)
         asked = self.join.waiting(label.id, watermark)
         if asked is not None:
-            events = self._learn(label.id, asked, label.y, Moment(record, label.time_ms))
+            events = [*self._learn(label.id, asked, label.y, Moment(record, label.time_ms))]
             count["label_joined"] += 1
             self._model_errors = 0
             return events
@@ -186,17 +192,19 @@ class Task:
                 self.evaluation.correct(known.number, known.y, label.y, known.prediction, known.score)
             self.join.settled[label.id] = Settled(label.y, known.prediction, known.score, known.number)
 
-    def _learn(self, event_id: str, asked: Asked, y: Any, moment: Moment, *, assumed: bool = False) -> list[Event]:
+    def _learn(self, event_id: str, asked: Asked, y: Any, moment: Moment, *, assumed: bool = False) -> Sequence[Event]:
         """Learn first, so that a model error leaves no trace; then evaluate the answer and look for drift."""
         lifecycle = self.lifecycle
         champion = lifecycle.champion
-        lifecycle.learn(asked.x, y)
+        champion.learn(asked.x, y)
+        if lifecycle.challenger is not None:
+            lifecycle.learn_in_shadow(asked.x, y)
         number = loss = None
         if y is not None:
             number = self.evaluation.update(y, asked.prediction, asked.score)
             loss = self._loss.of(y, asked.prediction, asked.score)
         self.join.settle(event_id, Settled(y, asked.prediction, asked.score, number, assumed))
-        events: list[Event] = [*lifecycle.observe(loss, asked.offset, moment)]
+        events = lifecycle.observe(loss, asked.offset, moment)
         if lifecycle.champion is not champion:
             self._loss.new_champion()
         return events
@@ -216,7 +224,7 @@ class Task:
         count["label_orphan"] += orphans
         return events
 
-    def _assume(self, event_id: str, asked: Asked, y: Any, moment: Moment) -> list[Event]:
+    def _assume(self, event_id: str, asked: Asked, y: Any, moment: Moment) -> Sequence[Event]:
         """Learn an assumed label; a model error here is no fault of the record that moved the watermark."""
         try:
             events = self._learn(event_id, asked, y, moment, assumed=True)
@@ -230,19 +238,19 @@ class Task:
     # ------------------------------------------------------------------ what is said about it
 
     def _prediction(self, record: Record, event_id: str, prediction: Any, score: Any, leapt: bool) -> PredictionMade:
-        pipeline, champion = self.pipeline, self.lifecycle.champion
+        champion = self.lifecycle.champion
         return PredictionMade(
             event_id,
             prediction,
-            public_score(pipeline.kind, score),
-            pipeline.model_name,
+            self._public_score(score),
+            self._model_name,
             champion.version,
             champion.learned,
             record.topic,
             record.partition,
             record.offset,
-            pipeline.name,
-            pipeline.declaration,
+            self._name,
+            self._declaration,
             SCHEMA_VERSION,
             _LEAP if leapt else (),
         )
@@ -282,18 +290,25 @@ class Task:
         return self.partitions > 1 and bool(key) and home_partition(key or b"", self.partitions) != self.partition
 
 
-def public_score(kind: str, score: Any) -> Any:
-    """Return the score as a prediction carries it.
+def binary_score(score: Any) -> float | None:
+    """Return the probability of the positive class.
 
     Examples
     --------
-    >>> public_score("binary", {False: 0.25, True: 0.75})
+    >>> binary_score({False: 0.25, True: 0.75})
     0.75
-    >>> public_score("multiclass", {1: 0.25, 2: 0.75})
+    """
+    return float(score.get(True, 0.0)) if score else None
+
+
+def public_score(score: Any) -> Any:
+    """Return class probabilities or an anomaly score as a prediction carries them.
+
+    Examples
+    --------
+    >>> public_score({1: 0.25, 2: 0.75})
     {'1': 0.25, '2': 0.75}
     """
-    if kind == "binary":
-        return float(score.get(True, 0.0)) if score else None
     if isinstance(score, dict):
         return {str(label): float(probability) for label, probability in score.items()}
     return None if score is None else float(score)
