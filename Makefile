@@ -6,7 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 STAMP  := $(VENV)/.setup-done
-BENCH  := $(VENV)/.bench-done
+BENCH  := .venv-bench
+BENCH_STAMP := $(BENCH)/.setup-done
 PYTEST := $(BIN)/python -m pytest --doctest-modules schemas streams tests
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -55,20 +56,23 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
-$(BENCH): $(STAMP) requirements-bench.txt
-	@echo "bench: installing the engines to compare with into $(VENV)"
-	@$(PIP) install --quiet --require-hashes -r requirements-bench.txt
+# A venv of its own: the engines pin older clients than riverrun needs, and all are compared on the same ones.
+$(BENCH_STAMP): $(STAMP) requirements-bench.txt pyproject.toml
+	@echo "bench: installing riverrun and the engines to compare with into $(BENCH)"
+	@test -x $(BENCH)/bin/python || $(BIN)/python -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-bench.txt
+	@$(BENCH)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-bench: $(BENCH) ## Measure riverrun beside other engines
-	@$(BIN)/python -m benchmarks.run $(ARGS)
+bench: $(BENCH_STAMP) ## Measure riverrun beside a bare loop and other engines
+	@$(BENCH)/bin/python -m benchmarks.run $(ARGS)
 
 lock: $(STAMP) ## Write the hash-locked files again (ARGS=--upgrade for newer versions)
 	@test -x $(BIN)/uv || $(PIP) install --quiet uv
 	@$(LOCK) --all-extras --output-file requirements-bench.txt $(ARGS)
-	@$(LOCK) --extra demo --extra dev --constraint requirements-bench.txt --output-file requirements.txt $(ARGS)
+	@$(LOCK) --extra demo --extra dev --output-file requirements.txt $(ARGS)
 	@echo "lock: wrote requirements.txt and requirements-bench.txt; make setup installs them"
 
 clean: ## Remove .venv, caches and builds
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(BENCH) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

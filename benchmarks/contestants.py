@@ -36,6 +36,11 @@ class Job:
         """Where the predictions go."""
         return f"{self.pipeline}.predictions"
 
+    @property
+    def topics(self) -> list[str]:
+        """All topics a contestant may want."""
+        return [self.in_topic, self.out_topic, f"{self.pipeline}.lifecycle", f"{self.pipeline}.dead-letters"]
+
 
 @dataclass(frozen=True)
 class Contestant:
@@ -103,7 +108,7 @@ CONTESTANTS = (
     Contestant(
         "riverrun",
         (_riverrun_command() or "riverrun", "run", f"{PIPELINES_FILE}:{{model}}"),
-        {"RIVERRUN_BOOTSTRAP_SERVERS": "{bootstrap}"},
+        {"RIVERRUN_BOOTSTRAP_SERVERS": "{bootstrap}", "PYTHONPATH": "."},
         imports=("services.cli", "river.linear_model", "river.preprocessing"),
         missing=_riverrun_missing,
     ),

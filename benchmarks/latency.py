@@ -66,7 +66,7 @@ def measure(contestant: Contestant | None, model: str, payloads: list[bytes], ra
     """
     with fresh_broker() as bootstrap, TemporaryDirectory() as folder:
         job = Job(bootstrap, model)
-        topics.create(bootstrap, [job.in_topic, job.out_topic], 1)
+        topics.create(bootstrap, job.topics, 1)
         topics.fill(bootstrap, job.in_topic, payloads[:WARM_UP_RECORDS])
         stopwatch = Stopwatch(bootstrap, job.out_topic if contestant else job.in_topic, 1)
         log = Path(folder) / "log"

@@ -49,7 +49,7 @@ def measure(contestant: Contestant, model: str, milestones: list[int], payloads:
     """Return the resident set in megabytes at each milestone, `milestone → megabytes`."""
     with fresh_broker() as bootstrap, TemporaryDirectory() as folder:
         job = Job(bootstrap, model)
-        topics.create(bootstrap, [job.in_topic, job.out_topic], 1)
+        topics.create(bootstrap, job.topics, 1)
         child = Child(contestant.command(job), Path(folder) / "log", contestant.environment(job))
         source, sent, sizes = endless(payloads), 0, dict[int, float]()
         try:

@@ -63,7 +63,7 @@ def race(contestant: Contestant, model: str, course: Course) -> dict[str, object
     """
     with fresh_broker() as bootstrap, TemporaryDirectory() as folder:
         job = Job(bootstrap, model)
-        topics.create(bootstrap, [job.in_topic, job.out_topic], course.partitions)
+        topics.create(bootstrap, job.topics, course.partitions)
         topics.fill(bootstrap, job.in_topic, course.payloads[: course.warm_up])
         child = Child(contestant.command(job), Path(folder) / "log", contestant.environment(job))
         try:

@@ -48,7 +48,7 @@ def measure(contestant: Contestant, model: str, payloads: list[bytes]) -> dict[s
     """Start a contestant on a waiting topic; return seconds to its assignment and to its first prediction."""
     with fresh_broker() as bootstrap, TemporaryDirectory() as folder:
         job = Job(bootstrap, model)
-        topics.create(bootstrap, [job.in_topic, job.out_topic], 1)
+        topics.create(bootstrap, job.topics, 1)
         topics.fill(bootstrap, job.in_topic, payloads)
         start = time.monotonic()
         child = Child(contestant.command(job), Path(folder) / "log", contestant.environment(job))

@@ -14,6 +14,9 @@ SPEC_VERSION = b"1.0"
 JSON = "application/json"
 AVRO = "application/avro"
 
+#: The last moment that `format_time` can write: the end of the year 9999.
+LATEST_MS = 253_402_300_799_999
+
 
 def header(headers: Headers, name: str) -> str | None:
     """Return a header as text, None when it is absent or null.

@@ -50,7 +50,19 @@ class BrokerError(RiverrunError):
 
 
 class ModelError(RiverrunError):
-    """A model raised while it scored or learned, or answered with something that is no finite number."""
+    """A model raised while it scored or learned, or answered with something that is no finite number.
+
+    Parameters
+    ----------
+    message
+        Which model did what.
+    stage
+        ``"score"`` or ``"learn"``.
+    """
+
+    def __init__(self, message: str, stage: str = "score") -> None:
+        super().__init__(message)
+        self.stage = stage
 
 
 class ModelBrokenError(RiverrunError):

@@ -117,8 +117,9 @@ class Decoder:
                 raise _Refused("envelope", "key: got an empty one, expected null or at least one byte")
             envelope = _read_envelope(record) if record.headers else _NO_ENVELOPE
             time_ms = record.timestamp_ms if envelope.time_ms is None else envelope.time_ms
-            if time_ms < 0:
-                raise _Refused("envelope", f"time: got {time_ms} ms, expected ce_time or a timestamp not before 1970")
+            if not 0 <= time_ms <= ce.LATEST_MS:
+                expected = "ce_time or a timestamp, not before 1970 nor after 9999"
+                raise _Refused("envelope", f"time: got {time_ms} ms, expected {expected}")
             if envelope.kind == ce.EVENT:
                 return self._example(record, value, envelope, time_ms)
             if envelope.kind == ce.LABEL:

@@ -42,6 +42,9 @@ class Drift:
 
     def check(self, field: str = "drift") -> None:
         """Raise `DeclarationError` unless the arguments fit together."""
+        for name in ("delta", "warning_delta"):
+            if not isinstance(getattr(self, name), (int, float)):
+                raise DeclarationError(f"{field}.{name}", getattr(self, name), "a number between 0 and 1")
         if not 0 < self.delta < 1:
             raise DeclarationError(f"{field}.delta", self.delta, "a number between 0 and 1")
         if not self.delta < self.warning_delta < 1:

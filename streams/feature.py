@@ -1,5 +1,6 @@
 """One feature of an event: its type, its bounds, and what is done with values that are missing or out of range."""
 
+import math
 import types
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -75,12 +76,16 @@ class Feature:
     @property
     def lowest(self) -> float | None:
         """The smallest value a number may have."""
-        return {float: -MAX_MAGNITUDE, int: -_INT64 - 1}.get(self.type) if self.ge is None else self.ge
+        if self.type is int:
+            return -_INT64 - 1 if self.ge is None else max(-_INT64 - 1, math.ceil(self.ge))
+        return -MAX_MAGNITUDE if self.ge is None and self.type is float else self.ge
 
     @property
     def highest(self) -> float | None:
         """The largest value a number may have."""
-        return {float: MAX_MAGNITUDE, int: _INT64}.get(self.type) if self.le is None else self.le
+        if self.type is int:
+            return _INT64 if self.le is None else min(_INT64, math.floor(self.le))
+        return MAX_MAGNITUDE if self.le is None and self.type is float else self.le
 
     def check(self, field: str) -> None:
         """Raise `DeclarationError` unless the arguments fit together."""
@@ -88,16 +93,16 @@ class Feature:
             raise DeclarationError(f"{field}.type", self.type, "bool, int, float or str, or one of them | None")
         number = self.type in _NUMBERS
         for name, bound in (("ge", self.ge), ("le", self.le)):
-            if bound is not None and (not number or isinstance(bound, bool) or not abs(bound) <= MAX_MAGNITUDE):
+            if bound is not None and not (number and _is_number(bound) and abs(bound) <= MAX_MAGNITUDE):
                 raise DeclarationError(f"{field}.{name}", bound, "a finite number, for an int or a float")
-        if self.ge is not None and self.le is not None and self.ge > self.le:
+        if self.lowest is not None and self.highest is not None and self.lowest > self.highest:
             raise DeclarationError(f"{field}.ge", self.ge, f"at most le={self.le!r}")
-        if self.categories is not None and (self.type is not str or not self.categories):
+        named = isinstance(self.categories, (tuple, list)) and all(isinstance(c, str) for c in self.categories)
+        if self.categories is not None and not (self.type is str and named and self.categories):
             raise DeclarationError(f"{field}.categories", self.categories, "one or more strings, for a str")
-        if self.max_categories < 1:
-            raise DeclarationError(f"{field}.max_categories", self.max_categories, "1 or more")
-        if self.max_length < 1:
-            raise DeclarationError(f"{field}.max_length", self.max_length, "1 or more characters")
+        for name, least in (("max_categories", self.max_categories), ("max_length", self.max_length)):
+            if not isinstance(least, int) or isinstance(least, bool) or least < 1:
+                raise DeclarationError(f"{field}.{name}", least, "a whole number, 1 or more")
         if self.out_of_range not in ("refuse", "clip", "missing"):
             raise DeclarationError(f"{field}.out_of_range", self.out_of_range, "'refuse', 'clip' or 'missing'")
         self._check_missing(field, number)
@@ -107,12 +112,18 @@ class Feature:
             raise DeclarationError(f"{field}.missing", self.missing, "'mean' only for an int or a float")
         named = isinstance(self.missing, str) and self.missing in (OMIT, MEAN, LAST)
         filler_types = _NUMBERS if self.type is float else (self.type,)
-        if not named and (not isinstance(self.missing, filler_types) or (number and isinstance(self.missing, bool))):
+        if not named and not (isinstance(self.missing, filler_types) and number <= _is_number(self.missing)):
             raise DeclarationError(
                 f"{field}.missing", self.missing, f"'omit', 'mean', 'last' or a value of type {self.type.__name__}"
             )
+        if not named and number and not (self.lowest or 0) <= self.missing <= (self.highest or 0):
+            raise DeclarationError(f"{field}.missing", self.missing, f"{self.lowest} to {self.highest}")
         if self.missing != OMIT and not self.nullable and self.out_of_range != "missing":
             raise DeclarationError(f"{field}.missing", self.missing, "nullable=True: a required value is never missing")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, _NUMBERS) and not isinstance(value, bool)
 
 
 def to_feature(field: str, declared: object) -> Feature:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from schemas.errors import DeclarationError
-from streams.feature import FeatureType
+from streams.feature import MAX_MAGNITUDE, FeatureType
 
 TaskKind = Literal["binary", "multiclass", "regression", "anomaly"]
 DROP: Literal["drop"] = "drop"
@@ -62,7 +62,9 @@ class Label:
         """Raise `DeclarationError` unless the arguments fit together."""
         if not isinstance(self.name, str) or not self.name:
             raise DeclarationError(f"{field}.name", self.name, "the name of a field")
-        if self.type not in _KIND_OF:
+        if self.name == "id":
+            raise DeclarationError(f"{field}.name", self.name, "another name: a label record's id is its event's")
+        if self.type not in (bool, int, float, str):
             raise DeclarationError(f"{field}.type", self.type, "bool, int, float or str")
         if self.ttl is not None and (not isinstance(self.ttl, timedelta) or self.ttl <= timedelta(0)):
             raise DeclarationError(f"{field}.ttl", self.ttl, "a positive timedelta, or None for inline labels")
@@ -71,3 +73,5 @@ class Label:
                 raise DeclarationError(f"{field}.on_expiry", self.on_expiry, "a ttl: without one nothing expires")
             if type(self.on_expiry) is not self.type:
                 raise DeclarationError(f"{field}.on_expiry", self.on_expiry, f"'drop' or a {self.type.__name__}")
+            if isinstance(self.on_expiry, (int, float)) and not abs(self.on_expiry) <= MAX_MAGNITUDE:
+                raise DeclarationError(f"{field}.on_expiry", self.on_expiry, "a finite number")

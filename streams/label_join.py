@@ -94,6 +94,9 @@ class PendingLabels:
         encoded = orjson.dumps(fields, option=_OPTIONS)
         self._entries[event_id] = (deadline_ms, encoded)
         self.size_bytes += len(encoded) + len(event_id) + _OVERHEAD_BYTES
+        return self._make_room()
+
+    def _make_room(self) -> list[tuple[str, list[Any]]]:
         evicted = []
         while self.size_bytes > self._max_bytes:
             oldest, (_, data) = self._entries.popitem(last=False)
@@ -110,12 +113,13 @@ class PendingLabels:
         fields: list[Any] = orjson.loads(self._entries[event_id][1])
         return fields
 
-    def replace(self, event_id: str, fields: list[Any]) -> None:
-        """Exchange the fields of an entry that is there; its deadline stays."""
+    def replace(self, event_id: str, fields: list[Any]) -> list[tuple[str, list[Any]]]:
+        """Exchange the fields of an entry that is there, its deadline stays; return what had to make room."""
         deadline_ms, data = self._entries[event_id]
         encoded = orjson.dumps(fields, option=_OPTIONS)
         self._entries[event_id] = (deadline_ms, encoded)
         self.size_bytes += len(encoded) - len(data)
+        return self._make_room()
 
     def remove(self, event_id: str) -> None:
         """Remove an entry, if it is there."""
@@ -229,6 +233,10 @@ class LabelJoin:
     def hold(self, event_id: str, watermark_ms: int, y: Any) -> int:
         """Let a label wait for its event; return how many labels were evicted to make room."""
         return len(self.held.add(event_id, watermark_ms + (self._ttl_ms or 0), [y]))
+
+    def hold_again(self, event_id: str, y: Any) -> int:
+        """Exchange a label that waits; return how many labels were evicted to make room."""
+        return len(self.held.replace(event_id, [y]))
 
     def expired_events(self, watermark_ms: int) -> Iterator[tuple[str, Asked]]:
         """Remove and yield the events whose time is over."""

@@ -79,11 +79,15 @@ class Learner:
         """
         try:
             answer: tuple[Any, Any] = self._answer(x)
+            prediction, score = answer
+            total = sum(score.values()) if isinstance(score, dict) else prediction if score is None else score
+            sound = total is None or type(total) is bool or isinstance(total, str) or isfinite(total)
         except Exception as error:
             raise ModelError(f"{type(self.model).__name__} {self.version} raised {error!r:.200}") from error
-        prediction, score = answer
-        total = sum(score.values()) if type(score) is dict else prediction if score is None else score
-        if total is not None and type(total) is not bool and not isinstance(total, str) and not isfinite(total):
+        if not sound and self.learned == 0:
+            # Min-max scalers, for one, make NaN until they have learned: such a model cannot say anything yet.
+            return None, None
+        if not sound:
             name = type(self.model).__name__
             raise ModelError(f"{name} {self.version} answered {answer!r:.200}, expected finite numbers")
         return answer
@@ -104,7 +108,7 @@ class Learner:
         except Exception as error:
             name = type(self.model).__name__
             self._adopt(self._undo.restore(self._supervised))
-            raise ModelError(f"{name} {self.version} raised {error!r:.200}") from error
+            raise ModelError(f"{name} {self.version} raised {error!r:.200}", "learn") from error
         self.learned += 1
         examples = self._undo.examples
         examples.append((x, y))
@@ -124,11 +128,18 @@ class _UndoLog:
     _BYTES_PER_EXAMPLE = 20
 
     def __init__(self, model: Any) -> None:
+        self.limit = self._MIN_EXAMPLES
         self.checkpoint(model)
 
     def checkpoint(self, model: Any) -> None:
         """Take the model as it is now, and start the log anew."""
-        self._pickled = pickle.dumps(model, pickle.HIGHEST_PROTOCOL)
+        try:
+            self._pickled = pickle.dumps(model, pickle.HIGHEST_PROTOCOL)
+        except RecursionError:
+            # A tree too deep to pickle, such as a regressor's splitter on a feature that only rises. Until it can
+            # be pickled again, the checkpoint before and a longer log do as well.
+            self.limit += self._MIN_EXAMPLES
+            return
         self.examples: list[tuple[dict[str, Any], Any]] = []
         size = len(self._pickled) // self._BYTES_PER_EXAMPLE
         self.limit = max(self._MIN_EXAMPLES, min(self._MAX_EXAMPLES, size))

@@ -112,11 +112,21 @@ class Pipeline:
             raise DeclarationError("name", self.name, "1 to 100 letters, digits, dots or dashes")
         if not isinstance(self.features, Mapping) or not self.features:
             raise DeclarationError("features", self.features, "a dict of at least one feature")
+        for name in self.features:
+            if not isinstance(name, str) or not name:
+                raise DeclarationError(f"features[{name!r}]", name, "the name of a field")
         declared = {name: to_feature(f"features[{name!r}]", kind) for name, kind in self.features.items()}
         object.__setattr__(self, "features", declared)
         self._check_label()
         self._check_model()
-        self.drift.check()
+        parts = (
+            ("drift", self.drift, Drift, "a Drift"),
+            ("policy", self.policy, Policy, "ObserveOnly() or BackgroundChallenger()"),
+        )
+        for part, value, kinds, words in parts:
+            if not isinstance(value, kinds):
+                raise DeclarationError(part, value, words)
+            value.check()
         self._check_metrics()
         self._check_numbers()
 
@@ -164,7 +174,7 @@ class Pipeline:
         return seeded(self.model, self.name, version, "model")
 
     def _check_label(self) -> None:
-        if self.task is not None and self.task not in _MODELS:
+        if self.task is not None and self.task not in tuple(_MODELS):
             raise DeclarationError("task", self.task, "'binary', 'multiclass', 'regression' or 'anomaly'")
         if self.label is None:
             if self.task not in (None, "anomaly"):
@@ -199,9 +209,12 @@ class Pipeline:
         if self.metrics is None:
             chosen: list[Any] = [utils.Rolling(default[self.kind], 1000)] if self.kind in default else []
             object.__setattr__(self, "metrics", chosen)
-        for i, metric in enumerate(self.metrics or ()):
+        if not isinstance(self.metrics, (list, tuple)):
+            raise DeclarationError("metrics", self.metrics, "a list of River metrics")
+        for i, metric in enumerate(self.metrics):
             inner = getattr(metric, "obj", metric)
-            if not (hasattr(inner, "update") and hasattr(inner, "get") and not isinstance(metric, type)):
+            verbs = all(hasattr(inner, verb) for verb in ("update", "revert", "get"))
+            if isinstance(metric, (type, utils.TimeRolling)) or not verbs or not _gives_a_number(inner):
                 raise DeclarationError(
                     f"metrics[{i}]", metric, "a River metric, or utils.Rolling(metrics.Accuracy, 1000)"
                 )
@@ -215,7 +228,11 @@ class Pipeline:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise DeclarationError(name, value, "a whole number, 1 or more")
-        if self.max_leap <= timedelta(0):
+        for name in ("id_field", "source"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, str) and value):
+                raise DeclarationError(name, value, f"the name of a {'field' if name == 'id_field' else 'topic'}")
+        if not isinstance(self.max_leap, timedelta) or self.max_leap <= timedelta(0):
             raise DeclarationError("max_leap", self.max_leap, "a positive timedelta")
         if self.output_format not in ("json", "avro"):
             raise DeclarationError("output_format", self.output_format, "'json' or 'avro'")
@@ -223,6 +240,14 @@ class Pipeline:
             raise DeclarationError(
                 "id_field", self.id_field, f"a field that is no feature (it is a {feature.type.__name__})"
             )
+
+
+def _gives_a_number(metric: Any) -> bool:
+    """Tell whether a metric is one number: a confusion matrix or a report is none."""
+    try:
+        return isinstance(metric.get(), (int, float))
+    except (AttributeError, NotImplementedError):
+        return False
 
 
 _ANSWER_FIELDS = (

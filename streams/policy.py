@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 
+from schemas.errors import DeclarationError
+
 
 @dataclass(frozen=True)
 class ObserveOnly:
     """Report drift, never act. For measuring, and where people decide."""
+
+    def check(self, field: str = "policy") -> None:
+        """There is nothing to check."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,11 @@ class BackgroundChallenger:
     """
 
     min_learned: int = 200
+
+    def check(self, field: str = "policy") -> None:
+        """Raise `DeclarationError` unless the arguments fit together."""
+        if not isinstance(self.min_learned, int) or self.min_learned < 0:
+            raise DeclarationError(f"{field}.min_learned", self.min_learned, "a number of examples, 0 or more")
 
 
 Policy = ObserveOnly | BackgroundChallenger

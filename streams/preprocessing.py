@@ -40,7 +40,10 @@ class Preprocessor:
         self._last: dict[str, Any] = {}
 
     def clean(self, x: dict[str, Any]) -> dict[str, Any]:
-        """Return the features as the model is to see them; nothing is learned yet."""
+        """Return the features as the model is to see them; nothing is learned yet.
+
+        Values are put within their bounds in `x` itself; fills stand in what is returned only.
+        """
         for name, feature in self._numbers.items():
             value = x.get(name)
             if value is not None:
@@ -49,12 +52,11 @@ class Preprocessor:
             value = x.get(name)
             if value is not None and not self._is_known(name, feature, value):
                 x[name] = None if feature.out_of_range == "missing" else OTHER
-        filled = False
-        for name, feature in self._fills.items():
-            if x.get(name) is None:
-                filled = True
-                x[name] = self._fill(name, feature)
-        return {name: x[name] for name in self._names if x.get(name) is not None} if filled else x
+        fills = {name: self._fill(name, feature) for name, feature in self._fills.items() if x.get(name) is None}
+        if not fills:
+            return x
+        whole = {**x, **fills}
+        return {name: whole[name] for name in self._names if whole.get(name) is not None}
 
     def _is_known(self, name: str, feature: Feature, value: str) -> bool:
         if feature.categories is not None:
@@ -71,7 +73,7 @@ class Preprocessor:
         return self._last.get(name) if feature.missing == LAST else feature.missing
 
     def observe(self, x: dict[str, Any]) -> None:
-        """Learn from an event that was scored; `x` is what `clean` returned."""
+        """Learn from an event that was scored; `x` is what `clean` was given: fills are no observations."""
         for name, seen in self._seen.items():
             value = x.get(name)
             if value is not None and value not in seen and value != OTHER:

@@ -198,7 +198,7 @@ class Loss:
             probability = max(score.get(y, 0.0), math.exp(-_CLIP))
             return min(1.0, max(0.0, -math.log(probability) / _CLIP))
         if prediction is None:
-            return min(1.0, abs(float(y) - score)) if self._kind == "anomaly" else None
+            return None if self._kind != "anomaly" or score is None else min(1.0, abs(float(y) - score))
         if self._kind == "regression":
             return self._scaled(abs(y - prediction))
         return 1.0 if prediction != y else 0.0

@@ -105,14 +105,14 @@ class Task:
             else:
                 events = self._bury(decoded)
         except ModelError as error:
-            decoded = self._model_failed(record, decoded, error)
+            decoded = self._model_failed(record, error)
             events = self._bury(decoded)
         self.next_offset = record.offset + 1
         self.books.read += 1
         if not isinstance(decoded, DeadLetter):
             self.clock.advance(decoded.time_ms)
             if self.join.pending.size_bytes or self.join.held.size_bytes:
-                events += self._expire(record, decoded.time_ms)
+                events += self._expire(record, decoded.time_ms, self.clock.watermark_ms)
         return events
 
     def _score(self, record: Record, example: Example) -> list[Event]:
@@ -129,20 +129,22 @@ class Task:
         events: list[Event] = [self._prediction(record, event_id, prediction, score, leapt)]
         asked = Asked(record.offset, prediction, score if self._keeps_scores else None, x)
         y = example.y
-        early = y is None and self.join.held.size_bytes > 0 and event_id in self.join.held
-        if early:
-            [y] = self.join.held.peek(event_id)
+        held = self.join.held.size_bytes > 0 and event_id in self.join.held
+        if held:
+            [held_y] = self.join.held.peek(event_id)
+            y = held_y if y is None else y
         if y is not None or self.pipeline.label is None:
             events += self._learn(event_id, asked, y, Moment(record, example.time_ms))
         else:
             count["evicted"] += self.join.ask(event_id, self.clock.after(example.time_ms), asked)
         # From here on nothing can fail: the record counts.
-        if early:
+        if held:
             self.join.held.remove(event_id)
             count["label_held"] -= 1
-            count["label_early"] += 1
+            again = "label_duplicate" if held_y == y else "label_corrected"
+            count["label_early" if example.y is None else again] += 1
         if not self._cleans_nothing:
-            self.preprocessor.observe(x)
+            self.preprocessor.observe(example.x)
         if leapt:
             count["time_leap"] += 1
         self._model_errors = 0
@@ -161,20 +163,22 @@ class Task:
             count["label_joined"] += 1
             self._model_errors = 0
             return events
-        if label.id in self.join.pending:
-            count["label_late"] += 1
-        elif label.id in self.join.settled:
+        # A label may end its event's wait itself, by its own time.
+        expired = self._expire(record, label.time_ms, watermark) if label.id in self.join.pending else []
+        if label.id in self.join.settled:
             self._settle_again(label)
         elif label.id in self.join.held:
             count["label_duplicate" if self.join.held.peek(label.id) == [label.y] else "label_corrected"] += 1
-            self.join.held.replace(label.id, [label.y])
+            evicted = self.join.hold_again(label.id, label.y)
+            count["label_held"] -= evicted
+            count["label_evicted"] += evicted
         elif self._is_foreign(record):
             count["label_misrouted"] += 1
         else:
             evicted = self.join.hold(label.id, watermark, label.y)
             count["label_held"] += 1 - evicted
             count["label_evicted"] += evicted
-        return []
+        return expired
 
     def _settle_again(self, label: LabelArrival) -> None:
         """A label for an event that waits no longer."""
@@ -209,10 +213,10 @@ class Task:
             self._loss.new_champion()
         return events
 
-    def _expire(self, record: Record, time_ms: int) -> list[Event]:
+    def _expire(self, record: Record, time_ms: int, watermark: int) -> list[Event]:
         """Forget, or assume, what has waited too long."""
         events: list[Event] = []
-        label, count, watermark = self.pipeline.label, self.books.count, self.clock.watermark_ms
+        label, count = self.pipeline.label, self.books.count
         for event_id, asked in self.join.expired_events(watermark):
             if label is not None and label.assumes:
                 events += self._assume(event_id, asked, label.on_expiry, Moment(record, time_ms, event_id))
@@ -273,7 +277,7 @@ class Task:
         self.books.count["dead_letter"] += 1
         return [letter]
 
-    def _model_failed(self, record: Record, decoded: Decoded, error: ModelError) -> DeadLetter:
+    def _model_failed(self, record: Record, error: ModelError) -> DeadLetter:
         """Count a model error; ten in a row are not the data's fault."""
         self.books.count["model_error"] += 1
         self._model_errors += 1
@@ -282,7 +286,7 @@ class Task:
                 f"{record.position}: {self._model_errors} model errors in a row, the last: {error}. "
                 "Mend the model in the declaration and start again; nothing was committed for this record."
             ) from error
-        return DeadLetter(record, "score" if isinstance(decoded, Example) else "learn", str(error))
+        return DeadLetter(record, error.stage, str(error))
 
     def _is_foreign(self, record: Record) -> bool:
         """Tell whether the key of a record belongs to another partition."""

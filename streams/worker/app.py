@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from faust.transport.drivers import TRANSPORTS
 from faust.types import TP
 
-from schemas.errors import BrokerError
+from schemas.errors import BrokerError, RiverrunError
 from schemas.murmur2 import home_partition
 from schemas.outgoing import OutgoingEncoder
 from streams.pipeline import Pipeline
@@ -110,7 +110,7 @@ class App(faust.App):
                 "client.id": "riverrun",
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
-                "linger.ms": 1,
+                "linger.ms": 0.2,
                 "message.max.bytes": 64 * 1024 * 1024,
                 "queue.buffering.max.messages": 200_000,
                 "delivery.report.only.error": True,
@@ -136,7 +136,7 @@ class App(faust.App):
         if self.error is None:
             self.error = error
             self.assignment.stop()
-            log.critical("%s", error)
+            log.critical("%s", error, exc_info=None if isinstance(error, RiverrunError) else error)
             self._crashing = asyncio.ensure_future(self.crash(error))
 
 

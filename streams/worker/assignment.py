@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from faust.types import TP
 
 from schemas.errors import BrokerError, InvariantError
+from schemas.events import Event
 from schemas.record import Record
 from streams.pipeline import Pipeline
 from streams.task import Task
@@ -110,7 +111,7 @@ class Assignment:
             return parked
         task = Task(self._pipeline, extent.tp.partition, self._partitions)
         start, emit_from = extent.low, max(extent.committed, extent.low)
-        if extent.committed > extent.low > 0:
+        if extent.committed > 0 and extent.low > 0:
             start = self._without_history(extent)
         task.next_offset = start
         return Shard(task, start, emit_from)
@@ -123,7 +124,7 @@ class Assignment:
                 f"{where}: state lost: the log begins at {extent.low}, the model has learned from records before it. "
                 "RIVERRUN_ON_STATE_LOST=earliest relearns from what is left, =fresh goes on with a new model."
             )
-        start = extent.low if self._settings.on_state_lost == "earliest" else extent.committed
+        start = extent.low if self._settings.on_state_lost == "earliest" else max(extent.committed, extent.low)
         log.warning("%s: state lost, the log begins at %d: starting at %d", where, extent.low, start)
         return start
 
@@ -166,7 +167,8 @@ class Assignment:
             )
         began = time.perf_counter()
         topic, partition = batch.tp
-        step, emit, emit_from = shard.task.step, self._emitter.emit, shard.emit_from
+        step, emit_from = shard.task.step, shard.emit_from
+        said: list[tuple[Event, Record]] = []
         for message in batch.messages:
             offset = message.offset()
             record = Record(
@@ -177,10 +179,10 @@ class Assignment:
                 self.replayed += 1
                 continue
             for event in events:
-                emit(event, record)
+                said.append((event, record))
+        self._emitter.emit(said)
         shard.position = batch.next_position
         self._adapt(len(batch.messages), time.perf_counter() - began)
-        self._emitter.serve()
         self.on_progress()
 
     def _adapt(self, records: int, seconds: float) -> None:

@@ -1,6 +1,6 @@
 """Hands events to the producer and keeps the first delivery that failed."""
 
-from typing import Any
+from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, Message, Producer
 
@@ -10,6 +10,7 @@ from schemas.outgoing import OutgoingEncoder
 from schemas.record import Record
 
 _QUEUE_FULL_SECONDS = 1.0
+_ANY_PARTITION = -1
 
 
 class Emitter:
@@ -34,29 +35,32 @@ class Emitter:
         if error is not None and self._failed is None:
             self._failed = f"{message.topic()}[{message.partition()}]: not delivered: {error.str()}"
 
-    def emit(self, event: Event, record: Record) -> None:
-        """Produce the message of an event; it is delivered in the background."""
-        message = self._encode(event, record)
-        topic = message.topic
-        further: dict[str, Any] = {} if message.partition is None else {"partition": message.partition}
-        assert self.producer is not None
-        while True:
-            try:
-                self.producer.produce(topic, message.value, message.key, headers=message.headers, **further)
-                break
-            except BufferError:
-                self.producer.poll(_QUEUE_FULL_SECONDS)
-        self.emitted[topic] = self.emitted.get(topic, 0) + 1
+    def emit(self, said: Iterable[tuple[Event, Record]]) -> None:
+        """Produce the messages of events, all in one go: librdkafka makes few requests of them without lingering.
 
-    def serve(self) -> None:
-        """Let librdkafka report what could not be delivered.
+        Parameters
+        ----------
+        said
+            Events, each with the record it followed from.
 
         Raises
         ------
         BrokerError
-            Naming the first message that was not.
+            Naming the first message, of these or of earlier ones, that could not be delivered.
         """
         assert self.producer is not None
+        encode, produce, emitted = self._encode, self.producer.produce, self.emitted
+        for event, record in said:
+            message = encode(event, record)
+            topic = message.topic
+            partition = _ANY_PARTITION if message.partition is None else message.partition
+            while True:
+                try:
+                    produce(topic, message.value, message.key, partition=partition, headers=message.headers)
+                    break
+                except BufferError:
+                    self.producer.poll(_QUEUE_FULL_SECONDS)
+            emitted[topic] = emitted.get(topic, 0) + 1
         self.producer.poll(0)
         self._check()
 

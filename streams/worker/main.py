@@ -36,6 +36,7 @@ def run_worker(pipeline: Pipeline, settings: Settings) -> int:
     _configure_logging(settings.log_level)
     app = App(pipeline, settings)
     define_agents(app)
+    _say_once_why(app)
     if settings.metrics_port:
         REGISTRY.register(Telemetry(app))
         start_http_server(settings.metrics_port)
@@ -55,3 +56,9 @@ def _configure_logging(level: str) -> None:
     logging.getLogger("riverrun").setLevel(level)
     for noisy in ("faust", "mode", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def _say_once_why(app: App) -> None:
+    """Keep Faust from telling in its own words, several times, what `App.fail` has said in one line."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda record: app.error is None or record.name.startswith("riverrun"))

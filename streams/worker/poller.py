@@ -150,6 +150,8 @@ class Poller(threading.Thread):
             while not self._stopping:
                 self._wait_for_room()
                 self._serve_commits(0)
+                if len(self._batches) >= self._max_batches:
+                    continue  # it was a commit that woke us
                 first = self.consumer.poll(_POLL_SECONDS)
                 if first is not None and not self._stopping:
                     more = self.consumer.consume(self.max_records - 1, 0) if self.max_records > 1 else []

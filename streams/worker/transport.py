@@ -103,6 +103,8 @@ class Consumer(base.Consumer):
                 await asyncio.wait_for(self._arrived.wait(), timeout)
             except TimeoutError:
                 return {}
+            if not self.flow_active or not self._active_partitions:
+                return {}  # a new assignment that Faust has not resumed yet: it would drop what it gets
             batches = self._poller.take()
         return batches
 
@@ -147,12 +149,19 @@ class Consumer(base.Consumer):
         raise NotImplementedError("the assignment commits")
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        """Commit what the assignment has done."""
-        return await self.app.assignment.commit()
+        """Commit what the assignment has done; an output that was not delivered stops the worker."""
+        try:
+            return await self.app.assignment.commit()
+        except Exception as error:
+            self.app.fail(error)
+            return False
 
     async def on_stop(self) -> None:
         """Commit, leave the group and wait for the poll thread."""
-        await self.app.assignment.release()
+        try:
+            await self.app.assignment.release()
+        except Exception as error:
+            self.app.fail(error)
         if self._poller is not None:
             self._poller.stop()
             await asyncio.to_thread(self._poller.join, _LEAVE_SECONDS)

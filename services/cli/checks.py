@@ -1,0 +1,157 @@
+"""What ``riverrun doctor`` looks at: each check says how it is, and what to do when it is wrong."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schemas import cloudevents as ce
+from schemas.errors import BrokerError
+from schemas.record import Record
+from services.cli.partitioners import MURMUR2, Finding, find_partitioner
+from services.cli.printing import counted
+from services.topics import TopicPlan, describe
+
+if TYPE_CHECKING:
+    from streams.pipeline import Pipeline
+
+_SMALLEST_OUTPUT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Parameters
+    ----------
+    name
+        What.
+    ok
+        Whether it is as it should be.
+    found
+        How it is.
+    advice
+        What to do; empty when nothing is wrong.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a partition of the input topic stands: its first offset, its end, and what the group has committed."""
+
+    low: int
+    high: int
+    committed: int | None
+
+
+def check_topics(plans: Iterable[TopicPlan]) -> Iterator[Check]:
+    """Hold each topic against the plan."""
+    for plan in plans:
+        name = f"topic {plan.name}"
+        if plan.refusal is not None:
+            yield Check(name, False, "does not fit", plan.refusal)
+        elif plan.existing is None:
+            yield Check(name, False, "is missing", "riverrun topics apply makes it")
+        elif plan.grow:
+            found = f"has {counted(plan.existing.partitions, 'partition')}, expected {plan.partitions}"
+            yield Check(name, False, found, "riverrun topics apply adds them")
+        elif plan.changes:
+            yield Check(name, False, describe(plan.changes), "riverrun topics apply sets it")
+        else:
+            remark = f"; {plan.remark}" if plan.remark else ""
+            yield Check(name, True, f"{counted(plan.existing.partitions, 'partition')}{remark}")
+
+
+def check_sizes(pipeline: "Pipeline", plans: list[TopicPlan]) -> Iterator[Check]:
+    """See that what comes in can be passed on, and what is refused be kept."""
+    source, predictions, lifecycle, dead_letters = (
+        int(plan.existing.config.get("max.message.bytes", 0)) if plan.existing else None for plan in plans
+    )
+    if source is not None and dead_letters is not None:
+        found = f"raw takes {source} bytes, dead letters {dead_letters}"
+        advice = f"set max.message.bytes of {plans[3].name} to {source + 64 * 1024}: riverrun topics apply"
+        yield Check("sizes", dead_letters >= source, found, "" if dead_letters >= source else advice)
+    for plan, limit in ((plans[1], predictions), (plans[2], lifecycle)):
+        if limit is not None and limit < _SMALLEST_OUTPUT_BYTES:
+            found = f"{plan.name} takes {limit} bytes, expected {_SMALLEST_OUTPUT_BYTES} or more"
+            yield Check("sizes", False, found, f"raise its max.message.bytes: riverrun topics apply ({pipeline.name})")
+
+
+def check_progress(group: str, progress: Mapping[str, Progress], horizon: str) -> Iterator[Check]:
+    """See how far the workers are, and whether a model could be rebuilt."""
+    for where, at in progress.items():
+        if at.committed is None:
+            yield Check(f"progress {where}", True, f"{at.low} to {at.high}, group {group} has committed nothing yet")
+            continue
+        lag = max(0, at.high - max(at.committed, at.low))
+        found = f"{at.low} to {at.high}, committed {at.committed}, lag {lag}"
+        if at.committed > at.high:
+            advice = f"the topic was made anew: give the workers a new RIVERRUN_GROUP_ID, or delete group {group}"
+            yield Check(f"progress {where}", False, found, advice)
+        elif at.committed > at.low > 0:
+            advice = (
+                f"the log begins at {at.low}: a restarted worker cannot replay what its model has learned. Set "
+                "RIVERRUN_ON_STATE_LOST=earliest to relearn from what is left, or =fresh for a new model, and a longer "
+                f"retention.ms (now {horizon})"
+            )
+            yield Check(f"replay {where}", False, found, advice)
+        else:
+            yield Check(f"progress {where}", True, found)
+
+
+def check_partitioners(records: Iterable[Record], partitions: int, source: str) -> Iterator[Check]:
+    """Tell by which partitioner events and labels came to where they are, so that labels meet their events."""
+    placed: dict[str, set[tuple[bytes, int]]] = defaultdict(set)
+    keyless: dict[str, int] = defaultdict(int)
+    for record in records:
+        kind = kind_of(record)
+        if kind is None:
+            continue
+        if record.key:
+            placed[kind].add((record.key, record.partition))
+        else:
+            keyless[kind] += 1
+    if partitions == 1:
+        yield Check("partitioners", True, f"{source} has one partition: all labels meet their events")
+        return
+    for kind, count in keyless.items():
+        if kind == "labels" or placed["labels"]:
+            found = f"{count} in the sample have no key"
+            yield Check(f"keys of {kind}", False, found, "give events and labels the same key: they meet by partition")
+    findings = {kind: find_partitioner(pairs, partitions) for kind, pairs in sorted(placed.items()) if pairs}
+    if not findings:
+        yield Check("partitioners", True, f"no keys in the newest records of {source}: nothing to tell them by")
+    for kind, finding in findings.items():
+        advice = _advice(kind, finding, findings)
+        yield Check(f"partitioner of {kind}", not advice, str(finding), advice)
+
+
+def kind_of(record: Record) -> str | None:
+    """Return ``events`` or ``labels``; None for commands and what cannot be told."""
+    try:
+        kind = ce.header(record.headers or [], "ce_type")
+    except UnicodeDecodeError:
+        return None
+    return {None: "events", ce.EVENT: "events", ce.LABEL: "labels"}.get(kind)
+
+
+def _advice(kind: str, finding: Finding, findings: Mapping[str, Finding]) -> str:
+    """Return what to do about a partitioner, nothing when labels meet their events."""
+    if finding.partitioner == MURMUR2 or (kind == "events" and "labels" not in findings):
+        return ""
+    name = finding.partitioner
+    by = {"crc32": "by crc32 (librdkafka's default)", "fnv1a": "by fnv1a (Sarama's default)"}.get(name or "")
+    origin = f"a producer that partitions {by}" if by else "producers that partition in different ways"
+    return f"{kind} come from {origin}; set partitioner=murmur2_random there, or send them through riverrun bridge"
+
+
+def check_broker(error: BrokerError | None, servers: str) -> Check:
+    """Say whether Kafka answers."""
+    if error is None:
+        return Check("broker", True, f"{servers} answers")
+    return Check("broker", False, "does not answer", str(error))

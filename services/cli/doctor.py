@@ -1,0 +1,93 @@
+"""``riverrun doctor``: what is wrong, and what to do about it."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from services.cli.errors import PROBLEMS
+from services.cli.loading import load_pipeline
+from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of
+from services.cli.printing import print_json
+
+if TYPE_CHECKING:
+    from services.cli.checks import Check, Progress
+    from streams.pipeline import Pipeline
+    from streams.worker.settings import Settings
+
+_SAMPLE_RECORDS = 2000
+_BROKER_SECONDS = 15.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor", epilog="Example: riverrun doctor examples/flights.py:pipeline")(doctor)
+
+
+def doctor(pipeline: PipelineArgument, servers: ServersOption = None, output: OutputOption = Output.TEXT) -> None:
+    """Look at broker, topics, sizes, progress and partitioners; exit code 3 when something is wrong."""
+    settings = settings_of(servers)
+    declared = load_pipeline(pipeline)
+    checks = []
+    for check in examine(declared, settings):
+        checks.append(check)
+        if output is Output.TEXT:
+            typer.secho("✓" if check.ok else "✗", fg="green" if check.ok else "red", nl=False)
+            typer.echo(f" {check.name}: {check.found}" + (f"\n    → {check.advice}" if check.advice else ""))
+    is_well = all(check.ok for check in checks)
+    if output is Output.JSON:
+        found = {"pipeline": declared.name, "ok": is_well, "checks": [asdict(check) for check in checks]}
+        print_json(found)
+    if not is_well:
+        raise typer.Exit(PROBLEMS)
+
+
+def examine(pipeline: "Pipeline", settings: "Settings") -> "Iterator[Check]":
+    """Yield what there is to say, the broker first; without one there is no more."""
+    from schemas.errors import BrokerError
+    from services.cli import checks
+    from services.cli.reading import read
+    from services.topics import plan_topics, replay_horizon
+
+    try:
+        plans = plan_topics(pipeline, settings)
+    except BrokerError as error:
+        yield checks.check_broker(error, settings.bootstrap_servers)
+        return
+    yield checks.check_broker(None, settings.bootstrap_servers)
+    yield from checks.check_topics(plans)
+    yield from checks.check_sizes(pipeline, plans)
+    source = plans[0]
+    if source.existing is None:
+        return
+    partitions = source.existing.partitions
+    group = settings.group_id or f"riverrun-{pipeline.name}"
+    progress = progress_of(settings, group, source.name, partitions)
+    yield from checks.check_progress(group, progress, replay_horizon(source))
+    newest = -max(1, _SAMPLE_RECORDS // partitions)
+    sample = read(settings, source.name, str(newest), follow=False)
+    yield from checks.check_partitioners(sample, partitions, source.name)
+
+
+def progress_of(settings: "Settings", group: str, topic: str, partitions: int) -> "dict[str, Progress]":
+    """Ask where each partition begins, ends and was committed; by names such as ``flights.raw[0]``."""
+    from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+    from confluent_kafka.admin import OffsetSpec
+
+    from services.cli.checks import Progress
+    from services.topics import new_admin
+
+    admin = new_admin(settings)
+    wanted = [TopicPartition(topic, partition) for partition in range(partitions)]
+    lows = admin.list_offsets(dict.fromkeys(wanted, OffsetSpec.earliest()), request_timeout=_BROKER_SECONDS)
+    low = {place.partition: answer.result().offset for place, answer in lows.items()}
+    highs = admin.list_offsets(dict.fromkeys(wanted, OffsetSpec.latest()), request_timeout=_BROKER_SECONDS)
+    high = {place.partition: answer.result().offset for place, answer in highs.items()}
+    asked = [ConsumerGroupTopicPartitions(group, wanted)]
+    [answer] = admin.list_consumer_group_offsets(asked, request_timeout=_BROKER_SECONDS).values()
+    committed = {place.partition: place.offset for place in answer.result().topic_partitions}
+    return {
+        f"{topic}[{n}]": Progress(low[n], high[n], committed[n] if committed.get(n, -1) >= 0 else None)
+        for n in range(partitions)
+    }

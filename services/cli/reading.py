@@ -1,0 +1,132 @@
+"""Records of a topic, read without a consumer group."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
+    from schemas.record import Record
+    from streams.worker.settings import Settings
+
+_BROKER_SECONDS = 15.0
+_POLL_SECONDS = 0.5
+
+
+def first_offset(start: str, low: int, high: int) -> int:
+    """Return where to begin in a partition.
+
+    Parameters
+    ----------
+    start
+        ``beginning``, ``end``, an offset, or ``-N`` for the newest N.
+    low, high
+        First offset there is, and the one after the last.
+
+    Raises
+    ------
+    ValueError
+        When it is none of these.
+
+    Examples
+    --------
+    >>> [first_offset(start, 10, 50) for start in ("beginning", "end", "20", "-5", "-100", "7")]
+    [10, 50, 20, 45, 10, 10]
+    """
+    if start in ("beginning", "end"):
+        return low if start == "beginning" else high
+    if not start.lstrip("-").isdigit():
+        raise ValueError(f"--from: got {start!r}, expected beginning, end, an offset, or -N for the newest N")
+    offset = int(start)
+    return max(low, high + offset if offset < 0 else offset)
+
+
+def read(settings: "Settings", topic: str, start: str, *, follow: bool) -> "Iterator[Record]":
+    """Yield the records of all partitions of a topic.
+
+    Parameters
+    ----------
+    settings
+        Of the deployment.
+    topic
+        An existing topic.
+    start
+        As `first_offset` takes it, for each partition.
+    follow
+        Go on with what comes; else stop at what was the end when reading began.
+
+    Raises
+    ------
+    BrokerError
+        When no broker answers, or there is no such topic.
+    """
+    from confluent_kafka import Consumer, TopicPartition
+
+    from services.topics import log, require_topic
+
+    partitions = require_topic(settings, topic)
+    config = settings.client(
+        **{
+            "group.id": "riverrun-tail",
+            "client.id": "riverrun-tail",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 100,
+            "enable.partition.eof": not follow,
+        }
+    )
+    with closing(Consumer(config, logger=log)) as consumer:
+        places, ends = [], {}
+        for partition in range(partitions):
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_BROKER_SECONDS)
+            place = first_offset(start, low, high)
+            if follow or place < high:
+                places.append(TopicPartition(topic, partition, place))
+                ends[partition] = high
+        consumer.assign(places)
+        yield from _follow(consumer) if follow else _until(consumer, ends)
+
+
+def _follow(consumer: "Consumer") -> "Iterator[Record]":
+    while True:
+        record, _ = _next(consumer)
+        if record is not None:
+            yield record
+
+
+def _until(consumer: "Consumer", ends: dict[int, int]) -> "Iterator[Record]":
+    """Yield records until each partition has come to its end; records above it belong to the next reader."""
+    while ends:
+        record, ended = _next(consumer)
+        if record is None:
+            ends.pop(ended, None)
+            continue
+        end = ends.get(record.partition, 0)
+        if record.offset >= end - 1:
+            ends.pop(record.partition, None)
+        if record.offset < end:
+            yield record
+
+
+def _next(consumer: "Consumer") -> "tuple[Record | None, int]":
+    """Return a record, or the partition that has come to its end, or neither (-1)."""
+    from confluent_kafka import KafkaError
+
+    from schemas.errors import BrokerError
+    from schemas.record import Record
+
+    message = consumer.poll(_POLL_SECONDS)
+    if message is None:
+        return None, -1
+    error = message.error()
+    if error is not None:
+        if error.code() == KafkaError._PARTITION_EOF:
+            return None, message.partition()
+        if error.retriable():
+            return None, -1
+        raise BrokerError(f"{message.topic()}[{message.partition()}]: {error.str()}")
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    time_ms = message.timestamp()[1]
+    return Record(topic, partition, offset, time_ms, message.key(), message.value(), message.headers()), partition

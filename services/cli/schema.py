@@ -1,0 +1,38 @@
+"""``riverrun schema``: Avro schemas."""
+
+from typing import Annotated, Any
+
+import typer
+
+from services.cli.loading import load_pipeline
+from services.cli.options import PipelineArgument
+from services.cli.printing import print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("schema", epilog="Example: riverrun schema examples/flights.py:pipeline --kind label")(schema)
+
+
+def schema(
+    pipeline: PipelineArgument,
+    kind: Annotated[
+        str, typer.Option(help="event, label, prediction, or a lifecycle event such as drift.detected.")
+    ] = "event",
+) -> None:
+    """Print the Avro schema of what a pipeline takes or says."""
+    from schemas.avro import EVENT_SCHEMAS, avro_event_schema, avro_label_schema
+    from schemas.errors import ConfigurationError
+
+    declared = load_pipeline(pipeline)
+    ours: dict[str, Any] = {event.type.removeprefix("riverrun."): found for event, found in EVENT_SCHEMAS.items()}
+    label = declared.label
+    if kind == "event":
+        print_json(avro_event_schema(declared.avro_fields()))
+    elif kind == "label" and label is not None:
+        print_json(avro_label_schema(label.name, label.type))
+    elif kind in ours:
+        print_json(ours[kind])
+    else:
+        kinds = ["event", *(["label"] if label is not None else []), *ours]
+        raise ConfigurationError(f"--kind: got {kind!r}, expected one of {', '.join(kinds)}")

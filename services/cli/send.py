@@ -1,0 +1,95 @@
+"""``riverrun send``: lines of JSON into a topic."""
+
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.errors import FAILED
+from services.cli.loading import pipeline_topic
+from services.cli.options import FileArgument, KeyFieldOption, Output, OutputOption, ServersOption, settings_of
+from services.cli.printing import counted, open_lines, print_json, progress
+
+if TYPE_CHECKING:
+    from services.cli.sender import Sender
+
+
+class Kind(StrEnum):
+    """What a bare line is."""
+
+    EVENT = "event"
+    LABEL = "label"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("send", epilog="Example: riverrun send events.jsonl --topic flights.raw --key-field carrier")(send)
+
+
+def send(
+    file: FileArgument,
+    pipeline: Annotated[
+        str | None,
+        typer.Argument(metavar="[PIPELINE]", help="Send to the input topic of this one.", show_default=False),
+    ] = None,
+    topic: Annotated[str | None, typer.Option(help="Send to this topic.", show_default=False)] = None,
+    key_field: KeyFieldOption = None,
+    kind: Annotated[Kind, typer.Option("--type", help="What a bare line is.")] = Kind.EVENT,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Records per second; else as fast as it goes.", show_default=False)
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first line that cannot be sent.")] = False,
+    servers: ServersOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Send lines of JSON to a topic, partitioned by key as Java's clients do.
+
+    A line is a bare event or label, or a CloudEvent in JSON, which brings its own key and type. Lines that are neither
+    are reported and left out; the exit code is then 1.
+    """
+    if (pipeline is None) == (topic is None):
+        raise typer.BadParameter("got both or neither, expected a PIPELINE or --topic")
+    settings = settings_of(servers)
+    from schemas.lines import parse_line
+    from services.cli.sender import Sender
+
+    sender = Sender(settings, topic or pipeline_topic(pipeline or "", "raw"), is_label=kind is Kind.LABEL)
+    refused, number, began = 0, 0, time.monotonic()
+    name = "stdin" if str(file) == "-" else str(file)
+    with open_lines(file) as lines, progress(f"sending to {sender.topic}", file) as advance:
+        try:
+            for number, raw in enumerate(lines, 1):
+                advance(len(raw))
+                if not (text := raw.strip()):
+                    continue
+                try:
+                    line = parse_line(text, key_field=key_field)
+                except ValueError as error:
+                    typer.echo(f"{name}:{number}: {error}", err=True)
+                    refused += 1
+                    if strict:
+                        break
+                    continue
+                sender.send(line)
+                if rate is not None:
+                    sender.serve(began + sender.sent / rate - time.monotonic())
+        finally:
+            sender.flush()
+            _report(sender, refused, key_field, output)
+    sender.check()
+    if refused:
+        raise typer.Exit(FAILED)
+
+
+def _report(sender: "Sender", refused: int, key_field: str | None, output: Output) -> None:
+    counts = {"sent": sender.sent, "acknowledged": sender.acknowledged, "refused": refused}
+    if output is Output.JSON:
+        print_json({"topic": sender.topic, **counts, "without_key": sender.without_key})
+    else:
+        further = f", {counted(refused, 'line')} refused" if refused else ""
+        typer.echo(f"sent {sender.sent}, acknowledged {sender.acknowledged} in {sender.topic}{further}")
+    if sender.without_key and key_field is not None:
+        typer.echo(
+            f"riverrun: {counted(sender.without_key, 'line')} without field {key_field!r}: sent without a key", err=True
+        )

@@ -1,0 +1,128 @@
+"""One record as a line: for people, and as an object for programs."""
+
+import base64
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from schemas.record import Record
+
+_VALUE_BYTES = 80
+_COMMON = ("id", "pipeline", "partition", "offset", "time", "schema_version")
+
+
+def text_of(data: bytes | None) -> Any:
+    """Return bytes as text, or in base 64 where they are none.
+
+    Examples
+    --------
+    >>> text_of(b"UA"), text_of(b"\\xff")
+    ('UA', {'base64': '/w=='})
+    """
+    if data is None:
+        return None
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode()}
+
+
+def headers_of(record: "Record") -> dict[str, Any]:
+    """Return the headers of a record; of two with one name the last."""
+    return {name: text_of(value) for name, value in record.headers or ()}
+
+
+def body_of(record: "Record", headers: Mapping[str, Any]) -> Any:
+    """Return the fields of one of our own events, by its type and content type; else what the bytes are."""
+    from schemas import cloudevents as ce
+    from schemas.avro import EVENT_SCHEMAS, decode_avro
+
+    value = record.value
+    if value is None or "riverrun_reason" in headers:
+        return text_of(value)
+    event = next((one for one in EVENT_SCHEMAS if one.type == headers.get("ce_type")), None)
+    try:
+        if headers.get("content-type") == ce.AVRO and event is not None:
+            return decode_avro(event, value)
+        return orjson.loads(value)
+    except ValueError:
+        return text_of(value)
+
+
+def as_object(record: "Record") -> dict[str, Any]:
+    """Return a record as one JSON object: position, time, key, headers and value."""
+    from schemas import cloudevents as ce
+
+    headers = headers_of(record)
+    return {
+        "position": str(record.position),
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "time": ce.format_time(record.timestamp_ms) if record.timestamp_ms >= 0 else None,
+        "key": text_of(record.key),
+        "headers": headers,
+        "value": body_of(record, headers),
+    }
+
+
+def as_line(record: "Record", which: str) -> str:
+    """Return a record in one line of a topic, such as ``predictions``."""
+    headers = headers_of(record)
+    body = body_of(record, headers)
+    if which == "predictions" and isinstance(body, dict) and "prediction" in body:
+        return describe_prediction(body)
+    if which == "lifecycle" and isinstance(body, dict) and "ce_type" in headers:
+        return describe_lifecycle(str(headers["ce_type"]), body)
+    start = (record.value or b"")[:_VALUE_BYTES].decode("utf-8", "replace").replace("\n", " ")
+    if which == "dead-letters":
+        position = "{riverrun_topic}[{riverrun_partition}]@{riverrun_offset}".format_map(_Missing(headers))
+        return f"{position}  {headers.get('riverrun_stage')}: {headers.get('riverrun_reason')}  {start}"
+    kind = str(headers.get("ce_type", "riverrun.event")).removeprefix("riverrun.")
+    return f"{record.position}  {kind}  key={text_of(record.key)}  {start}"
+
+
+class _Missing(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def describe_prediction(body: Mapping[str, Any]) -> str:
+    """Return a prediction in one line.
+
+    Examples
+    --------
+    >>> fields = dict(id="a1", prediction=True, score=0.25, version="v1", learned=3)
+    >>> describe_prediction({**fields, "source": "p.raw", "partition": 0, "offset": 7, "flags": []})
+    'a1  True  0.2500  v1 learned=3  p.raw[0]@7'
+    """
+    score = body["score"]
+    if isinstance(score, dict):
+        said = " ".join(f"{label}={probability:.4f}" for label, probability in score.items())
+    else:
+        said = "-" if score is None else f"{score:.4f}"
+    position = f"{body['source']}[{body['partition']}]@{body['offset']}"
+    flags = "".join(f"  {flag}" for flag in body["flags"])
+    return f"{body['id']}  {body['prediction']}  {said}  {body['version']} learned={body['learned']}  {position}{flags}"
+
+
+def describe_lifecycle(type: str, body: Mapping[str, Any]) -> str:
+    """Return a lifecycle event in one line: when, where, what.
+
+    Examples
+    --------
+    >>> body = {"id": "i", "partition": 0, "offset": 7, "time": 0, "version": "v2", "replaced": "v1", "after": 0.5}
+    >>> describe_lifecycle("riverrun.model.retrained", body)
+    '1970-01-01T00:00:00.000Z  [0]@7  model.retrained  version=v2 replaced=v1 after=0.5'
+    """
+    from schemas import cloudevents as ce
+
+    what = " ".join(f"{name}={_short(value)}" for name, value in body.items() if name not in _COMMON)
+    where = f"[{body['partition']}]@{body['offset']}"
+    return f"{ce.format_time(body['time'])}  {where}  {type.removeprefix('riverrun.')}  {what}"
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.4g}" if isinstance(value, float) else value
