@@ -43,8 +43,8 @@ pipeline = Pipeline(
     #     delta=0.0001, cooldown=5,000, 1,000        15      .681       .770       .529
     #     as below                                    4      .698       .773       .508
     #
-    # On the rest of the year, which had no part in this choice, acting eight more times costs a little: .744, .791,
-    # .476 against .746, .794, .474.
+    # On the rest of the year, by which these settings were not chosen, acting eight more times costs a little: .744,
+    # .791, .476 against .746, .794, .474 for never.
     drift=Drift(delta=1e-10, warning_delta=1e-6, cooldown=20_000, patience=20_000),
     policy=BackgroundChallenger(min_learned=5_000),
     metrics=[

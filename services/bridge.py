@@ -188,8 +188,9 @@ class Bridge:
                 break
             except BufferError:
                 self._producer.poll(0.5)
-            except KafkaException as error:
-                raise BrokerError(f"{record.position}: not taken into {self.target}: {error.args[0].str()}") from None
+            except KafkaException as refusal:
+                reason = refusal.args[0].str()
+                raise BrokerError(f"{record.position}: not taken into {self.target}: {reason}") from None
         self.moved += 1
         self.without_key += record.key is None
         self._earned[topic, partition] = offset + 1

@@ -10,7 +10,7 @@ from schemas.errors import BrokerError
 from schemas.record import Record
 from services.cli.partitioners import MURMUR2, Finding, find_partitioner
 from services.cli.printing import counted
-from services.topics import TopicPlan, describe
+from services.topic_plan import TopicPlan, describe
 
 if TYPE_CHECKING:
     from streams.pipeline import Pipeline

@@ -53,9 +53,9 @@ def demo(
     rows: RowsOption = None,
     speed: SpeedOption = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the broker running, with what is in it.")] = False,
-    data_dir: Annotated[Path, typer.Option(help="Where broker and worker keep what they write.")] = Path(
-        ".riverrun/demo"
-    ),
+    data_dir: Annotated[
+        Path, typer.Option(help="Where broker and worker write; what an earlier demo left there is removed.")
+    ] = Path(".riverrun/demo"),
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port of the broker; else a free one.", show_default=False)
     ] = None,

@@ -48,7 +48,8 @@ def examine(pipeline: "Pipeline", settings: "Settings") -> "Iterator[Check]":
     from schemas.errors import BrokerError
     from services.cli import checks
     from services.cli.reading import read
-    from services.topics import plan_topics, replay_horizon
+    from services.topic_plan import replay_horizon
+    from services.topics import plan_topics
 
     try:
         plans = plan_topics(pipeline, settings)

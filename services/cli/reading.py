@@ -1,8 +1,11 @@
 """Records of a topic, read without a consumer group."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
+
+from schemas.errors import BrokerError
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -42,7 +45,7 @@ def first_offset(start: str, low: int, high: int) -> int:
     return max(low, high + offset if offset < 0 else offset)
 
 
-def read(settings: "Settings", topic: str, start: str, *, follow: bool) -> "Iterator[Record]":
+def read(settings: "Settings", topic: str, start: str, *, follow: bool) -> "Generator[Record, None, None]":
     """Yield the records of all partitions of a topic.
 
     Parameters
@@ -98,11 +101,17 @@ def _follow(consumer: "Consumer") -> "Iterator[Record]":
 
 def _until(consumer: "Consumer", ends: dict[int, int]) -> "Iterator[Record]":
     """Yield records until each partition has come to its end; records above it belong to the next reader."""
+    heard = time.monotonic()
     while ends:
         record, ended = _next(consumer)
+        if record is None and ended < 0 and time.monotonic() - heard > _BROKER_SECONDS:
+            raise BrokerError(
+                f"partitions {sorted(ends)}: Kafka answers no more after {_BROKER_SECONDS:g} s: try again"
+            )
         if record is None:
             ends.pop(ended, None)
             continue
+        heard = time.monotonic()
         end = ends.get(record.partition, 0)
         if record.offset >= end - 1:
             ends.pop(record.partition, None)
@@ -114,7 +123,6 @@ def _next(consumer: "Consumer") -> "tuple[Record | None, int]":
     """Return a record, or the partition that has come to its end, or neither (-1)."""
     from confluent_kafka import KafkaError
 
-    from schemas.errors import BrokerError
     from schemas.record import Record
 
     message = consumer.poll(_POLL_SECONDS)

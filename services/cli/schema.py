@@ -1,6 +1,6 @@
 """``riverrun schema``: Avro schemas."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,9 +23,11 @@ def schema(
     """Print the Avro schema of what a pipeline takes or says."""
     from schemas.avro import EVENT_SCHEMAS, avro_event_schema, avro_label_schema
     from schemas.errors import ConfigurationError
+    from schemas.events import LIFECYCLE_EVENTS, LifecycleEvent, PredictionMade
 
     declared = load_pipeline(pipeline)
-    ours: dict[str, Any] = {event.type.removeprefix("riverrun."): found for event, found in EVENT_SCHEMAS.items()}
+    events: tuple[type[PredictionMade] | type[LifecycleEvent], ...] = (PredictionMade, *LIFECYCLE_EVENTS)
+    ours = {event.type.removeprefix("riverrun."): EVENT_SCHEMAS[event] for event in events}
     label = declared.label
     if kind == "event":
         print_json(avro_event_schema(declared.avro_fields()))

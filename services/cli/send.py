@@ -2,6 +2,7 @@
 
 import time
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,45 +52,45 @@ def send(
     if (pipeline is None) == (topic is None):
         raise typer.BadParameter("got both or neither, expected a PIPELINE or --topic")
     settings = settings_of(servers)
-    from schemas.lines import parse_line
     from services.cli.sender import Sender
 
-    sender = Sender(settings, topic or pipeline_topic(pipeline or "", "raw"), is_label=kind is Kind.LABEL)
-    refused, number, began = 0, 0, time.monotonic()
-    name = "stdin" if str(file) == "-" else str(file)
-    with open_lines(file) as lines, progress(f"sending to {sender.topic}", file) as advance:
-        try:
-            for number, raw in enumerate(lines, 1):
-                advance(len(raw))
-                if not (text := raw.strip()):
-                    continue
-                try:
-                    line = parse_line(text, key_field=key_field)
-                except ValueError as error:
-                    typer.echo(f"{name}:{number}: {error}", err=True)
-                    refused += 1
-                    if strict:
-                        break
-                    continue
-                sender.send(line)
-                if rate is not None:
-                    sender.serve(began + sender.sent / rate - time.monotonic())
-        finally:
-            sender.flush()
-            _report(sender, refused, key_field, output)
+    target = topic or pipeline_topic(pipeline or "", "raw")
+    sender = Sender(settings, target, key_field=key_field, is_label=kind is Kind.LABEL)
+    try:
+        _send_lines(sender, file, rate, strict)
+    finally:
+        sender.flush()
+        _report(sender, key_field, output)
     sender.check()
-    if refused:
+    if sender.refused:
         raise typer.Exit(FAILED)
 
 
-def _report(sender: "Sender", refused: int, key_field: str | None, output: Output) -> None:
-    counts = {"sent": sender.sent, "acknowledged": sender.acknowledged, "refused": refused}
+def _send_lines(sender: "Sender", file: Path, rate: float | None, strict: bool) -> None:
+    name = "stdin" if str(file) == "-" else str(file)
+    began = time.monotonic()
+    with open_lines(file) as lines, progress(f"sending to {sender.topic}", file) as advance:
+        for number, line in enumerate(lines, 1):
+            advance(len(line))
+            if not (text := line.strip()):
+                continue
+            try:
+                sender.send(text)
+            except ValueError as error:
+                typer.echo(f"{name}:{number}: {error}", err=True)
+                if strict:
+                    return
+            if rate is not None:
+                sender.serve(began + sender.sent / rate - time.monotonic())
+
+
+def _report(sender: "Sender", key_field: str | None, output: Output) -> None:
+    counts = {"sent": sender.sent, "acknowledged": sender.acknowledged, "refused": sender.refused}
     if output is Output.JSON:
         print_json({"topic": sender.topic, **counts, "without_key": sender.without_key})
     else:
-        further = f", {counted(refused, 'line')} refused" if refused else ""
+        further = f", {counted(sender.refused, 'line')} refused" if sender.refused else ""
         typer.echo(f"sent {sender.sent}, acknowledged {sender.acknowledged} in {sender.topic}{further}")
     if sender.without_key and key_field is not None:
-        typer.echo(
-            f"riverrun: {counted(sender.without_key, 'line')} without field {key_field!r}: sent without a key", err=True
-        )
+        keyless = counted(sender.without_key, "line")
+        typer.echo(f"riverrun: {keyless} without field {key_field!r}: sent without a key", err=True)

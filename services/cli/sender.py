@@ -6,7 +6,7 @@ from typing import Any
 from confluent_kafka import Producer
 
 from schemas.errors import BrokerError
-from schemas.lines import Line
+from schemas.lines import parse_line
 from services.topics import log, require_topic
 from streams.worker.settings import Settings
 
@@ -23,6 +23,8 @@ class Sender:
         Of the deployment.
     topic
         An existing topic.
+    key_field
+        Field of a bare line that is its key.
     is_label
         Whether a bare line is a label.
 
@@ -32,10 +34,11 @@ class Sender:
         When no broker answers, or there is no such topic.
     """
 
-    def __init__(self, settings: Settings, topic: str, *, is_label: bool) -> None:
+    def __init__(self, settings: Settings, topic: str, *, key_field: str | None = None, is_label: bool = False) -> None:
         require_topic(settings, topic)
         self.topic = topic
-        self.sent = self.acknowledged = self.without_key = 0
+        self.sent = self.acknowledged = self.refused = self.without_key = 0
+        self._key_field = key_field
         self._bare_headers = _LABEL_HEADERS if is_label else None
         self._failed = 0
         self._first_failure = ""
@@ -52,14 +55,21 @@ class Sender:
         )
         self._producer = Producer(config, logger=log)
 
-    def send(self, line: Line) -> None:
+    def send(self, text: bytes) -> None:
         """Produce a line; it is delivered in the background.
 
         Raises
         ------
+        ValueError
+            When the line is no JSON object.
         BrokerError
             When an earlier one was not delivered.
         """
+        try:
+            line = parse_line(text, key_field=self._key_field)
+        except ValueError:
+            self.refused += 1
+            raise
         headers = line.headers or self._bare_headers
         while True:
             try:

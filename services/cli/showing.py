@@ -37,12 +37,14 @@ def headers_of(record: "Record") -> dict[str, Any]:
 def body_of(record: "Record", headers: Mapping[str, Any]) -> Any:
     """Return the fields of one of our own events, by its type and content type; else what the bytes are."""
     from schemas import cloudevents as ce
-    from schemas.avro import EVENT_SCHEMAS, decode_avro
+    from schemas.avro import decode_avro
+    from schemas.events import LIFECYCLE_EVENTS, LifecycleEvent, PredictionMade
 
     value = record.value
     if value is None or "riverrun_reason" in headers:
         return text_of(value)
-    event = next((one for one in EVENT_SCHEMAS if one.type == headers.get("ce_type")), None)
+    events: tuple[type[PredictionMade] | type[LifecycleEvent], ...] = (PredictionMade, *LIFECYCLE_EVENTS)
+    event = {one.type: one for one in events}.get(str(headers.get("ce_type")))
     try:
         if headers.get("content-type") == ce.AVRO and event is not None:
             return decode_avro(event, value)

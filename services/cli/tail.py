@@ -39,7 +39,7 @@ def tail(
         typer.Option(
             "--from",
             metavar="beginning|end|OFFSET|-N",
-            help="Where to begin in each partition; -N: its newest N. Else the newest ten, or as many as -n says.",
+            help="Where to begin in each partition; -N: its newest N. Else the newest 10, or as many as -n says.",
             show_default=False,
         ),
     ] = None,
@@ -50,7 +50,7 @@ def tail(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Follow predictions, lifecycle events, dead letters or the input of a pipeline."""
-    start = start or f"-{max(count or 0, _NEWEST)}"
+    start = start or f"-{count or _NEWEST}"
     try:
         first_offset(start, 0, 0)
     except ValueError as error:

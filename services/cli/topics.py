@@ -10,7 +10,7 @@ from services.cli.options import Output, OutputOption, PipelineArgument, Servers
 from services.cli.printing import counted, print_json, print_table
 
 if TYPE_CHECKING:
-    from services.topics import TopicPlan
+    from services.topic_plan import TopicPlan
 
 PartitionsOption = Annotated[
     int | None,
@@ -48,7 +48,8 @@ def show_plan(
     """Show what each topic needs, what is there and what differs; changes nothing."""
     settings = settings_of(servers)
     declared = load_pipeline(pipeline)
-    from services.topics import plan_topics, replay_horizon
+    from services.topic_plan import replay_horizon
+    from services.topics import plan_topics
 
     plans = plan_topics(declared, settings, partitions=partitions)
     horizon = replay_horizon(plans[0])
@@ -74,7 +75,8 @@ def apply(
     """
     settings = settings_of(servers)
     declared = load_pipeline(pipeline)
-    from services.topics import apply_topics, describe
+    from services.topic_plan import describe
+    from services.topics import apply_topics
 
     plans = apply_topics(declared, settings, partitions=partitions, replication_factor=replication_factor)
     if output is Output.JSON:
@@ -89,7 +91,7 @@ def apply(
 
 
 def _settings(one: "TopicPlan") -> str:
-    from services.topics import describe
+    from services.topic_plan import describe
 
     return describe(one.changes) or ", ".join(f"{name}={value}" for name, value in one.config.items())
 

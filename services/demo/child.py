@@ -86,7 +86,8 @@ class Worker:
         """Raise `WorkerFailed` with its last words when it has ended."""
         if (code := self._process.poll()) is not None:
             lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
-            words = "\n".join(f"  {line}" for line in lines[-TAIL_LINES:]) or "  (nothing)"
+            said = [line for line in lines if line.isprintable() and line.strip()]
+            words = "\n".join(f"  {line}" for line in said[-TAIL_LINES:]) or "  (nothing)"
             raise WorkerFailed(f"the worker ended with exit status {code}; {self.log_path} ends with:\n{words}")
 
     def stop(self, grace_seconds: float = STOP_GRACE_SECONDS) -> None:

@@ -223,6 +223,15 @@ class Session:
             with suppress(psutil.Error):  # its data are thrown away: nothing to save
                 psutil.Process(record.pid).kill()
         self.broker.stop()
+        if not self.keep:
+            _tidy(self.data_dir)
+
+
+def _tidy(data_dir: Path) -> None:
+    """Remove what a demo has written, but for the logs."""
+    for path in data_dir.iterdir():
+        if path.is_file() and path.suffix != ".log" and path.name != _MARKER:
+            path.unlink()
 
 
 def _make_room(data_dir: Path) -> None:

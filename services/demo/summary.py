@@ -73,11 +73,11 @@ def next_steps(session: Session, data_dir: Path) -> Iterator[str]:
         yield f"  riverrun broker stop --data-dir {data_dir}"
         return
     other = "recurring" if name == "flights" else "flights"
-    yield f"Broker and worker have ended, their data are gone; the worker's log is {session.worker.log_path}."
+    yield f"Nothing is left running. The worker's log: {session.worker.log_path}"
     yield "Next:"
     yield f"  riverrun demo {'--scenario recurring' if other == 'recurring' else ''}".rstrip().ljust(40) + _ABOUT[other]
     yield "  riverrun demo --keep".ljust(40) + "and look at the topics afterwards"
-    yield f"  {'less'} examples/{name}.py".ljust(40) + "the declaration that was run"
+    yield f"  less examples/{name}.py".ljust(40) + "the declaration that was run"
 
 
 _ABOUT = {"recurring": "a stream in which drift is certain", "flights": "flights, weather and late labels"}

@@ -1,6 +1,7 @@
 """Runs a worker until it is told to stop."""
 
 import gc
+import io
 import logging
 import sys
 
@@ -43,7 +44,7 @@ def run_worker(pipeline: Pipeline, settings: Settings) -> int:
     gc.collect()
     gc.freeze()  # what is loaded by now lives as long as the process
     gc.set_threshold(50_000, 20, 50)
-    worker = faust.Worker(app, quiet=True, override_logging=False, redirect_stdouts=False, loglevel=None)
+    worker = faust.Worker(app, quiet=True, override_logging=False, redirect_stdouts=False, stdout=io.StringIO())
     try:
         worker.execute_from_commandline()
     except SystemExit as exit:
@@ -55,7 +56,7 @@ def _configure_logging(level: str) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s")
     logging.getLogger("riverrun").setLevel(level)
     for noisy in ("faust", "mode", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+        logging.getLogger(noisy).setLevel(logging.CRITICAL if level != "DEBUG" else logging.DEBUG)
 
 
 def _say_once_why(app: App) -> None:

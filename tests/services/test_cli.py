@@ -1,0 +1,388 @@
+"""The command line without a broker: help, usage, loading, plans and checks."""
+
+import errno
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from river import anomaly
+from typer.testing import CliRunner, Result
+
+from riverrun import Pipeline
+from schemas.errors import BrokerError, ConfigurationError
+from schemas.record import Record
+from services.bridge import Bridge, bridged_headers
+from services.cli import app
+from services.cli.checks import Progress, check_partitioners, check_progress, check_sizes
+from services.cli.errors import Commands
+from services.cli.loading import load_pipeline
+from services.cli.partitioners import crc32_partition
+from services.topic_plan import Existing, plan
+from streams.worker.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTHING_LISTENS = "127.0.0.1:1"
+GOOD = """
+from river import linear_model
+from riverrun import Label, Pipeline
+pipeline = Pipeline("p", features={"a": float}, label=Label("y"), id_field="id",
+    model=linear_model.LogisticRegression())
+other = 3
+"""
+EVENTS = b'{"id": "1", "a": 1.0, "y": true}\n{"id": "2", "a": -1.0, "y": false}\nnonsense\n'
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working directory with a declaration and a file of events, and no settings in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RIVERRUN_BOOTSTRAP_SERVERS", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "declared.py").write_text(GOOD)
+    (tmp_path / "events.jsonl").write_bytes(EVENTS)
+    modules = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    """Run a command and hold its exit code; an error is one line on stderr."""
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, result.output
+    if code == 2:
+        assert result.stderr.startswith("riverrun: ")
+        assert result.stderr.count("\n") == 1
+    return result
+
+
+def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of each command and group."""
+    yield path
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*path, name))
+
+
+# ------------------------------------------------------------------ help and usage
+
+
+@pytest.mark.parametrize("path", list(commands(typer.main.get_command(app))), ids=" ".join)
+def test_help_has_an_example(path: tuple[str, ...]) -> None:
+    """Each command shows how it is used."""
+    assert "Example: riverrun" in run(*path, "--help").stdout
+
+
+def test_no_command_shows_help() -> None:
+    """``riverrun`` alone is no error."""
+    assert "Usage: riverrun" in run().stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """Help answers at once: neither River nor Faust nor librdkafka is loaded."""
+    heavy = ("river", "faust", "confluent_kafka", "pandas", "numpy", "rich.progress")
+    code = f"import sys, services.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["schema"], "Missing argument"),
+        (["send", "nowhere.jsonl", "p"], "nowhere.jsonl: got no such file"),
+        (["send", "events.jsonl"], "expected a PIPELINE or --topic"),
+        (["send", "events.jsonl", "p", "--topic", "t"], "expected a PIPELINE or --topic"),
+        (["tail", "predictions", "p", "--from", "somewhere"], "got 'somewhere', expected beginning, end"),
+        (["backtest", "events.jsonl", "declared.py:pipeline", "--partition", "1"], "expected less than --partitions 1"),
+        (["schema", "declared.py:pipeline", "--kind", "nix"], "--kind: got 'nix', expected one of event, label"),
+        (["run", "declared.py:pipeline", "--log-level", "LOUD"], "RIVERRUN_LOG_LEVEL: got 'LOUD'"),
+        (["doctor", "declared.py:pipeline", "--bootstrap-servers", "nix"], "RIVERRUN_BOOTSTRAP_SERVERS: got 'nix'"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], said: str) -> None:
+    """What was got, and what was expected."""
+    assert said in run(*arguments, code=2).stderr
+
+
+def test_unforeseen_error_keeps_its_traceback() -> None:
+    """A bug is not dressed up as a message."""
+    broken = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
+
+    @broken.callback()
+    def start() -> None: ...
+
+    @broken.command()
+    def work() -> None:
+        raise KeyError("bug")
+
+    assert isinstance(CliRunner().invoke(broken, ["work"]).exception, KeyError)
+
+
+def test_broker_error_is_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No Kafka there: one line that names the address and the way to a local one."""
+    monkeypatch.setattr("services.topics._ADMIN_SECONDS", 0.2)
+    result = run("topics", "plan", "declared.py:pipeline", "--bootstrap-servers", NOTHING_LISTENS, code=1)
+    assert f"riverrun: {NOTHING_LISTENS}: no Kafka answers" in result.stderr
+    result = run("doctor", "declared.py:pipeline", "--bootstrap-servers", NOTHING_LISTENS, code=3)
+    assert "✗ broker: does not answer" in result.stdout
+
+
+def test_run_metrics_port_in_use_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port is named, and the way to another."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    monkeypatch.setattr("streams.worker.main.run_worker", refuse)
+    result = run("run", "declared.py:pipeline", "--metrics-port", "9100", code=2)
+    assert "RIVERRUN_METRICS_PORT: got 9100, expected a free port" in result.stderr
+
+
+def test_run_leaves_with_the_workers_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the worker says is what the command says."""
+    monkeypatch.setattr("streams.worker.main.run_worker", lambda pipeline, settings: 1)
+    run("run", "declared.py:pipeline", code=1)
+
+
+# ------------------------------------------------------------------ loading
+
+
+@pytest.mark.parametrize("path", ["declared.py:pipeline", "declared:pipeline"])
+def test_load_finds_a_pipeline_by_file_and_by_module(path: str) -> None:
+    """Both forms of an import path work from the working directory."""
+    assert load_pipeline(path).name == "p"
+
+
+def test_load_file_imports_what_lies_beside_it(folder: Path) -> None:
+    """A declaration in a folder may import its neighbours."""
+    (folder / "deep").mkdir()
+    (folder / "deep" / "neighbour.py").write_text(GOOD)
+    (folder / "deep" / "top.py").write_text("from neighbour import pipeline")
+    assert load_pipeline("deep/top.py:pipeline").name == "p"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("declared", "declared: got no name of a pipeline, expected FILE.py:NAME or MODULE:NAME"),
+        ("declared.py", "expected declared.py:NAME. Pipelines there: pipeline."),
+        ("declared.py:nope", "declared.py has no 'nope'. Pipelines there: pipeline."),
+        ("declared.py:other", "declared.py:other: got 3, expected a Pipeline. Pipelines there: pipeline."),
+        ("missing.py:p", "missing.py: got no such file"),
+        ("no.such.module:p", "no.such.module: no module 'no'"),
+    ],
+)
+def test_load_wrong_path_says_what_is_there(path: str, said: str) -> None:
+    """The message says what was looked for, and what could have been meant."""
+    with pytest.raises(ConfigurationError) as caught:
+        load_pipeline(path)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import os\nimport not_there_at_all", "broken.py:2: ModuleNotFoundError: No module named 'not_there_at_all'"),
+        ("x = (", "broken.py:1: SyntaxError"),
+        ("\n\nraise SystemExit(3)", "broken.py:3: SystemExit: 3"),
+        (GOOD.replace("LogisticRegression", "LinearRegression"), "broken.py:4: model: got 'LinearRegression'"),
+    ],
+)
+@pytest.mark.parametrize("form", ["broken.py:pipeline", "broken:pipeline"])
+def test_load_broken_file_names_file_and_line(folder: Path, form: str, text: str, said: str) -> None:
+    """The user's own line, not one of the import system."""
+    (folder / "broken.py").write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_pipeline(form)
+    assert said in str(caught.value)
+
+
+# ------------------------------------------------------------------ schema and backtest
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("event", "Event"), ("label", "Label"), ("prediction", "PredictionMade"), ("drift.detected", "DriftDetected")],
+)
+def test_schema_prints_avro(kind: str, name: str) -> None:
+    """Each kind has its schema."""
+    assert json.loads(run("schema", "declared.py:pipeline", "--kind", kind).stdout)["name"] == name
+
+
+def test_backtest_reports_and_writes_predictions(folder: Path) -> None:
+    """Outcomes, digest and predictions; a line that is no JSON is a dead letter."""
+    arguments = ("backtest", "events.jsonl", "declared.py:pipeline", "--predictions", "out.jsonl")
+    report = json.loads(run(*arguments, "--output", "json").stdout)
+    assert report["outcomes"] == {"scored": 2, "dead_letter": 1}
+    assert (report["records"], report["predictions"], report["balanced"]) == (3, 2, True)
+    assert [json.loads(line)["id"] for line in (folder / "out.jsonl").open()] == ["1", "2"]
+    assert f"2 predictions, digest {report['digest']}" in run(*arguments).stdout
+
+
+def test_backtest_key_field_takes_the_records_of_the_partition() -> None:
+    """The partitions share the records; none is lost or taken twice."""
+    arguments = (
+        "backtest",
+        "events.jsonl",
+        "declared.py:pipeline",
+        "--key-field",
+        "id",
+        "--partitions",
+        "3",
+        "-o",
+        "json",
+    )
+    scored = [
+        json.loads(run(*arguments, "--partition", str(partition)).stdout)["outcomes"].get("scored", 0)
+        for partition in range(3)
+    ]
+    assert sum(scored) == 2
+
+
+def test_backtest_output_folder_missing_is_told() -> None:
+    """A file that cannot be written is one line."""
+    result = run("backtest", "events.jsonl", "declared.py:pipeline", "--predictions", "no/out.jsonl", code=1)
+    assert result.stderr == "riverrun: no/out.jsonl: No such file or directory\n"
+
+
+# ------------------------------------------------------------------ the plan of topics
+
+
+def declare(**further: object) -> Pipeline:
+    """Return a small pipeline."""
+    return Pipeline("p", features={"a": float}, label=None, model=anomaly.HalfSpaceTrees(seed=1), **further)
+
+
+def as_planned(pipeline: Pipeline) -> dict[str, Existing]:
+    """Return a broker on which everything is as planned."""
+    return {one.name: Existing(one.partitions, one.config) for one in plan(pipeline, {})}
+
+
+def test_plan_is_done_when_all_is_there() -> None:
+    """What was made by a plan leaves nothing to do."""
+    pipeline = declare(partitions=3)
+    assert [one.action for one in plan(pipeline, as_planned(pipeline))] == ["none"] * 4
+
+
+def test_plan_never_shortens_retention_nor_lowers_a_limit() -> None:
+    """More than enough is left alone; what is too little, or different, is set."""
+    pipeline = declare()
+    there = as_planned(pipeline)
+    config = {**there["p.raw"].config, "retention.ms": "-1", "max.message.bytes": "9000000"}
+    there["p.raw"] = Existing(1, config)
+    there["p.predictions"] = Existing(1, {**there["p.predictions"].config, "cleanup.policy": "compact"})
+    plans = plan(pipeline, there)
+    assert not plans[0].changes
+    assert plans[1].changes == {"cleanup.policy": ("compact", "delete")}
+    assert plans[3].changes == {"max.message.bytes": (str(1024 * 1024 + 64 * 1024), str(9_000_000 + 64 * 1024))}
+
+
+def test_plan_outputs_follow_a_larger_input_topic() -> None:
+    """Predictions go to the partition number of their event, so as many are needed."""
+    pipeline = declare()
+    plans = plan(pipeline, {**as_planned(pipeline), "p.raw": Existing(4, as_planned(pipeline)["p.raw"].config)})
+    assert [(one.action, one.partitions) for one in plans] == [("none", 4), ("grow", 4), ("none", 1), ("grow", 4)]
+    assert plans[0].remark == "has 4 partitions, 1 declared: all of them are read"
+
+
+def test_plan_leaves_the_settings_of_anothers_topic_alone() -> None:
+    """A declared source is somebody else's; only compaction, which eats the learning log, is refused."""
+    pipeline = declare(source="orders")
+    there = as_planned(pipeline)
+    there["orders"] = Existing(1, {**there["orders"].config, "retention.ms": "1000"})
+    source = plan(pipeline, there)[0]
+    assert (source.action, source.changes) == ("none", {})
+    assert "retention.ms 1000" in str(source.remark)
+    there["orders"] = Existing(1, {**there["orders"].config, "cleanup.policy": "compact"})
+    assert plan(pipeline, there)[0].action == "refuse"
+
+
+# ------------------------------------------------------------------ what doctor looks at
+
+
+def test_check_progress_log_cut_off_names_the_setting() -> None:
+    """State that could not be replayed is a problem, a lag is none."""
+    progress = {"r[0]": Progress(100, 300, 277), "r[1]": Progress(0, 300, 10), "r[2]": Progress(0, 5, None)}
+    cut, lagging, fresh = check_progress("g", progress, "1 day")
+    assert (cut.ok, lagging.ok, fresh.ok) == (False, True, True)
+    assert "RIVERRUN_ON_STATE_LOST" in cut.advice
+    assert lagging.found == "0 to 300, committed 10, lag 290"
+
+
+def test_check_progress_commit_beyond_the_end_is_a_new_topic() -> None:
+    """The group remembers a topic that is gone."""
+    [check] = check_progress("g", {"r[0]": Progress(0, 5, 277)}, "1 day")
+    assert "made anew" in check.advice
+
+
+def test_check_sizes_small_dead_letters_are_a_problem() -> None:
+    """What comes in has to fit where it is kept when it is refused."""
+    pipeline = declare()
+    there = as_planned(pipeline)
+    there["p.dead-letters"] = Existing(1, {**there["p.dead-letters"].config, "max.message.bytes": "1000"})
+    assert [check.ok for check in check_sizes(pipeline, plan(pipeline, there))] == [False]
+
+
+def record(key: bytes, partition: int, kind: bytes | None = None) -> Record:
+    """Return a record of a key in a partition."""
+    return Record("r", partition, 0, 0, key, b"{}", [("ce_type", kind)] if kind else None)
+
+
+def test_check_partitioners_foreign_labels_are_named() -> None:
+    """Labels by CRC-32 beside events by murmur2: the default of librdkafka and two ways out are named."""
+    from schemas.murmur2 import home_partition
+
+    keys = [b"k%d" % i for i in range(40)]
+    records = [record(key, home_partition(key, 4)) for key in keys]
+    records += [record(key, crc32_partition(key, 4), b"riverrun.label") for key in keys]
+    events, labels = check_partitioners(records, 4, "r")
+    assert events.ok
+    assert labels.advice == (
+        "labels come from a producer that partitions by crc32 (librdkafka's default); set partitioner=murmur2_random "
+        "there, or send them through riverrun bridge"
+    )
+
+
+def test_check_partitioners_foreign_events_without_labels_are_fine() -> None:
+    """Events that bring their labels along need not meet anything."""
+    records = [record(key, crc32_partition(key, 4)) for key in (b"k%d" % i for i in range(40))]
+    [check] = check_partitioners(records, 4, "r")
+    assert check.ok
+    assert check.found.startswith("crc32")
+
+
+def test_check_partitioners_labels_without_keys_are_told() -> None:
+    """A label without a key lands anywhere."""
+    [check, _] = check_partitioners([Record("r", 0, 0, 0, None, b"{}", [("ce_type", b"riverrun.label")])], 2, "r")
+    assert (check.ok, check.name) == (False, "keys of labels")
+
+
+# ------------------------------------------------------------------ the bridge
+
+
+def test_bridged_headers_label_gets_no_id_and_keeps_its_type() -> None:
+    """Only an event is given an id, and only where it has none."""
+    label = Record("o", 1, 7, 0, b"k", b"{}", [("ce_type", b"riverrun.label"), ("ce_time", b"t")])
+    assert bridged_headers(label, sets_id=True) == label.headers
+    event = Record("o", 1, 7, 0, b"k", b"{}", [("ce_id", b"mine"), ("ce_time", b"t")])
+    assert bridged_headers(event, sets_id=True) == event.headers
+    assert bridged_headers(Record("o", 1, 7, -1, b"k", b"{}"), sets_id=False) == []
+
+
+def test_bridge_refuses_the_pipelines_own_topics() -> None:
+    """From raw to raw it would run for ever."""
+    with pytest.raises(ConfigurationError, match=r"--from: got p\.raw, expected a topic that is none of"):
+        Bridge(declare(), Settings(bootstrap_servers=NOTHING_LISTENS), ["p.raw"])
+
+
+def test_bridge_no_broker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so before it begins."""
+    monkeypatch.setattr("services.topics._ADMIN_SECONDS", 0.2)
+    with pytest.raises(BrokerError, match="no Kafka answers"):
+        Bridge(declare(), Settings(bootstrap_servers=NOTHING_LISTENS), ["orders"])

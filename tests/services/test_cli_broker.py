@@ -1,0 +1,288 @@
+"""The command line on the embedded broker: from topics to predictions, and back by a backtest."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+from typer.testing import CliRunner, Result
+
+from schemas.murmur2 import home_partition
+from services.backtest import PredictionDigest
+from services.broker import EmbeddedBroker
+from services.cli import app
+from services.cli.partitioners import crc32_partition, fnv1a_partition
+from services.topics import apply_topics, plan_topics
+from streams.worker.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+EVENTS = 400
+DECLARATION = """
+from datetime import timedelta
+from river import linear_model, preprocessing
+from riverrun import Label, Pipeline
+
+def declare(name, partitions):
+    return Pipeline(
+        name,
+        features={"a": float},
+        label=Label("y", type=bool, ttl=timedelta(days=1)),
+        model=preprocessing.StandardScaler() | linear_model.LogisticRegression(),
+        id_field="id",
+        partitions=partitions,
+        output_format="avro" if name == "spring" else "json",
+    )
+
+single = declare("single", 1)
+spring = declare("spring", 1)
+many = declare("many", 4)
+grown = declare("grown", 4)
+bridged = declare("bridged", 4)
+wanted = declare("wanted", 1)
+"""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A broker, a declaration and a command line at it."""
+
+    bootstrap: str
+    folder: Path
+
+    @property
+    def settings(self) -> Settings:
+        """Of this broker."""
+        return Settings(bootstrap_servers=self.bootstrap)
+
+    def pipeline(self, name: str) -> str:
+        """Return the import path of a pipeline."""
+        return f"{self.folder / 'declared.py'}:{name}"
+
+    def make(self, topic: str, partitions: int) -> None:
+        """Create a topic."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(10)
+
+    def run(self, *arguments: str, code: int = 0) -> Result:
+        """Run a command in this process and hold its exit code."""
+        result = CliRunner().invoke(app, list(arguments))
+        assert result.exit_code == code, result.output
+        return result
+
+    def read(self, *arguments: str, code: int = 0) -> Any:
+        """Run a command that prints one JSON value."""
+        return json.loads(self.run(*arguments, "--output", "json", code=code).stdout)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start a command in a process of its own."""
+        command = [sys.executable, "-c", "from services.cli import main; main()", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A broker for all tests here; each uses pipelines of its own."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "declared.py").write_text(DECLARATION)
+    with EmbeddedBroker(folder / "broker", dies_with_parent=True) as bootstrap, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RIVERRUN_BOOTSTRAP_SERVERS", bootstrap)
+        yield Desk(bootstrap, folder)
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    """A file of bare events with inline labels."""
+    lines = (
+        json.dumps({"id": f"e{i}", "k": f"k{i % 37}", "a": float(i % 7 - 3), "y": i % 7 > 3}) for i in range(EVENTS)
+    )
+    path = tmp_path / "events.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def produce(desk: Desk, topic: str, records: list[tuple[str, bytes, str | None]], **config: str) -> None:
+    """Produce records of key, value and ce_type as a foreign producer."""
+    producer = Producer({"bootstrap.servers": desk.bootstrap, **config})
+    for key, value, kind in records:
+        producer.produce(topic, value, key, headers=[("ce_type", kind.encode())] if kind else None)
+    assert producer.flush(10) == 0
+
+
+def end(process: "subprocess.Popen[bytes]") -> tuple[int, str, str]:
+    """Ask a process to stop, and return its exit code and what it said."""
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    return process.returncode, out.decode(), err.decode()
+
+
+def eventually(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "did not come about in time"
+        time.sleep(0.1)
+
+
+def test_worker_and_backtest_give_the_same_predictions(desk: Desk, events: Path) -> None:
+    """What is sent, scored by a worker and read back equals what a backtest of the file answers, in JSON and Avro."""
+    names = ("single", "spring")
+    for name in names:
+        desk.run("topics", "apply", desk.pipeline(name))
+        sent = desk.read("send", str(events), desk.pipeline(name), "--key-field", "k")
+        assert (sent["sent"], sent["acknowledged"], sent["refused"]) == (EVENTS, EVENTS, 0)
+    workers = [desk.start("run", desk.pipeline(name), "--log-level", "WARNING") for name in names]
+    follow = ("--from", "beginning", "-n", str(EVENTS), "--output", "json")
+    tails = [desk.start("tail", "predictions", name, *follow) for name in names]
+    try:
+        told = [tail.communicate(timeout=90)[0] for tail in tails]
+    finally:
+        for process in (*tails, *workers):
+            process.terminate()
+        ended = [(worker.communicate(timeout=20)[1], worker.returncode) for worker in workers]
+    assert ended == [(b"", 0)] * 2
+    for name, lines in zip(names, told, strict=True):
+        report = desk.read("backtest", str(events), desk.pipeline(name))
+        assert report["balanced"]
+        assert digest_of(lines) == (report["predictions"], report["digest"])
+        doctor = desk.read("doctor", desk.pipeline(name))
+        assert f"committed {EVENTS}, lag 0" in str(doctor["checks"])
+
+
+def digest_of(lines: bytes) -> tuple[int, str]:
+    """Return number and digest of the predictions that ``tail --output json`` told."""
+    digest = PredictionDigest()
+    for line in lines.splitlines():
+        made = json.loads(line)["value"]
+        digest.add_fields(made["id"], made["prediction"], made["score"], made["version"], made["learned"])
+    return digest.count, digest.hexdigest()
+
+
+def test_send_bad_line_is_named_and_the_others_are_sent(desk: Desk, tmp_path: Path) -> None:
+    """Exit code 1, the line's place, and every other line acknowledged; --strict stops there."""
+    apply_topics(load(desk, "wanted"), desk.settings)
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"id": "a"}\n[1]\n{"id": "b"}\n')
+    result = desk.run("send", str(path), "--topic", "wanted.raw", code=1)
+    assert f"{path}:2: got a list, expected a JSON object" in result.stderr
+    assert "sent 2, acknowledged 2" in result.stdout
+    strict = desk.run("send", str(path), "--topic", "wanted.raw", "--strict", code=1)
+    assert "sent 1, acknowledged 1" in strict.stdout
+
+
+def test_send_unknown_topic_names_the_way_to_make_it(desk: Desk, events: Path) -> None:
+    """A topic that is not there is not made by accident."""
+    result = desk.run("send", str(events), "--topic", "nowhere", code=1)
+    assert "nowhere: no such topic" in result.stderr
+    assert "riverrun topics apply" in result.stderr
+    assert "nowhere" not in AdminClient({"bootstrap.servers": desk.bootstrap}).list_topics(timeout=5).topics
+
+
+def test_send_label_sets_type_and_tail_raw_shows_it(desk: Desk, tmp_path: Path) -> None:
+    """A bare label is told from an event by its header; tail reads it back."""
+    apply_topics(load(desk, "wanted"), desk.settings)
+    path = tmp_path / "labels.jsonl"
+    path.write_text('{"id": "a", "y": true}\n')
+    desk.run("send", str(path), "--topic", "wanted.raw", "--type", "label", "--key-field", "id")
+    result = desk.run("tail", "raw", "wanted", "--from", "-1", "-n", "1")
+    assert 'label  key=a  {"id": "a", "y": true}' in result.stdout
+
+
+def test_topics_apply_is_idempotent_and_never_grows_raw(desk: Desk) -> None:
+    """Outputs grow, the input topic does not, and says why; a second run has nothing to do."""
+    desk.make("grown.raw", 2)
+    desk.make("grown.predictions", 1)
+    pipeline = desk.pipeline("grown")
+    assert desk.read("topics", "plan", pipeline)["topics"][1]["action"] == "grow"
+    result = desk.run("topics", "apply", pipeline, code=1)
+    assert "grown.raw: got 2 partitions, expected 4: not grown" in result.stderr
+    plans = plan_topics(load(desk, "grown"), desk.settings)
+    assert [plan.action for plan in plans] == ["refuse", "none", "none", "none"]
+    assert [plan.existing.partitions for plan in plans if plan.existing] == [2, 4, 1, 4]
+
+
+def test_doctor_names_missing_topics(desk: Desk) -> None:
+    """Exit code 3, and the command that mends it."""
+    result = desk.run("doctor", desk.pipeline("many"), code=3)
+    assert "✗ topic many.raw: is missing" in result.stdout
+    assert "riverrun topics apply" in result.stdout
+
+
+def test_doctor_names_the_partitioner_and_bridge_makes_labels_meet(desk: Desk) -> None:
+    """Labels by CRC-32 are named; sent through a bridge instead, events and labels meet and doctor is content."""
+    pipeline = desk.pipeline("bridged")
+    desk.run("topics", "apply", pipeline)
+    keys = [f"key-{i}" for i in range(50)]
+    events = [(key, b'{"id": "%b", "a": 1.0}' % key.encode(), None) for key in keys]
+    labels = [(key, b'{"id": "%b", "y": true}' % key.encode(), "riverrun.label") for key in keys]
+    produce(desk, "bridged.raw", events, partitioner="murmur2_random")
+    desk.make("landings", 3)
+    produce(desk, "landings", labels)
+    bridge = desk.start("bridge", pipeline, "--from", "landings")
+    try:
+        eventually(lambda: kinds(desk, "bridged")["riverrun.label"] == len(keys))
+    finally:
+        began = time.monotonic()
+        code, out, _ = end(bridge)
+    assert (code, out) == (0, "moved 50 records to bridged.raw\n")
+    assert time.monotonic() - began < 8
+    assert desk.read("doctor", pipeline)["ok"]
+    produce(desk, "bridged.raw", labels)
+    checks = {check["name"]: check for check in desk.read("doctor", pipeline, code=3)["checks"]}
+    assert checks["partitioner of events"]["ok"]
+    assert "riverrun bridge" in checks["partitioner of labels"]["advice"]
+
+
+def kinds(desk: Desk, name: str) -> dict[str, int]:
+    """Count the records of an input topic by type."""
+    from services.cli.reading import read
+
+    count = {"riverrun.event": 0, "riverrun.label": 0}
+    for record in read(desk.settings, f"{name}.raw", "beginning", follow=False):
+        kind = dict(record.headers or ()).get("ce_type") or b"riverrun.event"
+        count[kind.decode()] += 1
+    return count
+
+
+@pytest.mark.parametrize(
+    ("partitioner", "partition_of"),
+    [("murmur2_random", home_partition), ("consistent_random", crc32_partition), ("fnv1a_random", fnv1a_partition)],
+)
+def test_partitioners_are_librdkafkas(desk: Desk, partitioner: str, partition_of: Callable[[bytes, int], int]) -> None:
+    """Ours and librdkafka's functions put the same keys into the same partitions."""
+    name = f"hash.{partitioner}"
+    desk.make(name, 7)
+    places: dict[bytes, int] = {}
+    producer = Producer({"bootstrap.servers": desk.bootstrap, "partitioner": partitioner})
+    for i in range(100):
+        producer.produce(name, b"", f"key {i}", on_delivery=lambda _, m: places.update({m.key(): m.partition()}))
+    producer.flush(10)
+    assert len(places) == 100
+    assert places == {key: partition_of(key, 7) for key in places}
+
+
+def test_broker_start_status_stop(tmp_path: Path, desk: Desk) -> None:
+    """The broker of a data directory is started, found and stopped."""
+    where = ("--data-dir", str(tmp_path / "b"))
+    assert desk.read("broker", "status", *where, code=1)["state"] == "stopped"
+    started = desk.read("broker", "start", *where, "--port", "0")
+    try:
+        assert desk.read("broker", "status", *where)["bootstrap"] == started["bootstrap"]
+    finally:
+        assert desk.read("broker", "stop", *where)["was_running"]
+
+
+def load(desk: Desk, name: str) -> Any:
+    """Return a pipeline of the declaration."""
+    from services.cli.loading import load_pipeline
+
+    return load_pipeline(desk.pipeline(name))

@@ -1,0 +1,211 @@
+"""What the tests do to Kafka around a worker: make topics, write the log, read back what came out."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import orjson
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from schemas.record import Headers, Record
+from services.backtest import Backtest, PredictionDigest
+from streams.pipeline import Pipeline
+from streams.worker.poller import timestamp_ms
+
+_SECONDS = 20.0
+LARGE = 12 * 1024 * 1024
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A record to be written; a partition of None leaves it to murmur2 over the key."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: Headers = []
+    timestamp_ms: int = 0
+    partition: int | None = None
+
+
+class Kafka:
+    """A broker, seen by a test.
+
+    Parameters
+    ----------
+    bootstrap
+        Its bootstrap servers.
+    """
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self.admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._producers: dict[str, Producer] = {}
+
+    # ------------------------------------------------------------------ write
+
+    def create(self, pipeline: Pipeline, limits: dict[str, int] | None = None) -> None:
+        """Make the topics of a pipeline; `limits` are `max.message.bytes` by the end of the topic's name."""
+        wanted = []
+        for topic in pipeline.topics:
+            config = dict(topic.config)
+            for end, limit in (limits or {}).items():
+                if topic.name.endswith(end):
+                    config["max.message.bytes"] = str(limit)
+            partitions = 1 if topic.name.endswith(".lifecycle") else pipeline.partitions
+            wanted.append(NewTopic(topic.name, partitions, 1, config=config))
+        for made in self.admin.create_topics(wanted).values():
+            made.result(_SECONDS)
+
+    def produce(self, topic: str, events: Iterable[Event], partitioner: str = "murmur2_random") -> int:
+        """Write records and wait until they are there; return how many."""
+        if partitioner not in self._producers:
+            config = {
+                "bootstrap.servers": self.bootstrap,
+                "partitioner": partitioner,
+                "linger.ms": 5,
+                "message.max.bytes": LARGE + 1024 * 1024,
+                "queue.buffering.max.messages": 500_000,
+            }
+            self._producers[partitioner] = Producer(config)
+        producer, failures, count = self._producers[partitioner], [], 0
+
+        def delivered(error: Any, message: Message) -> None:
+            if error is not None:
+                failures.append(error)
+
+        for event in events:
+            further: dict[str, Any] = {} if event.partition is None else {"partition": event.partition}
+            if event.timestamp_ms:
+                further["timestamp"] = event.timestamp_ms
+            headers = event.headers or None
+            producer.produce(topic, event.value, event.key, headers=headers, on_delivery=delivered, **further)
+            count += 1
+            if count % 1000 == 0:
+                producer.poll(0)
+        assert producer.flush(_SECONDS) == 0
+        assert not failures, failures[0]
+        return count
+
+    # ------------------------------------------------------------------ look
+
+    def partitions(self, topic: str) -> int:
+        """Return the number of partitions of a topic."""
+        return len(self.admin.list_topics(topic, timeout=_SECONDS).topics[topic].partitions)
+
+    def extents(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Return begin and end of the log of each partition."""
+        tps = [TopicPartition(topic, partition) for partition in range(self.partitions(topic))]
+        lows = self.admin.list_offsets({tp: OffsetSpec.earliest() for tp in tps}, request_timeout=_SECONDS)
+        highs = self.admin.list_offsets({tp: OffsetSpec.latest() for tp in tps}, request_timeout=_SECONDS)
+        begins = {tp.partition: answer.result().offset for tp, answer in lows.items()}
+        return {tp.partition: (begins[tp.partition], answer.result().offset) for tp, answer in highs.items()}
+
+    def count(self, topic: str) -> int:
+        """Return how many records a topic holds."""
+        return sum(high - low for low, high in self.extents(topic).values())
+
+    def committed(self, pipeline: Pipeline) -> dict[int, int]:
+        """Return the offset committed for each partition of the input; where none is, none is there."""
+        group = f"riverrun-{pipeline.name}"
+        request = [ConsumerGroupTopicPartitions(group)]
+        answer = self.admin.list_consumer_group_offsets(request, request_timeout=_SECONDS)[group].result()
+        return {tp.partition: tp.offset for tp in answer.topic_partitions if tp.offset >= 0}
+
+    # ------------------------------------------------------------------ read
+
+    def read(self, topic: str) -> dict[int, list[Message]]:
+        """Return all that a topic holds now, by partition."""
+        extents = self.extents(topic)
+        messages: dict[int, list[Message]] = {partition: [] for partition in extents}
+        left = {partition: high for partition, (low, high) in extents.items() if high > low}
+        config = {
+            "bootstrap.servers": self.bootstrap,
+            "group.id": "tests",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "fetch.message.max.bytes": LARGE + 1024 * 1024,
+        }
+        consumer = Consumer(config)
+        try:
+            consumer.assign([TopicPartition(topic, partition, extents[partition][0]) for partition in left])
+            deadline = time.monotonic() + _SECONDS
+            while left and time.monotonic() < deadline:
+                for message in consumer.consume(2000, 0.1):
+                    assert message.error() is None, message.error()
+                    messages[message.partition()].append(message)
+                    if message.offset() + 1 >= left.get(message.partition(), 0):
+                        left.pop(message.partition(), None)
+        finally:
+            consumer.close()
+        assert not left, f"{topic}: partitions {left} did not come to their ends within {_SECONDS} s"
+        return messages
+
+    def records(self, topic: str) -> dict[int, list[Record]]:
+        """Return a topic as the records that a task steps through, by partition."""
+        return {partition: [to_record(m) for m in messages] for partition, messages in self.read(topic).items()}
+
+    # ------------------------------------------------------------------ judge
+
+    def digests(self, pipeline: Pipeline, *, distinct: bool = False) -> dict[int, tuple[str, int]]:
+        """Return digest and number of the predictions of each partition; `distinct` takes each event once."""
+        found = {}
+        for partition, messages in self.read(pipeline.topics[1].name).items():
+            digest, seen = PredictionDigest(), set()
+            for message in messages:
+                key = header(message, "ce_id")
+                if distinct and key in seen:
+                    continue
+                seen.add(key)
+                take(digest, orjson.loads(message.value()))
+            found[partition] = digest.hexdigest(), digest.count
+        return found
+
+    def backtest(self, pipeline: Pipeline) -> dict[int, Backtest]:
+        """Return a finished backtest of each partition of the input, over what the log holds."""
+        finished = {}
+        for partition, records in self.records(pipeline.source_topic).items():
+            backtest = Backtest(pipeline, partition=partition, partitions=pipeline.partitions)
+            for _ in backtest.run(records):
+                pass
+            finished[partition] = backtest
+        return finished
+
+    def expected(self, pipeline: Pipeline) -> dict[int, tuple[str, int]]:
+        """Return what `digests` has to return: what a backtest says of each partition."""
+        return {p: (b.digest.hexdigest(), b.digest.count) for p, b in self.backtest(pipeline).items()}
+
+
+def to_record(message: Message) -> Record:
+    """Return a message as a record."""
+    key, value, headers = message.key(), message.value(), message.headers()
+    return Record(message.topic(), message.partition(), message.offset(), timestamp_ms(message), key, value, headers)
+
+
+def take(digest: PredictionDigest, fields: dict[str, Any]) -> None:
+    """Add a prediction that was read back."""
+    digest.add_fields(fields["id"], fields["prediction"], fields["score"], fields["version"], fields["learned"])
+
+
+def header(message: Message, name: str) -> bytes | None:
+    """Return the last header of a name."""
+    return dict(message.headers() or ()).get(name)
+
+
+def until(condition: Callable[[], Any], seconds: float = 30.0, what: str = "") -> Any:
+    """Return the first true answer of a condition.
+
+    Raises
+    ------
+    TimeoutError
+        When it does not come true in time.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what or condition} was not so within {seconds} s, it was {answer!r}")
+        time.sleep(0.05)

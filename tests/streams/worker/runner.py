@@ -1,0 +1,176 @@
+"""A worker in a process of its own: what a test starts, signals and kills."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+
+from schemas.errors import RiverrunError
+from tests.streams.worker import declarations
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run(recipe: str, name: str, further: dict[str, Any], env: dict[str, str], log: str, fault: str | None) -> None:
+    """Run a worker to its end, in the process that was made for it; its exit code is the worker's."""
+    from streams.worker.main import run_worker
+    from streams.worker.settings import load_settings
+
+    os.environ.update(env)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 2)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    if fault is not None:
+        FAULTS[fault]()
+    try:
+        code = run_worker(declarations.RECIPES[recipe](name, **further), load_settings())
+    except RiverrunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
+    sys.exit(code)
+
+
+def lose_a_batch() -> None:
+    """Let the poller forget the first batch that ends behind offset 100."""
+    from streams.worker.poller import Poller
+
+    add: Any = Poller._add
+    lost = []
+
+    def forgetful(poller: Any, messages: list[Any]) -> None:
+        if not lost and messages[-1].offset() >= 100:
+            lost.append(messages)
+            position = messages[-1].offset() + 1
+            poller._positions = {tp: position for tp in poller._positions}
+            return
+        add(poller, messages)
+
+    Poller._add = forgetful  # type: ignore[method-assign]
+
+
+def have_little_patience() -> None:
+    """Wait two seconds for a broker that does not answer, not fifteen."""
+    from streams.worker import app
+
+    app._ADMIN_SECONDS = 2
+
+
+FAULTS: dict[str, Callable[[], None]] = {"lose_a_batch": lose_a_batch, "have_little_patience": have_little_patience}
+
+
+class Worker:
+    """A running worker.
+
+    It is forked from a server that has imported what a worker imports, which saves three seconds each time.
+
+    Parameters
+    ----------
+    recipe, name, further
+        Which pipeline, as in `declarations`.
+    env
+        ``RIVERRUN_…`` settings.
+    log_path
+        Where its standard error goes.
+    fault
+        Name of what is to be broken in it, one of `FAULTS`.
+    """
+
+    def __init__(
+        self,
+        recipe: str,
+        name: str,
+        further: dict[str, Any],
+        env: dict[str, str],
+        log_path: Path,
+        fault: str | None = None,
+    ) -> None:
+        self.log_path = log_path
+        self._metrics_port = env.get("RIVERRUN_METRICS_PORT")
+        log_path.touch()
+        arguments = (recipe, name, further, env, str(log_path), fault)
+        self._process: ForkServerProcess = fork_server().Process(target=run, args=arguments, daemon=True)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        pid = self._process.pid
+        assert pid is not None
+        return pid
+
+    @property
+    def log(self) -> str:
+        """What it has said."""
+        return self.log_path.read_text()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.exitcode is None
+
+    @property
+    def rss_bytes(self) -> int:
+        """Memory it has resident."""
+        return int(psutil.Process(self.pid).memory_info().rss)
+
+    def metrics(self, name: str, label: str) -> dict[str, float]:
+        """Return a metric from its Prometheus endpoint, summed by one of its labels; empty before it listens."""
+        url = f"http://127.0.0.1:{self._metrics_port}/metrics"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                text = answer.read().decode()
+        except OSError:
+            return {}
+        found: dict[str, float] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == name:
+                    found[sample.labels[label]] = found.get(sample.labels[label], 0.0) + sample.value
+        return found
+
+    def partitions(self) -> set[int]:
+        """Return the partitions it works on."""
+        return {int(partition) for partition in self.metrics("riverrun_records_read_total", "partition")}
+
+    def wait(self, seconds: float = 30.0) -> int:
+        """Return its exit code once it has ended.
+
+        Raises
+        ------
+        TimeoutError
+            When it does not end in time, with what it said.
+        """
+        self._process.join(seconds)
+        if self._process.exitcode is None:
+            raise TimeoutError(f"the worker has not ended within {seconds} s; it said:\n{self.log[-3000:]}")
+        return self._process.exitcode
+
+    def terminate(self, seconds: float = 20.0) -> tuple[int, float]:
+        """Send SIGTERM; return the exit code and the seconds it took."""
+        began = time.monotonic()
+        os.kill(self.pid, signal.SIGTERM)
+        return self.wait(seconds), time.monotonic() - began
+
+    def kill(self) -> None:
+        """Kill it, as the kernel would that is out of memory."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.join(10)
+
+
+def fork_server() -> ForkServerContext:
+    """Return the context whose server has the heavy modules loaded, and no thread and no socket."""
+    context = multiprocessing.get_context("forkserver")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    context.set_forkserver_preload(["streams.worker.main", "streams.worker.transport", __name__])
+    return context

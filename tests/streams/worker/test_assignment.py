@@ -1,0 +1,439 @@
+"""Offsets and state, from assignment to release, with a journal in place of Kafka."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Future
+from typing import Any
+
+import orjson
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from faust.types import TP
+
+from schemas.errors import BrokerError, InvariantError
+from schemas.events import DeadLetter, Event, PredictionMade
+from schemas.record import Record
+from streams.worker.assignment import Assignment
+from streams.worker.batch import Batch
+from streams.worker.poller import Extent
+from streams.worker.settings import Settings
+from tests.streams.worker.declarations import small
+
+TP0, TP1 = TP("p.raw", 0), TP("p.raw", 1)
+
+
+class Message:
+    """A good event, or a bad one, as confluent-kafka would hand it over."""
+
+    def __init__(self, offset: int, value: bytes | None = None) -> None:
+        self._offset = offset
+        self._value = orjson.dumps({"a": float(offset % 3), "b": 1, "y": offset % 2 == 0}) if value is None else value
+
+    def offset(self) -> int:
+        """The offset."""
+        return self._offset
+
+    def timestamp(self) -> tuple[int, int]:
+        """Kind and time."""
+        return 1, 1_700_000_000_000 + self._offset
+
+    def key(self) -> bytes | None:
+        """No key."""
+        return None
+
+    def value(self) -> bytes:
+        """The event."""
+        return self._value
+
+    def headers(self) -> None:
+        """No headers."""
+
+
+class Journal:
+    """What was emitted, flushed and committed, in order; it stands for emitter and poller."""
+
+    def __init__(self) -> None:
+        self.entries: list[Any] = []
+        self.answers: list[float] = []
+        self.max_records = 500
+        self.flush_raises: Exception | None = None
+        self.commit_raises: Exception | None = None
+
+    def emit(self, said: Iterable[tuple[Event, Record]]) -> None:
+        """Note the events by the offsets of their records."""
+        for event, record in said:
+            if isinstance(event, PredictionMade):
+                self.answers.append(event.score)  # type: ignore[arg-type]
+            self.entries.append(("dead letter" if isinstance(event, DeadLetter) else "emit", record.offset))
+
+    def flush(self) -> None:
+        """Note that all is acknowledged."""
+        if self.flush_raises is not None:
+            raise self.flush_raises
+        self.entries.append("flush")
+
+    def commit(self, offsets: list[TopicPartition]) -> "Future[None]":
+        """Note what is committed."""
+        done: Future[None] = Future()
+        if self.commit_raises is not None:
+            done.set_exception(self.commit_raises)
+        else:
+            self.entries.append({offset.partition: offset.offset for offset in offsets})
+            done.set_result(None)
+        return done
+
+    @property
+    def emitted(self) -> list[int]:
+        """Offsets of the records of which something was emitted."""
+        return [entry[1] for entry in self.entries if isinstance(entry, tuple)]
+
+    @property
+    def commits(self) -> list[dict[int, int]]:
+        """What was committed."""
+        return [entry for entry in self.entries if isinstance(entry, dict)]
+
+
+class Desk:
+    """An assignment with its journal."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.journal = Journal()
+        self.assignment = Assignment(small("p"), 2, self.journal, Settings(**settings))  # type: ignore[arg-type]
+        self.assignment.use(self.journal)  # type: ignore[arg-type]
+        self.epoch = 0
+
+    def assign(self, committed: int = -1, low: int = 0, high: int = 1000, tp: TP = TP0) -> int:
+        """Assign one partition; return from where it is to be read."""
+        self.epoch += 1
+        return self.assignment.assign([Extent(tp, committed, low, high)], self.epoch)[tp]
+
+    def batch(self, start: int, stop: int, *, fetched_from: int | None = None, epoch: int | None = None) -> Batch:
+        """Return a batch of the records from `start` up to `stop`."""
+        messages: list[Any] = [Message(offset) for offset in range(start, stop)]
+        fetched_from = start if fetched_from is None else fetched_from
+        return Batch(TP0, self.epoch if epoch is None else epoch, fetched_from, stop, messages)
+
+    async def process(self, start: int, stop: int, **further: int) -> None:
+        """Process a batch."""
+        await self.assignment.process(self.batch(start, stop, **further))
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    """Run a coroutine function."""
+    asyncio.run(test())  # type: ignore[arg-type]
+
+
+def stale() -> KafkaException:
+    """Return what the broker says to a member of a generation that is over."""
+    return KafkaException(KafkaError(KafkaError.ILLEGAL_GENERATION))
+
+
+def test_commit_comes_after_all_outputs_are_acknowledged() -> None:
+    """Emit, flush, commit: in this order, so that a crash in between repeats and never loses."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        await desk.process(0, 3)
+        assert await desk.assignment.commit()
+        assert desk.journal.entries == [("emit", 0), ("emit", 1), ("emit", 2), "flush", {0: 3}]
+
+    run(test)
+
+
+def test_commit_when_an_output_was_not_delivered_moves_no_offset() -> None:
+    """What the broker has not acknowledged counts as never said."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        await desk.process(0, 3)
+        desk.journal.flush_raises = BrokerError("p.predictions[0]: not delivered")
+        with pytest.raises(BrokerError, match="not delivered"):
+            await desk.assignment.commit()
+        assert desk.journal.commits == []
+
+    run(test)
+
+
+def test_commit_takes_the_position_after_a_batch_and_not_a_count() -> None:
+    """Offsets have gaps."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign(committed=-1, low=0)
+        gappy = Batch(TP0, desk.epoch, 0, 90, [Message(7), Message(80)])  # type: ignore[list-item]
+        await desk.assignment.process(gappy)
+        await desk.assignment.process(desk.batch(95, 97, fetched_from=90))
+        await desk.assignment.commit()
+        assert desk.journal.commits == [{0: 97}]
+        assert desk.journal.emitted == [7, 80, 95, 96]
+
+    run(test)
+
+
+def test_commit_without_progress_asks_nobody() -> None:
+    """An idle worker writes nothing to the group, and its age of the last commit stays young."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        before = desk.assignment.last_commit
+        assert not await desk.assignment.commit()
+        await desk.process(0, 2)
+        assert await desk.assignment.commit()
+        assert not await desk.assignment.commit()
+        assert desk.journal.commits == [{0: 2}]
+        assert desk.assignment.last_commit > before
+
+    run(test)
+
+
+def test_commit_of_a_generation_that_is_over_is_tried_again() -> None:
+    """A refusal in a rebalance is no error, and does not count as done."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        await desk.process(0, 2)
+        desk.journal.commit_raises = stale()
+        assert not await desk.assignment.commit()
+        desk.journal.commit_raises = None
+        assert await desk.assignment.commit()
+        assert desk.journal.commits == [{0: 2}]
+
+    run(test)
+
+
+def test_commit_that_is_not_allowed_is_an_error() -> None:
+    """A group that we may not commit to is nothing that passes by itself."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        await desk.process(0, 2)
+        desk.journal.commit_raises = KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+        with pytest.raises(KafkaException):
+            await desk.assignment.commit()
+
+    run(test)
+
+
+def test_replay_restores_the_state_and_repeats_no_output() -> None:
+    """State comes from the log's begin, events from the committed offset on, and they are those of one run."""
+
+    async def test() -> None:
+        whole = Desk()
+        whole.assign()
+        await whole.process(0, 20)
+        desk = Desk()
+        assert desk.assign(committed=8) == 0
+        await desk.process(0, 5)
+        await desk.process(5, 20)
+        assert desk.journal.emitted == list(range(8, 20))
+        assert desk.journal.answers == whole.journal.answers[8:]
+        assert desk.assignment.replayed == 8
+
+    run(test)
+
+
+def test_replay_is_not_committed_again() -> None:
+    """The group's offset never goes back, however far the replay has come."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign(committed=8)
+        await desk.process(0, 5)
+        assert not await desk.assignment.commit()
+        await desk.process(5, 9)
+        assert await desk.assignment.commit()
+        assert desk.journal.commits == [{0: 9}]
+
+    run(test)
+
+
+def test_batch_that_does_not_follow_breaks_a_promise() -> None:
+    """A hole between two batches stops the worker, and nothing is stepped through."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        await desk.process(0, 3)
+        with pytest.raises(InvariantError, match=r"p\.raw\[0\]: got a batch fetched from 5, expected one from 3"):
+            await desk.process(5, 7)
+        assert desk.journal.emitted == [0, 1, 2]
+
+    run(test)
+
+
+def test_batch_of_an_assignment_that_is_over_is_worth_nothing() -> None:
+    """It is neither stepped through nor an error."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        old = desk.batch(0, 3)
+        await desk.assignment.release()
+        await desk.assignment.process(old)
+        desk.assign()
+        await desk.assignment.process(old)
+        assert desk.journal.emitted == []
+
+    run(test)
+
+
+def test_release_commits_and_the_task_goes_on_where_nobody_has_moved() -> None:
+    """After a clean release the state in memory equals the log up to the committed offset: no replay."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        await desk.process(0, 4)
+        task = desk.assignment.shards[TP0].task
+        await desk.assignment.release()
+        assert desk.journal.commits == [{0: 4}]
+        assert desk.assign(committed=4) == 4
+        assert desk.assignment.shards[TP0].task is task
+        await desk.process(4, 6)
+        assert desk.journal.emitted == [0, 1, 2, 3, 4, 5]
+
+    run(test)
+
+
+@pytest.mark.parametrize("committed", [3, 5, -1])
+def test_release_the_task_is_dropped_where_the_offset_has_moved(committed: int) -> None:
+    """Somebody else has worked on the partition, or set it back: only the log knows the state."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        await desk.process(0, 4)
+        task = desk.assignment.shards[TP0].task
+        await desk.assignment.release()
+        assert desk.assign(committed=committed) == 0
+        assert desk.assignment.shards[TP0].task is not task
+
+    run(test)
+
+
+def test_release_with_a_refused_commit_drops_the_task() -> None:
+    """The position was not committed, so the next owner begins before it; when that is us, we replay."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        await desk.process(0, 4)
+        desk.journal.commit_raises = stale()
+        await desk.assignment.release()
+        assert desk.assign(committed=-1) == 0
+        desk.journal.commit_raises = None
+        await desk.process(0, 4)
+        assert desk.journal.emitted == [0, 1, 2, 3] * 2, "said again, with the same ids"
+        assert desk.journal.answers[:4] == desk.journal.answers[4:]
+
+    run(test)
+
+
+def test_lost_partition_leaves_nothing_behind() -> None:
+    """Others own it already: no commit, no state, even if the offset stands where we were."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        await desk.process(0, 4)
+        desk.assignment.lose()
+        await desk.assignment.commit()
+        assert desk.journal.commits == []
+        assert desk.assign(committed=4) == 0
+
+    run(test)
+
+
+def test_task_of_another_partition_is_never_used() -> None:
+    """Parked tasks are found by their partition, and forgotten after one assignment without it."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        await desk.process(0, 4)
+        await desk.assignment.release()
+        assert desk.assign(committed=4, tp=TP1) == 0
+        await desk.assignment.release()
+        assert desk.assign(committed=4) == 0
+
+    run(test)
+
+
+def test_stop_commits_nothing_any_more() -> None:
+    """After a broken promise neither records nor offsets move."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        await desk.process(0, 4)
+        desk.assignment.stop()
+        await desk.process(4, 6)
+        assert not await desk.assignment.commit()
+        await desk.assignment.release()
+        assert desk.journal.emitted == [0, 1, 2, 3]
+        assert desk.journal.commits == []
+
+    run(test)
+
+
+def test_bad_record_moves_the_offset_like_a_good_one() -> None:
+    """A dead letter is an output too: acknowledged, then committed."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign()
+        messages: list[Any] = [Message(0), Message(1, b"{"), Message(2)]
+        await desk.assignment.process(Batch(TP0, desk.epoch, 0, 3, messages))
+        await desk.assignment.commit()
+        assert desk.journal.entries == [("emit", 0), ("dead letter", 1), ("emit", 2), "flush", {0: 3}]
+
+    run(test)
+
+
+def test_first_start_on_a_log_that_begins_late_is_no_loss() -> None:
+    """Without a committed offset nothing was ever learned: begin where the log begins."""
+    desk = Desk()
+    assert desk.assign(committed=-1, low=50) == 50
+    assert desk.assignment.shards[TP0].task.next_offset == 50
+
+
+@pytest.mark.parametrize("committed", [30, 50, 80])
+def test_lost_history_stops_the_worker_unless_told_otherwise(committed: int) -> None:
+    """The model has learned from records that are gone; that is said, whatever is left behind the offset."""
+    desk = Desk()
+    with pytest.raises(BrokerError, match=r"p\.raw\[0\]: state lost: the log begins at 50.*=earliest.*=fresh"):
+        desk.assign(committed=committed, low=50)
+
+
+@pytest.mark.parametrize(
+    ("choice", "committed", "start", "first_said"),
+    [("fresh", 80, 80, 80), ("earliest", 80, 50, 80), ("fresh", 30, 50, 50), ("earliest", 30, 50, 50)],
+)
+def test_lost_history_goes_on_as_told(choice: str, committed: int, start: int, first_said: int) -> None:
+    """Fresh: a new model from the committed offset. Earliest: relearn what is left, in silence up to there."""
+
+    async def test() -> None:
+        desk = Desk(on_state_lost=choice)
+        assert desk.assign(committed=committed, low=50) == start
+        await desk.process(start, 85)
+        assert desk.journal.emitted == list(range(first_said, 85))
+        await desk.assignment.commit()
+        assert desk.journal.commits == [{0: 85}]
+
+    run(test)
+
+
+def test_batch_size_follows_the_cost_of_a_record() -> None:
+    """Slow models get smaller batches, within bounds, so that the worker stays responsive."""
+    desk = Desk(batch_seconds=0.05, batch_records=400)
+    adapt = desk.assignment._adapt
+    sizes = []
+    for records, seconds in ((500, 0.5), (500, 5.0), (500, 0.001)):
+        adapt(records, seconds)
+        sizes.append(desk.journal.max_records)
+    assert sizes == [50, 16, 400]

@@ -1,0 +1,454 @@
+"""The poll thread, with a consumer that plays a script."""
+
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from faust.types import TP
+
+from schemas.errors import BrokerError
+from streams.worker import poller as module
+from streams.worker.batch import Batch
+from streams.worker.poller import Extent, Poller, timestamp_ms
+from tests.streams.worker.kafka import until
+
+P0, P1 = TP("p.raw", 0), TP("p.raw", 1)
+
+
+class FakeMessage:
+    """A message as confluent-kafka has them: false when its value is empty."""
+
+    def __init__(self, partition: int, offset: int, value: bytes = b"x", error: KafkaError | None = None) -> None:
+        self._partition, self._offset, self._value, self._error = partition, offset, value, error
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def topic(self) -> str:
+        """The topic."""
+        return "p.raw"
+
+    def partition(self) -> int:
+        """The partition."""
+        return self._partition
+
+    def offset(self) -> int:
+        """The offset."""
+        return self._offset
+
+    def error(self) -> KafkaError | None:
+        """The error, if it is one."""
+        return self._error
+
+
+class FakeConsumer:
+    """Plays a script: lists are what the broker has next, callables are called within `poll`."""
+
+    def __init__(self, config: dict[str, Any], logger: Any) -> None:
+        self.script: deque[list[FakeMessage] | Callable[[], None]] = deque()
+        self.committed_offsets: dict[TP, int] = {}
+        self.extents = {P0: (0, 100), P1: (0, 100)}
+        self.commits: list[dict[int, int]] = []
+        self.assigned: list[dict[int, int]] = []
+        self.threads: set[int] = set()
+        self.polls = 0
+        self.closed = False
+        self.refuses: KafkaException | None = None
+        self._rest: deque[FakeMessage] = deque()
+        self._callbacks: dict[str, Any] = {}
+
+    def subscribe(self, topics: list[str], **callbacks: Any) -> None:
+        """Remember the callbacks."""
+        self._callbacks = callbacks
+        self.topics = topics
+
+    def poll(self, seconds: float) -> FakeMessage | None:
+        """Return the next message, or do what the script says."""
+        self._note()
+        self.polls += 1
+        if self._rest:
+            return self._rest.popleft()
+        if not self.script:
+            time.sleep(0.001)
+            return None
+        following = self.script.popleft()
+        if callable(following):
+            following()
+            return None
+        self._rest.extend(following)
+        return self._rest.popleft()
+
+    def consume(self, count: int, seconds: float) -> list[FakeMessage]:
+        """Return what else the broker sent."""
+        assert seconds == 0, "consume blocks its whole timeout"
+        return [self._rest.popleft() for _ in range(min(count, len(self._rest)))]
+
+    def assign_all(self, *tps: TP) -> Callable[[], None]:
+        """Return the step in which the group assigns partitions."""
+        return lambda: self._callbacks["on_assign"](self, [TopicPartition(*tp) for tp in tps])
+
+    def revoke_all(self, *tps: TP, lost: bool = False) -> Callable[[], None]:
+        """Return the step in which the group takes partitions away."""
+        name = "on_lost" if lost else "on_revoke"
+        return lambda: self._callbacks[name](self, [TopicPartition(*tp) for tp in tps])
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        """Return the committed offsets."""
+        found = [(p, self.committed_offsets.get(TP(p.topic, p.partition), -1001)) for p in partitions]
+        return [TopicPartition(p.topic, p.partition, offset) for p, offset in found]
+
+    def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
+        """Return begin and end of the log."""
+        return self.extents[TP(partition.topic, partition.partition)]
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        """Note from where is read."""
+        self.assigned.append({p.partition: p.offset for p in partitions})
+
+    def unassign(self) -> None:
+        """Note that nothing is read."""
+        self.assigned.append({})
+
+    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+        """Note what is committed."""
+        self._note()
+        assert not asynchronous
+        if self.refuses is not None:
+            raise self.refuses
+        self.commits.append({p.partition: p.offset for p in offsets})
+
+    def close(self) -> None:
+        """Leave the group: what is assigned is revoked first."""
+        self._note()
+        if self.assigned and self.assigned[-1]:
+            self.revoke_all(*(TP("p.raw", partition) for partition in self.assigned[-1]))()
+        self.closed = True
+
+    def _note(self) -> None:
+        self.threads.add(threading.get_ident())
+
+
+class FakeListener:
+    """Notes what it is told, and reads each partition from where it is told to."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+        self.starts: dict[TP, int] = {}
+        self.errors: list[Exception] = []
+        self.on_revoked: Callable[[], None] = lambda: None
+
+    def assigned(self, extents: list[Extent], epoch: int) -> dict[TP, int]:
+        """Start where the test says, else at the committed offset, else at the log's begin."""
+        self.told.append(("assigned", extents, epoch))
+        return {e.tp: self.starts.get(e.tp, e.committed if e.committed >= 0 else e.low) for e in extents}
+
+    def revoked(self, tps: set[TP], *, lost: bool) -> None:
+        """Note it."""
+        self.told.append(("lost" if lost else "revoked", tps))
+        self.on_revoked()
+
+    def failed(self, error: Exception) -> None:
+        """Note it."""
+        self.errors.append(error)
+
+
+class Stage:
+    """A poller with its fakes."""
+
+    def __init__(self, **further: Any) -> None:
+        self.listener = FakeListener()
+        self.woken = threading.Event()
+        self.poller = Poller({}, ["p.raw"], self.listener, self.woken.set, **further)
+        self.consumer: FakeConsumer = self.poller.consumer
+        self.consumer.script.append(self.consumer.assign_all(P0, P1))
+
+    def play(self, *steps: list[FakeMessage] | Callable[[], None]) -> None:
+        """Append steps to the script, and begin if the thread has not begun."""
+        self.consumer.script.extend(steps)
+        if self.poller.ident is None:
+            self.poller.start()
+
+    def taken(self, count: int) -> list[Batch]:
+        """Return the next batches, in the order in which they are handed over."""
+        batches: list[Batch] = []
+
+        def enough() -> bool:
+            for of_partition in self.poller.take().values():
+                batches.extend(of_partition)
+            return len(batches) >= count
+
+        until(enough, 5, f"{count} batches")
+        return batches
+
+    def played(self) -> None:
+        """Wait until the script is through."""
+        polls = self.consumer.polls
+        until(lambda: not self.consumer.script and self.consumer.polls > polls + 1, 5, "end of the script")
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Stage]]:
+    """Make stages whose threads end with the test."""
+    monkeypatch.setattr(module, "Consumer", FakeConsumer)
+    made: list[Stage] = []
+
+    def make(**further: Any) -> Stage:
+        made.append(Stage(**further))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.poller.stop()
+        if one.poller.ident is not None:
+            one.poller.join(5)
+            assert not one.poller.is_alive()
+
+
+def messages(partition: int, *offsets: int) -> list[FakeMessage]:
+    """Return messages at these offsets."""
+    return [FakeMessage(partition, offset) for offset in offsets]
+
+
+def offsets(batch: Batch) -> list[int]:
+    """Return the offsets in a batch."""
+    return [message.offset() for message in batch.messages]
+
+
+def chain(batch: Batch) -> tuple[int, int]:
+    """Return where a batch was fetched from and where the next one begins."""
+    return batch.fetched_from, batch.next_position
+
+
+def test_batch_holds_records_of_one_partition_in_order(stage: Callable[..., Stage]) -> None:
+    """What librdkafka hands over mixed is cut wherever the partition changes."""
+    one = stage()
+    one.play([*messages(0, 0, 1, 2), *messages(1, 0), *messages(0, 3), *messages(1, 1, 2)])
+    batches = one.taken(4)
+    by_partition = {tp: [offsets(b) for b in batches if b.tp == tp] for tp in (P0, P1)}
+    assert by_partition == {P0: [[0, 1, 2], [3]], P1: [[0], [1, 2]]}
+
+
+def test_positions_chain_over_gaps_in_the_offsets(stage: Callable[..., Stage]) -> None:
+    """Compaction and control records leave holes: a batch begins where the last one ended, whatever its first offset."""
+    one = stage()
+    one.listener.starts = {P0: 3}
+    one.play(messages(0, 5, 9), messages(0, 20), messages(0, 21))
+    assert [chain(batch) for batch in one.taken(3)] == [(3, 10), (10, 21), (21, 22)]
+
+
+def test_batch_is_never_larger_than_asked_for(stage: Callable[..., Stage]) -> None:
+    """`max_records` bounds a batch and may change while the thread runs."""
+    one = stage(max_records=3)
+    one.play(messages(0, *range(7)))
+    assert [offsets(batch) for batch in one.taken(3)] == [[0, 1, 2], [3, 4, 5], [6]]
+    one.poller.max_records = 1
+    one.play(messages(0, 7, 8))
+    assert [offsets(batch) for batch in one.taken(2)] == [[7], [8]]
+
+
+def test_message_with_an_empty_value_is_a_record(stage: Callable[..., Stage]) -> None:
+    """`bool(message)` is False for an empty value; it is a record all the same, also when it comes alone."""
+    one = stage()
+    one.play([FakeMessage(0, 0, b"")], [FakeMessage(0, 1, b""), *messages(0, 2)])
+    assert [offsets(batch) for batch in one.taken(2)] == [[0], [1, 2]]
+
+
+def test_waiting_batches_stay_within_their_bound(stage: Callable[..., Stage]) -> None:
+    """While as many batches wait as may, nothing is polled; taking one makes room."""
+    one = stage(max_batches=3)
+    one.play(*(messages(0, offset) for offset in range(10)))
+    until(lambda: len(one.poller._batches) == 3, 5, "a full buffer")
+    polls = one.consumer.polls
+    one.woken.wait(0.1)
+    assert (len(one.poller._batches), one.consumer.polls) == (3, polls)
+    assert len(one.taken(10)) == 10
+
+
+def test_commits_do_not_make_the_buffer_grow(stage: Callable[..., Stage]) -> None:
+    """A full buffer stays within its bound while offsets are committed, however often."""
+    one = stage(max_batches=3)
+    one.play(*(messages(0, offset) for offset in range(20)))
+    until(lambda: len(one.poller._batches) == 3, 5, "a full buffer")
+    for offset in range(10):
+        one.poller.commit([TopicPartition("p.raw", 0, offset)]).result(5)
+    assert len(one.poller._batches) == 3
+    assert len(one.consumer.commits) == 10
+    assert [offsets(batch) for batch in one.taken(20)] == [[offset] for offset in range(20)]
+
+
+def test_all_calls_to_the_consumer_come_from_one_thread(stage: Callable[..., Stage]) -> None:
+    """Polling, committing and closing: librdkafka's synchronous commit hangs beside another thread's poll."""
+    one = stage()
+    one.play(messages(0, 0))
+    one.taken(1)
+    one.poller.commit([TopicPartition("p.raw", 0, 1)]).result(5)
+    one.poller.stop()
+    one.poller.join(5)
+    assert one.consumer.threads == {one.poller.ident}
+    assert one.consumer.closed
+
+
+def test_refused_commit_is_told_and_polling_goes_on(stage: Callable[..., Stage]) -> None:
+    """Who asked for a commit hears of its failure; the thread lives."""
+    one = stage()
+    one.play()
+    one.consumer.refuses = KafkaException(KafkaError(KafkaError.ILLEGAL_GENERATION))
+    with pytest.raises(KafkaException):
+        one.poller.commit([TopicPartition("p.raw", 0, 1)]).result(5)
+    one.consumer.refuses = None
+    one.poller.commit([TopicPartition("p.raw", 0, 2)]).result(5)
+    one.play(messages(0, 0))
+    assert len(one.taken(1)) == 1
+    assert one.consumer.commits == [{0: 2}]
+
+
+def test_assignment_tells_what_the_broker_says_and_reads_from_where_it_is_told(stage: Callable[..., Stage]) -> None:
+    """Committed offset, begin and end of the log go to the listener, its answer to the consumer."""
+    one = stage()
+    one.consumer.committed_offsets = {P0: 40}
+    one.consumer.extents = {P0: (10, 90), P1: (0, 0)}
+    one.listener.starts = {P0: 10}
+    one.play()
+    one.played()
+    assert one.listener.told == [("assigned", [Extent(P0, 40, 10, 90), Extent(P1, -1, 0, 0)], 1)]
+    assert one.consumer.assigned == [{0: 10, 1: 0}]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_rebalance_drops_what_waits_and_starts_a_new_epoch(stage: Callable[..., Stage], lost: bool) -> None:
+    """Batches of an assignment that is over are worth nothing, those of the next one begin at its positions."""
+    one = stage()
+    one.play(messages(0, 0, 1))
+    until(lambda: one.poller._batches, 5, "a batch that waits")
+    first = one.poller._batches[0].epoch
+    waiting: list[int] = []
+    one.listener.on_revoked = lambda: waiting.append(len(one.poller._batches))
+    one.listener.starts = {P0: 1}
+    one.play(one.consumer.revoke_all(P0, P1, lost=lost), one.consumer.assign_all(P0), messages(0, 1))
+    one.played()
+    [batch] = one.taken(1)
+    assert waiting == [0], "thrown away before the others are told"
+    assert batch.epoch > first
+    assert (chain(batch), offsets(batch)) == ((1, 2), [1])
+    assert [told[0] for told in one.listener.told] == ["assigned", "lost" if lost else "revoked", "assigned"]
+    assert one.consumer.assigned == [{0: 0, 1: 0}, {}, {0: 1}]
+
+
+def test_epoch_changes_before_the_listener_is_told(stage: Callable[..., Stage]) -> None:
+    """A batch that is taken while the partitions go must not bear the epoch of the next assignment."""
+    one = stage()
+    seen: list[int] = []
+    one.listener.on_revoked = lambda: seen.append(one.poller.epoch)
+    one.play(one.consumer.revoke_all(P0, P1), one.consumer.assign_all(P0))
+    one.played()
+    assert seen == [2]
+    assert one.listener.told[-1][2] == 3
+
+
+def test_commit_within_a_rebalance_is_served(stage: Callable[..., Stage]) -> None:
+    """The listener waits for its last commit while the thread is inside the rebalance callback."""
+    one = stage()
+    released: Future[str] = Future()
+
+    def release() -> None:
+        one.poller.commit([TopicPartition("p.raw", 0, 7)]).result(5)
+        released.set_result("released")
+
+    def on_revoked() -> None:
+        threading.Thread(target=release).start()
+        assert one.poller.serve_until(released) == "released"
+
+    one.listener.on_revoked = on_revoked
+    one.play(one.consumer.revoke_all(P0, P1))
+    one.played()
+    assert one.consumer.commits == [{0: 7}]
+
+
+def test_rebalance_that_nobody_finishes_stops_the_worker(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait for the others is bounded."""
+    monkeypatch.setattr(module, "_REBALANCE_SECONDS", 0.05)
+    one = stage()
+
+    def never_done() -> None:
+        one.listener.on_revoked = lambda: None
+        one.poller.serve_until(Future())
+
+    one.listener.on_revoked = never_done
+    one.play(one.consumer.revoke_all(P0, P1))
+    until(lambda: one.listener.errors, 5, "an error")
+    assert "a rebalance was not handled within" in str(one.listener.errors[0])
+
+
+def test_error_that_passes_by_itself_is_no_record(stage: Callable[..., Stage]) -> None:
+    """A retriable error between records is left to librdkafka."""
+    one = stage()
+    passing = FakeMessage(0, -1001, b"", KafkaError(KafkaError.LEADER_NOT_AVAILABLE, retriable=True))
+    one.play([passing], [*messages(0, 0), passing, *messages(0, 1)])
+    batches = one.taken(1)
+    assert [offset for batch in batches for offset in offsets(batch)] == [0, 1]
+    assert not one.listener.errors
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, r"p\.raw\[1\]: "),
+        (KafkaError._AUTO_OFFSET_RESET, r"p\.raw\[1\]: the log no longer holds .*RIVERRUN_ON_STATE_LOST=earliest"),
+        (KafkaError.OFFSET_OUT_OF_RANGE, r"p\.raw\[1\]: the log no longer holds .*RIVERRUN_ON_STATE_LOST=earliest"),
+    ],
+)
+def test_error_that_stays_ends_polling_and_leaves_the_group(stage: Callable[..., Stage], code: int, words: str) -> None:
+    """The listener hears which partition and what to do, and nothing is handed on past it."""
+    one = stage()
+    one.play([FakeMessage(1, -1001, b"", KafkaError(code)), *messages(1, 0)], messages(1, 1))
+    one.poller.join(5)
+    [error] = one.listener.errors
+    assert isinstance(error, BrokerError)
+    assert re.search(words, str(error))
+    assert one.poller.take() == {}
+    assert one.consumer.closed
+
+
+def test_committed_offset_that_cannot_be_read_ends_polling(stage: Callable[..., Stage]) -> None:
+    """An unknown committed offset is not taken for none."""
+    one = stage()
+
+    def committed(partitions: list[TopicPartition], timeout: float) -> list[Any]:
+        answer = type("Answer", (), {"error": KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED), "offset": -1001})
+        return [answer for _ in partitions]
+
+    one.consumer.committed = committed  # type: ignore[method-assign,assignment]
+    one.play()
+    one.poller.join(5)
+    assert isinstance(one.listener.errors[0], KafkaException)
+    assert one.listener.told == []
+
+
+def test_stop_leaves_the_group_and_tells_that_partitions_go(stage: Callable[..., Stage]) -> None:
+    """Closing revokes what is still assigned, and the thread ends, also with a full buffer."""
+    one = stage(max_batches=1)
+    one.play(messages(0, 0), messages(0, 1))
+    until(lambda: one.poller._batches, 5, "a full buffer")
+    one.poller.stop()
+    one.poller.join(5)
+    assert not one.poller.is_alive()
+    assert one.listener.told[-1] == ("revoked", {P0, P1})
+    assert one.poller.take() == {}
+
+
+def test_timestamp_that_is_missing_is_minus_one() -> None:
+    """Kafka says by the kind of a timestamp that there is none."""
+
+    class Stamped:
+        def __init__(self, *stamp: int) -> None:
+            self.timestamp = lambda: stamp
+
+    assert [timestamp_ms(Stamped(kind, 5)) for kind in (0, 1, 2)] == [-1, 5, 5]  # type: ignore[arg-type]

@@ -1,0 +1,118 @@
+"""Kills and restarts: at least once, the same answers, and nothing lost."""
+
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from services.broker import free_port
+from tests.streams.worker.events import BAD, delayed, inline
+from tests.streams.worker.kafka import Kafka, header, until
+from tests.streams.worker.runner import ROOT
+
+
+def ids(kafka: Kafka, topic: str) -> list[bytes | None]:
+    """Return the ids of what was said, in order."""
+    return [header(message, "ce_id") for message in kafka.read(topic)[0]]
+
+
+def never_ahead(kafka: Kafka, deployment: Any) -> bool:
+    """Tell whether each committed record has been answered: the offset is asked first."""
+    committed = kafka.committed(deployment.pipeline).get(0, 0)
+    answered = kafka.count(deployment.predictions) + kafka.count(deployment.dead_letters)
+    return committed <= answered
+
+
+@pytest.mark.parametrize(
+    ("seed", "kills"), [(1, 2), pytest.param(2, 4, marks=pytest.mark.slow), pytest.param(3, 4, marks=pytest.mark.slow)]
+)
+def test_killed_worker_repeats_with_the_same_ids_and_loses_nothing(
+    kafka: Kafka, deploy: Callable[..., Any], seed: int, kills: int
+) -> None:
+    """After kill -9 at any moment the state is that of an undisturbed run; what is said twice is said alike."""
+    rng = random.Random(seed)
+    deployment = deploy()
+    count = 15_000
+    kafka.produce(deployment.raw, inline(count, seed))
+    for target in sorted(rng.randrange(1, count - 1500) for _ in range(kills)):
+        worker = deployment.start(batch_records=100, commit_interval=0.1)
+
+        def reached(target: int = target) -> bool:
+            assert never_ahead(kafka, deployment)
+            return kafka.count(deployment.predictions) >= target
+
+        until(reached, 40, f"{target} predictions")
+        worker.kill()
+        assert never_ahead(kafka, deployment)
+    deployment.start()
+    assert deployment.finish() == count
+
+    said: dict[bytes | None, tuple[Any, ...]] = {}
+    repeated = 0
+    for message in kafka.read(deployment.predictions)[0]:
+        body = (message.key(), message.value(), sorted(message.headers()))
+        event_id = header(message, "ce_id")
+        repeated += event_id in said
+        assert said.setdefault(event_id, body) == body
+    assert list(said) == [f"{deployment.raw}-0-{offset}".encode() for offset in range(count)]
+    assert repeated > 0, "the kills came in the midst of work"
+    assert kafka.digests(deployment.pipeline, distinct=True) == kafka.expected(deployment.pipeline)
+
+
+def test_sigterm_drains_commits_and_the_next_start_goes_on(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+    """Within seconds, exit code 0, the offset behind the last answer; nothing is said twice, nothing is left out."""
+    deployment = deploy(ttl_seconds=3600, model="hat")
+    log = list(delayed(5000))
+    for i, (_, bad) in enumerate(BAD.values()):
+        if len(bad.value or b"") < 1_000_000:
+            log.insert(i * 300, bad)
+    kafka.produce(deployment.raw, log)
+    for target in (1, 2000):
+        worker = deployment.start(batch_records=50)
+        deployment.predicted(target)
+        code, seconds = worker.terminate()
+        assert code == 0
+        assert seconds < 5
+        [committed] = kafka.committed(deployment.pipeline).values()
+        assert committed < len(log), "it was stopped in the midst of work"
+        letters = [int(header(m, "riverrun_offset") or b"") for m in kafka.read(deployment.dead_letters)[0]]
+        answered = [int((event_id or b"").rpartition(b"-")[2]) for event_id in ids(kafka, deployment.predictions)]
+        last = max(answered + letters)
+        assert last < committed, "nothing is said that is not committed"
+        events = [record.offset for record in kafka.records(deployment.raw)[0] if is_answered(record)]
+        assert sorted(answered + letters) == [offset for offset in events if offset < committed]
+    deployment.start()
+    assert deployment.finish() == len(log)
+    said = ids(kafka, deployment.predictions)
+    assert len(said) == len(set(said))
+    assert kafka.digests(deployment.pipeline) == kafka.expected(deployment.pipeline)
+
+
+def is_answered(record: Any) -> bool:
+    """Tell whether a record is an event or a bad one, not a good label."""
+    return dict(record.headers or ()).get("ce_type") != b"riverrun.label" or record.key == b"bad"
+
+
+def test_idle_worker_in_a_process_of_its_own_leaves_on_sigint(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+    """Not forked, as people start it: with nothing to do it leaves within seconds, with 0."""
+    deployment = deploy()
+    kafka.produce(deployment.raw, inline(100))
+    script = (
+        "import sys; from tests.streams.worker.runner import run; "
+        "run('small', sys.argv[1], {}, {'RIVERRUN_METRICS_PORT': sys.argv[2], "
+        "'RIVERRUN_BOOTSTRAP_SERVERS': sys.argv[3]}, sys.argv[4], None)"
+    )
+    log = deployment.folder / "own.log"
+    arguments = [deployment.pipeline.name, str(free_port()), kafka.bootstrap, str(log)]
+    with subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=ROOT) as process:
+        try:
+            deployment.finish()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(5) == 0, log.read_text()
+        finally:
+            process.kill()
+    assert kafka.count(deployment.predictions) == 100
