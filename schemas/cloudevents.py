@@ -1,6 +1,6 @@
 """The CloudEvents envelope in Kafka's binary mode: attributes are headers, the body is the data."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from schemas.record import Headers
 
@@ -16,6 +16,9 @@ AVRO = "application/avro"
 
 #: The last moment that `format_time` can write: the end of the year 9999.
 LATEST_MS = 253_402_300_799_999
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def header(headers: Headers, name: str) -> str | None:
@@ -53,7 +56,7 @@ def parse_time(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
+    return round((moment - _EPOCH) / _MILLISECOND)
 
 
 def format_time(milliseconds: int) -> str:
@@ -64,7 +67,7 @@ def format_time(milliseconds: int) -> str:
     >>> format_time(1357017300000)
     '2013-01-01T05:15:00.000Z'
     """
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    moment = _EPOCH + milliseconds * _MILLISECOND
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -28,6 +28,15 @@ class Line(Struct, frozen=True):
     headers: Headers | None = None
 
 
+class _Envelope(Struct):
+    """The value of a CloudEvent in JSON, byte for byte: read as numbers it would lose digits and repeated keys."""
+
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_DATA = msgspec.json.Decoder(_Envelope)
+
+
 def parse_line(line: bytes, *, key_field: str | None = None) -> Line:
     """Return what a line holds.
 
@@ -51,7 +60,7 @@ def parse_line(line: bytes, *, key_field: str | None = None) -> Line:
     >>> parse_line(b'{"id": "a", "y": 1}', key_field="id")
     Line(key=b'a', value=b'{"id": "a", "y": 1}', headers=None)
     >>> parse_line(b'{"specversion": "1.0", "id": "1", "type": "riverrun.label", "data": {"id": "a"}}').value
-    b'{"id":"a"}'
+    b'{"id": "a"}'
     """
     try:
         fields = orjson.loads(line)
@@ -69,7 +78,7 @@ def parse_line(line: bytes, *, key_field: str | None = None) -> Line:
         if name not in ("data", "partitionkey", "datacontenttype")
     ]
     key = fields.get("partitionkey")
-    return Line(None if key is None else str(key).encode(), orjson.dumps(fields.get("data")), headers)
+    return Line(None if key is None else str(key).encode(), bytes(_DATA.decode(line).data), headers)
 
 
 def format_line(line: Line) -> bytes:
@@ -80,15 +89,16 @@ def format_line(line: Line) -> bytes:
     >>> format_line(Line(b"UA", b'{"a":1}', [("ce_id", b"7")]))
     b'{"specversion":"1.0","id":"7","partitionkey":"UA","data":{"a":1}}'
     """
+    data = msgspec.json.format(line.value, indent=-1) if b"\n" in line.value else line.value
     if line.key is None and not line.headers:
-        return line.value
+        return data
     fields: dict[str, object] = {"specversion": "1.0"}
     for name, value in line.headers or ():
         if name.startswith("ce_") and value is not None:
             fields[name.removeprefix("ce_")] = value.decode()
     if line.key is not None:
         fields["partitionkey"] = line.key.decode()
-    fields["data"] = msgspec.Raw(line.value)
+    fields["data"] = msgspec.Raw(data)
     return msgspec.json.encode(fields)
 
 

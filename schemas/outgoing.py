@@ -122,8 +122,7 @@ class OutgoingEncoder:
 
     def _dead_letter(self, letter: DeadLetter) -> Outgoing:
         record = letter.record
-        headers: Headers = [
-            *(record.headers or ()),
+        ours: Headers = [
             ("riverrun_reason", letter.reason[:1000].encode("utf-8", "replace")),
             ("riverrun_stage", letter.stage.encode()),
             ("riverrun_topic", record.topic.encode()),
@@ -131,21 +130,19 @@ class OutgoingEncoder:
             ("riverrun_offset", b"%d" % record.offset),
             ("riverrun_attempt", b"%d" % letter.attempt),
         ]
-        value = record.value if record.value is not None else b""
-        whole = Outgoing(self._dead_letters, record.key, value, headers, record.partition)
-        if record.value is not None and _size(whole) <= self._limit(self._dead_letters):
-            return whole
         if record.value is None:
-            return Outgoing(
-                self._dead_letters, record.key, value, [*headers, ("riverrun_null", b"true")], record.partition
-            )
+            ours.append(("riverrun_null", b"true"))
+        value = record.value or b""
+        headers = [*(record.headers or ()), *ours]
+        whole = Outgoing(self._dead_letters, record.key, value, headers, record.partition)
+        if _size(whole) <= self._limit(self._dead_letters):
+            return whole
         digest = {
             "position": str(record.position),
             "size_bytes": len(value),
             "sha256": hashlib.sha256(value).hexdigest(),
         }
         body = msgspec.json.encode(digest)
-        ours = [pair for pair in headers if pair[0].startswith("riverrun_")]
         return Outgoing(self._dead_letters, None, body, [*ours, ("riverrun_body", b"digest")], record.partition)
 
 

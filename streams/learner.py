@@ -123,7 +123,7 @@ class _UndoLog:
     small part of the work, and never after more than `_MAX_EXAMPLES`, which bounds the log.
     """
 
-    _MIN_EXAMPLES = 100
+    _MIN_EXAMPLES = 250
     _MAX_EXAMPLES = 20_000
     _BYTES_PER_EXAMPLE = 20
 

@@ -1,5 +1,6 @@
 """What a user declares: features, label, model, and what is to happen when the world changes."""
 
+import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -202,7 +203,11 @@ class Pipeline:
             raise DeclarationError("model", type(last).__name__, f"{words} for a {self.kind} task")
         if self.kind == "multiclass" and not getattr(last, "_multiclass", True):
             raise DeclarationError("model", type(last).__name__, "a multiclass classifier, e.g. OneVsRestClassifier(…)")
-        self.fresh_model("v1")
+        try:
+            pickle.dumps(self.fresh_model("v1"))
+        except (AttributeError, TypeError, pickle.PicklingError) as error:
+            expected = "a model that pickle takes: functions that can be imported, no lambdas"
+            raise DeclarationError("model", str(error), expected) from error
 
     def _check_metrics(self) -> None:
         default = {"binary": metrics.Accuracy, "multiclass": metrics.Accuracy, "regression": metrics.MAE}

@@ -4,6 +4,7 @@ import copy
 import math
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 from river import metrics as river_metrics
@@ -98,7 +99,9 @@ class Prequential:
 
 def _feed(verb: Any, y: Any, value: Any) -> None:
     if value is not None and value != {}:
-        verb(y, value)
+        # The square of 1e200, the logarithm of -1: some metrics are not defined for every answer, and pass it over.
+        with suppress(ArithmeticError, ValueError):
+            verb(y, value)
 
 
 def _inner(metric: Any) -> Any:
@@ -106,7 +109,7 @@ def _inner(metric: Any) -> Any:
 
 
 def _name(metric: Any) -> str:
-    """Return a name such as ``roc_auc_1000``, fit for a Prometheus label."""
+    """Return a name such as ``log_loss_1000``, fit for a Prometheus label."""
     name = type(_inner(metric)).__name__
     snake = "".join(
         "_" + c if i and c.isupper() and not name[i - 1].isupper() else c for i, c in enumerate(name)

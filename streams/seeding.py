@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import inspect
-from collections.abc import Iterable, Iterator, MutableSet
 from typing import Any
 
 from river import base
@@ -26,57 +25,11 @@ def derive_seed(*path: str) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-class OrderedSet(MutableSet[Any]):
-    """A set in the order of insertion: the order of Python's own, for strings, is another in every process.
-
-    Some River models walk through a set of classes or keys, and float sums and ties depend on the order.
-
-    Examples
-    --------
-    >>> list(OrderedSet("carrier"))
-    ['c', 'a', 'r', 'i', 'e']
-    """
-
-    def __init__(self, items: Iterable[Any] = ()) -> None:
-        self._items = dict.fromkeys(items)
-
-    def __contains__(self, item: object) -> bool:
-        return item in self._items
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def add(self, value: Any) -> None:
-        """Add an item at the end, unless it is there."""
-        self._items[value] = None
-
-    def discard(self, value: Any) -> None:
-        """Remove an item, if it is there."""
-        self._items.pop(value, None)
-
-    def update(self, *others: Iterable[Any]) -> None:
-        """Add all items of others."""
-        for other in others:
-            self._items.update(dict.fromkeys(other))
-
-    def union(self, *others: Iterable[Any]) -> "OrderedSet":
-        """Return a set of these items and those of others."""
-        both = OrderedSet(self)
-        both.update(*others)
-        return both
-
-    def copy(self) -> "OrderedSet":
-        """Return a set of the same items."""
-        return OrderedSet(self)
-
-
 def seeded(estimator: Any, *path: str) -> Any:
-    """Return an unlearned copy of a River object in which nothing is left to chance.
+    """Return an unlearned copy of a River object in which every missing seed is filled in.
 
-    Every missing seed is filled in, seeds that were given explicitly are kept, and sets are put in order.
+    Seeds that were given explicitly are kept. One source of chance is left to the process: some models walk
+    through sets of strings, whose order follows ``PYTHONHASHSEED``; the command line holds it fixed.
 
     Parameters
     ----------
@@ -121,9 +74,6 @@ def _fill(node: Any, path: tuple[str, ...]) -> Any:
     else:
         for name, step in steps.items():
             steps[name] = _fill(step, (*path, str(name)))
-    for name, value in vars(node).items():
-        if type(value) is set:
-            setattr(node, name, OrderedSet(sorted(value, key=repr)))
     return node
 
 

@@ -8,7 +8,7 @@ from schemas.events import SCHEMA_VERSION, CommandRefused, DeadLetter, Event, Pr
 from schemas.murmur2 import home_partition
 from schemas.record import Record
 from streams.accounting import Books
-from streams.decoding import Command, Decoded, Decoder, Example, LabelArrival
+from streams.decoding import Command, Decoder, Example, LabelArrival
 from streams.event_time import EventTime
 from streams.label_join import EVICTED, EXPIRED, Asked, LabelJoin, Settled
 from streams.lifecycle import Lifecycle, Moment

@@ -4,13 +4,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, declaration or configuration, 3 ``d
 What a command needs beside typer is imported when it runs, so that ``--help`` answers at once.
 """
 
-from importlib import import_module, util
 from typing import Annotated
 
 import typer
 
-from services.cli import backtest, bridge, broker, doctor, run, schema, send, tail, topics
+from services.cli import backtest, bridge, broker, demo, doctor, run, schema, send, tail, topics
 from services.cli.errors import Commands
+from services.cli.hash_seed import fix_hash_seed
 
 app = typer.Typer(
     cls=Commands,
@@ -37,12 +37,11 @@ def _start(
         typer.echo(context.get_help())
 
 
-for _module in (run, send, tail, backtest, topics, doctor, schema, bridge, broker):
+for _module in (demo, run, send, tail, backtest, topics, doctor, schema, bridge, broker):
     _module.register(app)
-if util.find_spec("services.cli.demo") is not None:
-    import_module("services.cli.demo").register(app)
 
 
 def main() -> None:
     """Run the command line in ``sys.argv`` and leave with its exit code."""
+    fix_hash_seed()
     app(prog_name="riverrun")

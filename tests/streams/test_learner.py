@@ -123,7 +123,8 @@ def test_model_that_raises_while_learning_is_as_if_the_record_had_never_come(mod
 def test_model_that_raises_leaves_preprocessing_as_it_was() -> None:
     """Fills and categories of a record that became a dead letter are not remembered."""
     pipeline = declared(
-        compose.SelectType(float) | Fragile(), features={"a": Feature(float, nullable=True, missing="mean"), "b": float, "s": str}
+        compose.SelectType(float) | Fragile(),
+        features={"a": Feature(float, nullable=True, missing="mean"), "b": float, "s": str},
     )
     log = Log()
     log.event({"a": 1.0, "b": 99.0, "s": "bad"}, y=True)
@@ -147,7 +148,9 @@ def test_model_error_at_a_label_leaves_the_event_waiting() -> None:
     assert fold.task.lifecycle.champion.model.counts == Counter(good=1)
 
 
-@pytest.mark.parametrize(("trap", "words"), [(PREDICT, "trapped while predicting"), (NAN, "answered"), (LEARN, "learning")])
+@pytest.mark.parametrize(
+    ("trap", "words"), [(PREDICT, "trapped while predicting"), (NAN, "answered"), (LEARN, "learning")]
+)
 def test_model_error_names_the_model_and_the_next_record_is_scored(trap: float, words: str) -> None:
     """Raising or NaN: a dead letter that says which model did what, and the stream goes on."""
     pipeline = declared(RecordingClassifier(), features={"trap": float})
@@ -222,7 +225,9 @@ def test_number_of_numpy_is_answered_as_a_plain_one(answer: Any) -> None:
     assert (prediction, type(prediction)) == (1.5, float)
 
 
-@pytest.mark.parametrize("scaler", [preprocessing.MinMaxScaler(), preprocessing.MaxAbsScaler(), preprocessing.RobustScaler()])
+@pytest.mark.parametrize(
+    "scaler", [preprocessing.MinMaxScaler(), preprocessing.MaxAbsScaler(), preprocessing.RobustScaler()]
+)
 def test_scaler_that_makes_nan_until_it_has_learned_can_start(scaler: Any) -> None:
     """Before anything was learned a NaN means that the model cannot say yet; later it is a model error."""
     clean, _ = stream(set())

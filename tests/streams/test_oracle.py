@@ -93,7 +93,7 @@ def backtested(model: base.Estimator, data: Rows, kind: type, scores: list[Any],
     """Return the metrics of a backtest."""
     pipeline = Pipeline(
         "oracle",
-        features={name: float for name in data[0][0]},
+        features=dict.fromkeys(data[0][0], float),
         label=Label("y", type=kind, ttl=None if delay is None else timedelta(days=1)),
         model=model,
         metrics=scores,
@@ -114,9 +114,7 @@ def validated(model: base.Estimator, data: Rows, metric: Any, delay: int | None)
     return float(evaluate.progressive_val_score(data, model, metric, delay=delay).get())
 
 
-def assert_equal_to_river(
-    build: Any, data: Rows, kind: type, metric_types: Iterable[type], delay: int | None
-) -> None:
+def assert_equal_to_river(build: Any, data: Rows, kind: type, metric_types: Iterable[type], delay: int | None) -> None:
     """Hold that each metric is River's, with `==`."""
     names = [metric_type.__name__ for metric_type in metric_types]
     ours = backtested(build(), data, kind, [metric_type() for metric_type in metric_types], delay)

@@ -1,8 +1,10 @@
 """What the tests write into a log: good events, labels, and everything that is not fit to be one."""
 
 import random
+import time
 from collections.abc import Iterator
 
+import msgspec
 import orjson
 
 from schemas import cloudevents as ce
@@ -40,27 +42,34 @@ def label(event_id: str, of_key: bytes, y: object) -> Event:
     return Event(orjson.dumps({"id": event_id, "y": y}), of_key, envelope(f"label-{event_id}", ce.LABEL))
 
 
+def at(time_ms: int, event: Event) -> Event:
+    """Return an event with a timestamp."""
+    return msgspec.structs.replace(event, timestamp_ms=time_ms)
+
+
 def delayed(count: int, seed: int = 0) -> Iterator[Event]:
-    """Return events whose labels follow out of order; some come early, twice, otherwise, or never."""
+    """Return events a second apart whose labels follow out of order; some come early, twice, otherwise, or never."""
     rng = random.Random(seed)
+    begin_ms = round(time.time() - 86_400) * 1000
     waiting: list[tuple[int, Event]] = []
     for i in range(count):
         fields = drawn(rng)
         y = fields.pop("y")
         event_id, chance = f"e{i}", rng.random()
+        time_ms = begin_ms + i * 1000
         answer = label(event_id, key(i), y)
         if chance < 0.05:
-            yield answer
+            yield at(time_ms, answer)
         elif chance < 0.95:
             waiting.append((i + rng.randrange(1, 200), answer))
         if 0.5 < chance < 0.55:
             waiting.append((i + 250, answer))
         elif 0.6 < chance < 0.65:
             waiting.append((i + 250, label(event_id, key(i), not y)))
-        yield Event(orjson.dumps(fields), key(i), envelope(event_id))
+        yield Event(orjson.dumps(fields), key(i), envelope(event_id), time_ms)
         due = [late for number, late in waiting if number <= i]
         waiting = [pair for pair in waiting if pair[0] > i]
-        yield from due
+        yield from (at(time_ms, late) for late in due)
 
 
 def _json(text: str | bytes, **further: object) -> Event:

@@ -51,7 +51,7 @@ def lose_a_batch() -> None:
         if not lost and messages[-1].offset() >= 100:
             lost.append(messages)
             position = messages[-1].offset() + 1
-            poller._positions = {tp: position for tp in poller._positions}
+            poller._positions = dict.fromkeys(poller._positions, position)
             return
         add(poller, messages)
 

@@ -3,12 +3,8 @@
 When this fails after an upgrade, read the changed member in Faust's source before writing its new signature here.
 """
 
-import asyncio
 import importlib.metadata
 import inspect
-import logging
-from collections import defaultdict
-from types import SimpleNamespace
 from typing import Any
 
 import faust
@@ -16,13 +12,11 @@ import pytest
 from faust.transport import base
 from faust.transport.conductor import Conductor
 from faust.transport.drivers import TRANSPORTS
-from faust.types import TP, ConsumerMessage
+from faust.types import ConsumerMessage
 from faust.types.tuples import Message
 
 from streams.worker import app as _app  # registers the transport
 from streams.worker import transport
-from streams.worker.batch import Batch, BatchSchema
-from tests.streams.worker.test_poller import messages
 
 VERSION = "0.15.3"
 OURS = (transport.Consumer, transport.Producer, transport.Transport)
@@ -177,97 +171,3 @@ def test_settings_that_are_given_exist() -> None:
         "stream_buffer_maxsize", "broker_commit_interval", "key_serializer", "value_serializer",
     }  # fmt: skip
     assert {name for name in ours if not hasattr(settings, name)} == set()
-
-
-class FakePoller:
-    """Hands out batches when it is told to."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[TP, list[Batch]] = {}
-
-    def take(self) -> dict[TP, list[Batch]]:
-        """Return what waits."""
-        taken, self.waiting = self.waiting, {}
-        return taken
-
-
-class Running(transport.Consumer):
-    """Our consumer, of a service that was not started and is not stopped."""
-
-    should_stop = False
-
-
-def consumer(poller: FakePoller) -> Any:
-    """Return our consumer as far as `getmany` needs one."""
-    made: Any = Running.__new__(Running)
-    monitor = SimpleNamespace(track_tp_end_offset=lambda tp, offset: None)
-    made.app = SimpleNamespace(client_only=False, consumer_generation_id=1, monitor=monitor)
-    made.log = SimpleNamespace(dev=lambda *_: None, warning=logging.warning)
-    made._poller = poller
-    made._active_partitions = {TP("p.raw", 0)}
-    made._paused_partitions = made._buffered_partitions = set()
-    made._starts = {}
-    made._arrived = asyncio.Event()
-    made.can_resume_flow, made.suspend_flow, made.not_waiting_next_records = (asyncio.Event() for _ in range(3))
-    made._read_offset, made._committed_offset = {}, defaultdict(lambda: None)
-    made.scheduler = faust.App(id="x").conf.ConsumerScheduler()
-    return made
-
-
-def batch() -> Batch:
-    """Return a batch of two records."""
-    records: Any = messages(0, 4, 7)
-    for record in records:
-        record.timestamp = lambda: (1, 5000)
-    return Batch(TP("p.raw", 0), 1, 3, 8, records)
-
-
-def test_batch_becomes_one_message_and_comes_out_as_it_was() -> None:
-    """Its offset is the last record's, its generation the epoch; the schema hands the batch on."""
-    one = batch()
-    message = transport.Consumer._to_message(consumer(FakePoller()), one.tp, one)
-    assert (message.tp, message.offset, message.timestamp, message.generation_id) == (one.tp, 7, 5.0, 1)
-    schema = BatchSchema()
-    assert schema.loads_value(None, message, loads=None, serializer=None) is one
-    assert schema.loads_key(None, message, loads=None, serializer=None) is None
-
-
-async def collect(one: Any, seconds: float = 0.2) -> list[Batch]:
-    """Return the batches that Faust gets from one call."""
-    return [message.value async for _, message in one.getmany(seconds)]
-
-
-def test_getmany_hands_on_what_waits() -> None:
-    """A batch reaches Faust as a message, at once or when it arrives, and once."""
-
-    async def test() -> None:
-        poller, waiting = FakePoller(), batch()
-        one = consumer(poller)
-        poller.waiting = {waiting.tp: [waiting]}
-        assert await collect(one, 0.01) == [waiting]
-        assert await collect(one, 0.01) == []
-
-    asyncio.run(test())
-
-
-@pytest.mark.parametrize("how", ["flow", "partitions"])
-def test_getmany_that_waits_through_an_assignment_loses_nothing(how: str) -> None:
-    """Batches that arrive before Faust has resumed stay where they are until it has: Faust would drop them."""
-
-    async def test() -> None:
-        poller, waiting = FakePoller(), batch()
-        one = consumer(poller)
-        waits = asyncio.create_task(collect(one))
-        await asyncio.sleep(0)
-        if how == "flow":
-            one.stop_flow()
-        else:
-            one.pause_partitions({waiting.tp})
-        poller.waiting = {waiting.tp: [waiting]}
-        one._arrived.set()
-        assert await waits == []
-        one.resume_partitions({waiting.tp})
-        one.resume_flow()
-        assert await collect(one) == [waiting]
-
-    asyncio.run(test())

@@ -235,7 +235,7 @@ def test_batch_holds_records_of_one_partition_in_order(stage: Callable[..., Stag
 
 
 def test_positions_chain_over_gaps_in_the_offsets(stage: Callable[..., Stage]) -> None:
-    """Compaction and control records leave holes: a batch begins where the last one ended, whatever its first offset."""
+    """Compaction leaves holes: a batch begins where the last one ended, whatever its first offset."""
     one = stage()
     one.listener.starts = {P0: 3}
     one.play(messages(0, 5, 9), messages(0, 20), messages(0, 21))

@@ -79,13 +79,14 @@ def test_four_partitions_with_inline_labels_and_a_drift_equal_their_backtests(
 
 
 def test_four_partitions_with_late_labels_equal_their_backtests(kafka: Kafka, deploy: Callable[..., Any]) -> None:
-    """Labels that come out of order, early, twice, otherwise or never, with bad records in between."""
-    deployment = deploy(partitions=4, ttl_seconds=3600, model="hat")
+    """Labels that come out of order, early, late, twice, otherwise or never, with bad records in between."""
+    deployment = deploy(partitions=4, ttl_seconds=150, model="hat")
     kafka.produce(deployment.raw, with_bad(list(delayed(2000))))
     worker = deployment.start()
     deployment.finish()
     outcomes = assert_same(kafka, deployment, worker)
-    assert all(outcomes[name] > 50 for name in ("label_joined", "label_early", "label_duplicate", "label_corrected"))
+    seldom = ("joined", "early", "late", "duplicate", "corrected")
+    assert all(outcomes[f"label_{name}"] > 30 for name in seldom), outcomes
 
 
 def test_phishing_metric_is_that_of_river_alone(kafka: Kafka, deploy: Callable[..., Any]) -> None:

@@ -73,7 +73,7 @@ def test_each_bad_record_becomes_a_dead_letter_and_leaves_no_trace(kafka: Kafka,
 def test_letter_or_output_that_does_not_fit_is_replaced_before_it_is_produced(
     kafka: Kafka, deploy: Callable[..., Any]
 ) -> None:
-    """A digest stands for a record too large for its dead letter, a dead letter for a prediction with too large a key."""
+    """A digest for a record too large for its dead letter, a dead letter for a prediction with too large a key."""
     limits = {".raw": LARGE, ".dead-letters": 20_000, ".predictions": 4096}
     deployment = deploy(limits=limits)
     [first, *others] = inline(5)

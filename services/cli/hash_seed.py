@@ -1,0 +1,18 @@
+"""One order of string sets for every process: some River models sum or break ties in that order."""
+
+import os
+import sys
+
+_VARIABLE = "PYTHONHASHSEED"
+_COMMANDS = ("run", "backtest")
+
+
+def fix_hash_seed() -> None:
+    """Start this program again with a fixed hash seed, if it runs models and the environment sets none.
+
+    Without it, two workers could answer differently from the same log, and a backtest from the worker.
+    """
+    if os.environ.get(_VARIABLE) or len(sys.argv) < 2 or sys.argv[1] not in _COMMANDS:
+        return
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, _VARIABLE: "0"})

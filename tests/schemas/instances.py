@@ -1,0 +1,74 @@
+"""One fixed instance of each event class, whose bytes are checked in.
+
+``python -m tests.schemas.instances`` writes the golden files anew: a change there is a change of the contract.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from schemas.avro import encode_avro
+from schemas.events import (
+    CommandRefused,
+    DriftCleared,
+    DriftDetected,
+    DriftWarned,
+    LifecycleEvent,
+    ModelRetrained,
+    PredictionMade,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+
+_MADE = {
+    "model": "LogisticRegression",
+    "version": "v3",
+    "learned": 1042,
+    "source": "flights.raw",
+    "partition": 3,
+    "offset": 2**40,
+    "pipeline": "flights",
+    "declaration": "0123456789ab",
+}
+_COMMON = {"pipeline": "flights", "partition": 3, "offset": 1042, "time": 1357017300000}
+_CHANGE = {
+    "version": "v1",
+    "signal": "loss",
+    "before": 0.1,
+    "after": 0.30000000000000004,
+    "change_offset": 1000,
+    "width": 96,
+    "delta": 0.002,
+}
+
+INSTANCES: dict[str, PredictionMade | LifecycleEvent] = {
+    "prediction-binary": PredictionMade(id="UA-1", prediction=True, score=0.1, **_MADE),
+    "prediction-multiclass": PredictionMade(
+        id="Zürich", prediction="läte", score={"läte": 0.75, "on time": 0.25}, flags=("time-leap",), **_MADE
+    ),
+    "prediction-number-class": PredictionMade(id="c", prediction=-7, score={"-7": 1.0}, **_MADE),
+    "prediction-regression": PredictionMade(id="r", prediction=1e-300, score=None, **_MADE),
+    "prediction-unknown": PredictionMade(id="n", prediction=None, score=None, **_MADE),
+    "drift-warned": DriftWarned(id="flights.raw-3-1042/drift.warned", **_CHANGE, **_COMMON),
+    "drift-detected": DriftDetected(id="flights.raw-3-1042/drift.detected", **_CHANGE, **_COMMON),
+    "drift-cleared": DriftCleared(
+        id="flights.raw-3-1042/drift.cleared", version="v1", warning="flights.raw-3-9/drift.warned", **_COMMON
+    ),
+    "model-retrained": ModelRetrained(
+        id="flights.raw-3-1042/model.retrained",
+        version="v2",
+        replaced="v1",
+        learned=200,
+        reason="flights.raw-3-900/drift.detected",
+        **_COMMON,
+    ),
+    "command-refused": CommandRefused(
+        id="flights.raw-3-1042/command.refused", command="c-1", reason="this version obeys no commands", **_COMMON
+    ),
+}
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for name, event in INSTANCES.items():
+        (GOLDEN / f"{name}.json").write_bytes(msgspec.json.encode(event))
+        (GOLDEN / f"{name}.avro").write_bytes(encode_avro(event))

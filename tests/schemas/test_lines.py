@@ -1,0 +1,97 @@
+"""A log as lines of JSON."""
+
+import json
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from schemas.lines import Line, format_line, parse_line, records_of
+
+NAMES = st.text("abcdefgh", min_size=1, max_size=6)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+EVENTS = st.dictionaries(NAMES, VALUES, max_size=4)
+DUMPS = st.sampled_from([None, 0, 2])
+
+
+@given(fields=EVENTS, key=TEXTS, headers=st.dictionaries(st.sampled_from(["id", "type", "time"]), TEXTS), indent=DUMPS)
+def test_record_written_as_a_line_is_the_record_read(
+    fields: dict[str, Any], key: str, headers: dict[str, str], indent: int | None
+) -> None:
+    """Key, CloudEvents headers and the value's own JSON come back, however the value was laid out."""
+    value = json.dumps(fields, indent=indent).encode()
+    pairs = [(f"ce_{name}", text.encode()) for name, text in headers.items()]
+    text = format_line(Line(key.encode(), value, pairs))
+    assert b"\n" not in text
+    line = parse_line(text)
+    assert line.key == key.encode()
+    assert json.loads(line.value) == fields
+    back = dict(line.headers or ())
+    assert {name: back[name] for name, _ in pairs} == dict(pairs)
+
+
+@given(fields=EVENTS)
+def test_bare_event_is_its_own_line(fields: dict[str, Any]) -> None:
+    """Byte for byte, where there is neither key nor header."""
+    value = json.dumps(fields).encode()
+    assert parse_line(format_line(Line(None, value))) == Line(None, value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"a": 123456789012345678901234567890}',
+        b'{"a": 1, "a": 2}',
+        b'{"a": 1.10}',
+        b'{"a": 0.1000000000000000055511151231257827}',
+    ],
+)
+def test_value_in_an_envelope_is_kept_as_it_was_written(value: bytes) -> None:
+    """Long numbers stay long and duplicate keys stay two: what a worker would refuse, a backtest refuses too."""
+    line = parse_line(b'{"specversion": "1.0", "id": "1", "partitionkey": "k", "data": ' + value + b"}")
+    assert line.value == value
+
+
+def test_line_in_cloud_events_format_becomes_headers_and_key() -> None:
+    """Attributes are headers, ``partitionkey`` is the key, ``data`` the value."""
+    line = parse_line(
+        b'{"specversion":"1.0","id":"7","type":"riverrun.label","time":"2013-01-01T05:15:00Z","partitionkey":"UA","data":{"id":"e","y":true}}'
+    )
+    assert (line.key, line.value) == (b"UA", b'{"id":"e","y":true}')
+    headers = dict(line.headers or ())
+    assert (headers["ce_id"], headers["ce_type"], headers["ce_time"]) == (
+        b"7",
+        b"riverrun.label",
+        b"2013-01-01T05:15:00Z",
+    )
+    assert headers["content-type"] == b"application/json"
+
+
+@pytest.mark.parametrize("line", [b"", b"[1]", b"7", b"{", b'{"a": NaN}', b"\xff"])
+def test_line_that_is_no_object_is_refused(line: bytes) -> None:
+    """With a reason."""
+    with pytest.raises(ValueError, match=r"no JSON|expected a JSON object"):
+        parse_line(line)
+
+
+def test_lines_become_the_records_of_one_partition() -> None:
+    """Empty lines are no records; a line that is no object is one, so that it can become a dead letter."""
+    lines = [b'{"a": 1}\n', b"\n", b"garbage\r\n", b'{"specversion":"1.0","id":"7","data":{}}']
+    records = list(records_of(lines, "p.raw", partition=2))
+    assert [(r.topic, r.partition, r.offset, r.value) for r in records] == [
+        ("p.raw", 2, 0, b'{"a": 1}'),
+        ("p.raw", 2, 1, b"garbage"),
+        ("p.raw", 2, 2, b"{}"),
+    ]
+
+
+@pytest.mark.parametrize(("field", "key"), [("id", b"a"), ("n", b"7"), ("absent", None), (None, None)])
+def test_key_of_a_bare_event_is_the_field_that_was_named(field: str | None, key: bytes | None) -> None:
+    """As text."""
+    assert parse_line(b'{"id": "a", "n": 7}', key_field=field).key == key

@@ -1,0 +1,163 @@
+"""Declarations that cannot work are refused at once, by the name of the field."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from river import anomaly, compose, linear_model, metrics, multiclass, neighbors, preprocessing, tree, utils
+
+from riverrun import BackgroundChallenger, Drift, Feature, Label, MajorityClass, ObserveOnly, Pipeline
+from schemas.errors import DeclarationError
+from streams.task import Task
+
+LOGISTIC = linear_model.LogisticRegression()
+
+
+def declared(**changes: Any) -> Pipeline:
+    """Return a pipeline that works but for the changes."""
+    arguments: dict[str, Any] = {"name": "p", "features": {"a": float}, "label": Label("y"), "model": LOGISTIC}
+    return Pipeline(**{**arguments, **changes})
+
+
+WRONG: list[tuple[str, dict[str, Any]]] = [
+    ("name", {"name": ""}),
+    ("name", {"name": "a/b"}),
+    ("name", {"name": ".p"}),
+    ("name", {"name": "p" * 101}),
+    ("name", {"name": None}),
+    ("features", {"features": {}}),
+    ("features", {"features": None}),
+    ("features", {"features": ["a"]}),
+    ("features[1]", {"features": {1: float}}),
+    ("features['']", {"features": {"": float}}),
+    ("features['a']", {"features": {"a": "float"}}),
+    ("features['a']", {"features": {"a": float | int}}),
+    ("features['a']", {"features": {"a": float | int | None}}),
+    ("features['a'].type", {"features": {"a": list}}),
+    ("features['a'].ge", {"features": {"a": Feature(float, ge=2, le=1)}}),
+    ("label", {"label": "y"}),
+    ("label", {"label": None, "task": "binary"}),
+    ("label.name", {"label": Label("")}),
+    ("label.name", {"label": Label("a")}),
+    ("label.name", {"label": Label("id", ttl=timedelta(1))}),
+    ("label.name", {"label": Label(7)}),  # type: ignore[arg-type]
+    ("label.type", {"label": Label("y", type=list)}),  # type: ignore[arg-type]
+    ("label.type", {"label": Label("y", type=[])}),  # type: ignore[arg-type]
+    ("label.type", {"label": Label("y", type=float), "task": "binary"}),
+    ("label.type", {"label": Label("y", type=float), "task": "anomaly"}),
+    ("label.ttl", {"label": Label("y", ttl=timedelta(0))}),
+    ("label.ttl", {"label": Label("y", ttl=timedelta(seconds=-1))}),
+    ("label.ttl", {"label": Label("y", ttl=3600)}),  # type: ignore[arg-type]
+    ("label.on_expiry", {"label": Label("y", on_expiry=False)}),
+    ("label.on_expiry", {"label": Label("y", ttl=timedelta(1), on_expiry=0)}),
+    ("label.on_expiry", {"label": Label("y", ttl=timedelta(1), on_expiry=None)}),
+    ("label.on_expiry", {"label": Label("y", type=float, ttl=timedelta(1), on_expiry=float("nan"))}),
+    ("task", {"task": "clustering"}),
+    ("task", {"task": []}),
+    ("model", {"model": linear_model.LogisticRegression}),
+    ("model", {"model": None}),
+    ("model", {"model": linear_model.LinearRegression()}),
+    ("model", {"model": preprocessing.StandardScaler()}),
+    ("model", {"label": Label("y", type=str)}),
+    ("model", {"label": Label("y", type=str), "model": preprocessing.StandardScaler() | LOGISTIC}),
+    ("model", {"label": None}),
+    ("model", {"model": compose.FuncTransformer(lambda x: x) | LOGISTIC}),
+    ("model", {"label": Label("y", type=float)}),
+    ("p/v1/model", {"model": neighbors.KNNClassifier(engine=neighbors.SWINN(graph_k=3))}),
+    ("drift", {"drift": 0.002}),
+    ("drift.delta", {"drift": Drift(delta=0)}),
+    ("drift.delta", {"drift": Drift(delta=1.0)}),
+    ("drift.delta", {"drift": Drift(delta="0.1")}),  # type: ignore[arg-type]
+    ("drift.warning_delta", {"drift": Drift(delta=0.05, warning_delta=0.05)}),
+    ("drift.warning_delta", {"drift": Drift(warning_delta=1)}),
+    ("drift.warning_delta", {"drift": Drift(warning_delta=None)}),  # type: ignore[arg-type]
+    ("drift.loss", {"drift": Drift(loss="hinge")}),  # type: ignore[arg-type]
+    ("drift.cooldown", {"drift": Drift(cooldown=-1)}),
+    ("drift.patience", {"drift": Drift(patience=1.5)}),  # type: ignore[arg-type]
+    ("policy", {"policy": "observe"}),
+    ("policy", {"policy": ObserveOnly}),
+    ("policy.min_learned", {"policy": BackgroundChallenger(min_learned=-1)}),
+    ("policy.min_learned", {"policy": BackgroundChallenger(min_learned=0.5)}),  # type: ignore[arg-type]
+    ("metrics", {"metrics": 5}),
+    ("metrics", {"metrics": metrics.Accuracy()}),
+    ("metrics[0]", {"metrics": [metrics.Accuracy]}),
+    ("metrics[0]", {"metrics": ["accuracy"]}),
+    ("metrics[1]", {"metrics": [metrics.Accuracy(), metrics.MAE()]}),
+    ("metrics[0]", {"metrics": [metrics.ConfusionMatrix()]}),
+    ("metrics[0]", {"metrics": [metrics.ClassificationReport()]}),
+    ("metrics[0]", {"metrics": [utils.TimeRolling(metrics.Accuracy, period=timedelta(1))]}),
+    ("id_field", {"id_field": "y"}),
+    ("id_field", {"id_field": "a"}),
+    ("id_field", {"id_field": ""}),
+    ("id_field", {"id_field": 7}),
+    ("source", {"source": ""}),
+    ("source", {"source": 7}),
+    ("partitions", {"partitions": 0}),
+    ("partitions", {"partitions": True}),
+    ("dedupe_window", {"dedupe_window": 0}),
+    ("dedupe_window", {"dedupe_window": 1.0}),
+    ("max_pending_bytes", {"max_pending_bytes": 0}),
+    ("max_record_bytes", {"max_record_bytes": "1 MB"}),
+    ("max_leap", {"max_leap": timedelta(0)}),
+    ("max_leap", {"max_leap": 86400}),
+    ("output_format", {"output_format": "xml"}),
+]
+
+
+@pytest.mark.parametrize(("field", "changes"), WRONG, ids=[f"{field}-{i}" for i, (field, _) in enumerate(WRONG)])
+def test_argument_that_cannot_work_is_refused_by_name(field: str, changes: dict[str, Any]) -> None:
+    """The error names the field, what it got and what it takes."""
+    with pytest.raises(DeclarationError) as caught:
+        declared(**changes)
+    assert caught.value.field.startswith(field)
+    assert ": got " in str(caught.value)
+    assert ", expected " in str(caught.value)
+
+
+RIGHT: list[dict[str, Any]] = [
+    {"name": "flights-2013.eu_west"},
+    {"features": {"wind speed": float, "größe": int | None, "a.b": str, "c": Feature(bool, nullable=True)}},
+    {"label": Label("y", type=bool, ttl=timedelta(milliseconds=1), on_expiry=True)},
+    {"label": Label("y", type=str), "model": multiclass.OneVsRestClassifier(LOGISTIC)},
+    {"label": Label("y", type=int), "model": tree.HoeffdingTreeClassifier()},
+    {"label": Label("y", type=bool), "model": tree.HoeffdingTreeClassifier(), "task": "multiclass"},
+    {"label": Label("y", type=float), "model": linear_model.LinearRegression()},
+    {"label": None, "model": anomaly.HalfSpaceTrees()},
+    {"label": Label("y"), "model": anomaly.HalfSpaceTrees(), "task": "anomaly", "metrics": [metrics.ROCAUC()]},
+    {"metrics": [metrics.Accuracy(), utils.Rolling(metrics.LogLoss, 50), MajorityClass()]},
+    {"metrics": []},
+    {"metrics": (metrics.F1(),)},
+    {"id_field": "key"},
+]
+
+
+@pytest.mark.parametrize("changes", RIGHT, ids=range(len(RIGHT)))
+def test_declaration_that_can_work_makes_a_task(changes: dict[str, Any]) -> None:
+    """What is accepted can be run: a task is built of it, twice, with one digest."""
+    pipeline = declared(**changes)
+    Task(pipeline)
+    assert pipeline.declaration == declared(**changes).declaration
+    assert len(pipeline.declaration) == 12
+
+
+def test_pipeline_names_its_topics() -> None:
+    """The input topic is the pipeline's own unless another source is named."""
+    names = [topic.name for topic in declared().topics]
+    assert names == ["p.raw", "p.predictions", "p.lifecycle", "p.dead-letters"]
+    assert declared(source="events").topics[0].name == "events"
+
+
+def test_metrics_by_default_are_one_rolling_metric() -> None:
+    """Accuracy or the mean absolute error over 1,000 labels; none for an anomaly detector."""
+    assert list(Task(declared()).evaluation.values) == ["accuracy_1000"]
+    regression = declared(label=Label("y", type=float), model=linear_model.LinearRegression())
+    assert list(Task(regression).evaluation.values) == ["mae_1000"]
+    assert Task(declared(label=None, model=anomaly.HalfSpaceTrees())).evaluation.values == {}
+
+
+def test_model_of_a_declaration_is_never_taught() -> None:
+    """Tasks learn copies: the declared model stays as it was declared."""
+    model = linear_model.LogisticRegression()
+    pipeline = declared(model=model)
+    Task(pipeline).lifecycle.champion.learn({"a": 1.0}, True)
+    assert model.weights == {}

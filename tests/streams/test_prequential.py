@@ -1,0 +1,136 @@
+"""Metrics of answers whose labels have become known, and put right when the labels were wrong."""
+
+import random
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+from river import metrics, utils
+
+from riverrun import MajorityClass
+from streams.prequential import Loss, Prequential
+
+ANSWERS = st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(0.01, 0.99)), min_size=1, max_size=30)
+
+
+def fresh() -> Prequential:
+    """Return cumulative and rolling metrics of answers and of probabilities."""
+    return Prequential(
+        [
+            metrics.Accuracy(),
+            metrics.F1(),
+            metrics.LogLoss(),
+            utils.Rolling(metrics.Accuracy, 5),
+            utils.Rolling(metrics.ROCAUC, 7),
+        ]
+    )
+
+
+@given(answers=ANSWERS)
+def test_metrics_are_those_of_river_fed_by_hand(answers: list[tuple[bool, bool, float]]) -> None:
+    """Rolling ones included, which are computed from the window when somebody looks."""
+    evaluation = fresh()
+    plain = [metrics.Accuracy(), metrics.F1(), utils.Rolling(metrics.Accuracy, 5)]
+    scored = [metrics.LogLoss(), utils.Rolling(metrics.ROCAUC, 7)]
+    for y, prediction, probability in answers:
+        evaluation.update(y, prediction, {True: probability, False: 1 - probability})
+        for metric in plain:
+            metric.update(y, prediction)
+        for metric in scored:
+            metric.update(y, {True: probability, False: 1 - probability})
+    values = evaluation.values
+    assert list(values) == ["accuracy", "f1", "log_loss", "accuracy_5", "rocauc_7"]
+    rivers = [plain[0].get(), plain[1].get(), scored[0].get(), plain[2].get(), scored[1].get()]
+    assert list(values.values()) == pytest.approx(rivers)
+
+
+@given(answers=ANSWERS, corrections=st.lists(st.integers(0, 29), max_size=10))
+def test_metrics_after_corrections_are_those_of_the_right_labels(
+    answers: list[tuple[bool, bool, float]], corrections: list[int]
+) -> None:
+    """Whichever labels are corrected, in whatever order, the result is as if they had been right at once."""
+    evaluation, numbers, labels = fresh(), [], [y for y, _, _ in answers]
+    for y, prediction, probability in answers:
+        numbers.append(evaluation.update(y, prediction, {True: probability, False: 1 - probability}))
+    for i in (i for i in corrections if i < len(answers)):
+        _, prediction, probability = answers[i]
+        score = {True: probability, False: 1 - probability}
+        evaluation.correct(numbers[i] or 0, labels[i], not labels[i], prediction, score)
+        labels[i] = not labels[i]
+    right = fresh()
+    for y, (_, prediction, probability) in zip(labels, answers, strict=True):
+        right.update(y, prediction, {True: probability, False: 1 - probability})
+    assert evaluation.values == pytest.approx(right.values)
+
+
+def test_answer_of_a_model_that_could_not_say_does_not_count() -> None:
+    """No prediction and no score is no answer."""
+    evaluation = Prequential([metrics.Accuracy()])
+    assert evaluation.update(True, None, None) is None
+    assert evaluation.update(True, None, {}) is None
+    assert evaluation.update(True, True, None) == 1
+
+
+def test_metrics_given_are_copied() -> None:
+    """Two partitions do not feed one metric."""
+    metric = metrics.Accuracy()
+    Prequential([metric]).update(True, False, None)
+    assert metric.cm.n_samples == 0
+
+
+def test_majority_class_is_right_as_often_as_the_most_frequent_class() -> None:
+    """The baseline answers what was most frequent before, so its first answer is wrong."""
+    baseline = MajorityClass()
+    rng = random.Random(3)
+    labels = [rng.random() < 0.8 for _ in range(1000)]
+    for y in labels:
+        baseline.update(y, None)
+    assert baseline.get() == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "y", "prediction", "score", "expected"),
+    [
+        ("binary", "zero_one", True, True, {True: 0.6}, 0.0),
+        ("binary", "zero_one", True, False, {True: 0.4}, 1.0),
+        ("binary", "zero_one", True, None, None, None),
+        ("binary", "log", True, True, {True: 1.0}, 0.0),
+        ("binary", "log", True, True, {True: 0.0}, 1.0),
+        ("binary", "log", True, True, {False: 1.0}, 1.0),
+        ("binary", "log", True, None, {}, None),
+        ("multiclass", "zero_one", "x", "y", {"x": 0.1}, 1.0),
+        ("multiclass", "log", "x", "y", {"x": 1.5}, 0.0),
+        ("anomaly", "zero_one", True, None, 0.75, 0.25),
+        ("anomaly", "zero_one", False, None, 7.0, 1.0),
+        ("anomaly", "zero_one", True, False, 0.75, 1.0),
+        ("anomaly", "zero_one", True, None, None, None),
+        ("regression", "zero_one", 1.0, None, None, None),
+    ],
+)  # fmt: skip
+def test_loss_of_an_answer_lies_between_none_and_all(
+    kind: Any, form: Any, y: Any, prediction: Any, score: Any, expected: float | None
+) -> None:
+    """Each kind of task has a loss in [0, 1], or none to speak of."""
+    assert Loss(kind, form).of(y, prediction, score) == expected
+
+
+@given(st.lists(st.tuples(st.floats(-1e30, 1e30), st.floats(-1e300, 1e300)), min_size=1, max_size=20))
+def test_loss_of_a_regression_is_scaled_once_the_scale_is_known(pairs: list[tuple[float, float]]) -> None:
+    """The scale is three mean residuals of the first 200 answers; then the loss lies in [0, 1]."""
+    loss = Loss("regression", "zero_one")
+    assert [loss.of(1.0, 0.0, None) for _ in range(200)] == [None] * 200
+    assert loss.of(3.0, 1.5, None) == 0.5
+    assert all(0 <= (loss.of(y, prediction, None) or 0) <= 1 for y, prediction in pairs)
+    loss.new_champion()
+    assert loss.of(3.0, 1.5, None) is None
+
+
+@pytest.mark.parametrize(("metric", "prediction"), [(metrics.MSE(), 1e200), (metrics.RMSLE(), -7.0)])
+def test_metric_that_is_not_defined_for_an_answer_passes_it_over(metric: Any, prediction: float) -> None:
+    """A regression that diverges is no reason to stop the stream, and the metrics that can say so do."""
+    evaluation = Prequential([metric, metrics.MAE()])
+    evaluation.update(1.0, prediction, None)
+    evaluation.update(1.0, 2.0, None)
+    assert evaluation.values["mae"] == (abs(prediction - 1.0) + 1.0) / 2
+    assert 0 < next(iter(evaluation.values.values())) <= 1.0

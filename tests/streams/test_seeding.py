@@ -1,0 +1,148 @@
+"""Every source of chance has a seed, and it is the same in every process."""
+
+import inspect
+import random
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+from river import (
+    anomaly,
+    bandit,
+    base,
+    compose,
+    drift,
+    ensemble,
+    feature_extraction,
+    forest,
+    linear_model,
+    metrics,
+    model_selection,
+    multiclass,
+    neighbors,
+    preprocessing,
+    tree,
+)
+
+from schemas.errors import DeclarationError
+from streams.seeding import derive_seed, seeded
+
+STOCHASTIC: dict[str, Any] = {
+    "forest": forest.ARFClassifier(n_models=2),
+    "aggregated_forest": forest.AMFClassifier(n_estimators=2),
+    "adaptive_tree": tree.HoeffdingAdaptiveTreeClassifier(),
+    "bagging": ensemble.BaggingClassifier(tree.HoeffdingAdaptiveTreeClassifier(), n_models=2),
+    "bandit": model_selection.BanditClassifier(
+        [linear_model.LogisticRegression(), tree.HoeffdingAdaptiveTreeClassifier()],
+        metric=metrics.Accuracy(),
+        policy=bandit.EpsilonGreedy(epsilon=0.1),
+    ),
+    "half_space": anomaly.HalfSpaceTrees(),
+    "hasher": preprocessing.FeatureHasher() | linear_model.LogisticRegression(),
+    "union": (compose.Select("a") | preprocessing.FeatureHasher()) + feature_extraction.RBFSampler()
+    | linear_model.LogisticRegression(),
+    "one_vs_rest": multiclass.OneVsRestClassifier(tree.HoeffdingAdaptiveTreeClassifier()),
+    "voting": ensemble.VotingClassifier([forest.ARFClassifier(n_models=1), tree.HoeffdingAdaptiveTreeClassifier()]),
+    "retraining": drift.DriftRetrainingClassifier(tree.HoeffdingAdaptiveTreeClassifier(), drift.binary.DDM()),
+}  # fmt: skip
+
+
+def estimators(node: Any) -> list[base.Base]:
+    """Return an object and all River objects that it was built of."""
+    parts: list[Any] = []
+    if isinstance(node, base.Base):
+        steps = getattr(node, "steps", None) or getattr(node, "transformers", None)
+        names = inspect.signature(type(node).__init__).parameters
+        parts = list(steps.values()) if isinstance(steps, dict) else [getattr(node, name, None) for name in names]
+    elif isinstance(node, (list, tuple)):
+        parts = list(node)
+    elif isinstance(node, dict):
+        parts = list(node.values())
+    here = [node] if isinstance(node, base.Base) else []
+    return here + [found for part in parts for found in estimators(part)]
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_missing_seeds_are_filled_at_every_depth(name: str) -> None:
+    """Afterwards nothing below is stochastic, and the declared object is untouched."""
+    model = STOCHASTIC[name]
+    unseeded = [e for e in estimators(model) if getattr(e, "_is_stochastic", False)]
+    assert unseeded
+    filled = estimators(seeded(model, "p", "v1"))
+    assert not [e for e in filled if getattr(e, "_is_stochastic", False)]
+    assert [e for e in estimators(model) if getattr(e, "_is_stochastic", False)] == unseeded
+    seeds = [e.seed for e in filled if hasattr(e, "seed")]
+    assert seeds
+    assert all(isinstance(seed, int) and 0 <= seed < 2**31 for seed in seeds)
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_seeds_depend_on_the_path_and_nothing_else(name: str) -> None:
+    """Twice the same, and another version has others."""
+
+    def seeds(*path: str) -> list[int]:
+        return [e.seed for e in estimators(seeded(STOCHASTIC[name], *path)) if hasattr(e, "seed")]
+
+    assert seeds("p", "v1") == seeds("p", "v1")
+    assert not set(seeds("p", "v1")) & set(seeds("p", "v2"))
+    assert not set(seeds("p", "v1")) & set(seeds("q", "v1"))
+
+
+def test_parts_of_one_model_have_seeds_of_their_own() -> None:
+    """Two trees of one ensemble do not draw the same numbers."""
+    model = ensemble.VotingClassifier([tree.HoeffdingAdaptiveTreeClassifier(), tree.HoeffdingAdaptiveTreeClassifier()])
+    seeds = [e.seed for e in estimators(seeded(model, "p")) if hasattr(e, "seed")]
+    assert len(set(seeds)) == 2
+
+
+def test_explicit_seeds_are_kept() -> None:
+    """Zero is a seed too."""
+    model = ensemble.BaggingClassifier(tree.HoeffdingAdaptiveTreeClassifier(seed=0), n_models=2, seed=42)
+    filled = seeded(model, "p")
+    assert filled.seed == 42
+    assert filled.model.seed == 0
+
+
+def test_arguments_are_kept_when_seeds_are_filled() -> None:
+    """An estimator rebuilt for its seed has all its other arguments, and none of what the original had learned."""
+    model = forest.AMFClassifier(n_estimators=3, step=0.5, dirichlet=0.25)
+    model.learn_one({"a": 1.0}, True)
+    filled = seeded(model, "p")
+    assert (filled.n_estimators, filled.step, filled.dirichlet) == (3, 0.5, 0.25)
+    assert filled.predict_proba_one({"a": 1.0}) == {}
+    union = seeded(STOCHASTIC["union"], "p")
+    assert str(union) == str(STOCHASTIC["union"])
+
+
+def test_estimator_that_no_seed_can_tame_is_refused_by_name() -> None:
+    """SWINN is not deterministic, and the message names what to use in its place."""
+    for model in (
+        neighbors.KNNClassifier(engine=neighbors.SWINN(graph_k=3)),
+        neighbors.KNNRegressor(neighbors.SWINN()),
+    ):
+        with pytest.raises(DeclarationError, match=r"p/v1.*: got 'SWINN', expected neighbors\.LazySearch"):
+            seeded(preprocessing.StandardScaler() | model, "p", "v1")
+    seeded(neighbors.KNNClassifier(engine=neighbors.LazySearch()), "p")
+
+
+class Dice(base.Classifier):
+    """Draws at random and takes no seed."""
+
+    def __init__(self) -> None:
+        self.rng = random.Random()
+
+    def learn_one(self, x: dict[str, Any], y: Any) -> None:
+        """Learn nothing."""
+
+
+def test_estimator_with_chance_and_without_seed_is_refused_by_name() -> None:
+    """Chance that nobody controls would make a replay another story."""
+    with pytest.raises(DeclarationError, match=r"p/model/Dice: got 'Dice', expected .* seed"):
+        seeded(preprocessing.StandardScaler() | Dice(), "p", "model")
+
+
+@given(st.lists(st.text(max_size=5), min_size=1, max_size=4))
+def test_derived_seed_is_a_number_of_31_bits(path: list[str]) -> None:
+    """NumPy takes it, and so does Python."""
+    assert 0 <= derive_seed(*path) < 2**31
