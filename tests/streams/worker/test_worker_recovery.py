@@ -5,11 +5,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services.broker import free_port
+from services.broker import EmbeddedBroker, free_port
+from tests.streams.worker import declarations
+from tests.streams.worker.conftest import Deployment
 from tests.streams.worker.events import BAD, delayed, inline
 from tests.streams.worker.kafka import Kafka, header, until
 from tests.streams.worker.runner import ROOT
@@ -116,3 +119,24 @@ def test_idle_worker_in_a_process_of_its_own_leaves_on_sigint(kafka: Kafka, depl
         finally:
             process.kill()
     assert kafka.count(deployment.predictions) == 100
+
+
+@pytest.mark.slow
+def test_broker_that_restarts_is_waited_for(tmp_path: Path) -> None:
+    """A worker whose broker goes away in the midst of work goes on when it is back; no answer is missing or other."""
+    with EmbeddedBroker(tmp_path / "broker", port=free_port(), dies_with_parent=True) as bootstrap:
+        kafka = Kafka(bootstrap)
+        deployment = Deployment(kafka, declarations.small("restart"), "small", {}, tmp_path)
+        kafka.create(deployment.pipeline)
+        kafka.produce(deployment.raw, inline(20_000))
+        worker = deployment.start()
+        try:
+            deployment.predicted(2000)
+            EmbeddedBroker(tmp_path / "broker").stop()
+            until(lambda: "Connection refused" in worker.log, 20, "a worker that notices")
+            EmbeddedBroker(tmp_path / "broker", port=int(bootstrap.rpartition(":")[2]), dies_with_parent=True).start()
+            assert deployment.finish(60) == 20_000
+            assert worker.terminate()[0] == 0
+            assert kafka.digests(deployment.pipeline, distinct=True) == kafka.expected(deployment.pipeline)
+        finally:
+            worker.kill()

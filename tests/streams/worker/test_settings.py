@@ -1,0 +1,59 @@
+"""Settings of a deployment: from the environment, refused by name."""
+
+import pytest
+
+from schemas.errors import ConfigurationError
+from streams.worker.settings import load_settings
+
+
+def test_environment_fills_in_and_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command line leaves out (None) comes from the environment, else from the defaults."""
+    monkeypatch.setenv("RIVERRUN_BOOTSTRAP_SERVERS", "kafka-1:9092, kafka-2:9092")
+    monkeypatch.setenv("RIVERRUN_COMMIT_INTERVAL", "2.5")
+    settings = load_settings(bootstrap_servers=None, commit_interval=0.5)
+    assert (settings.bootstrap_servers, settings.commit_interval) == ("kafka-1:9092, kafka-2:9092", 0.5)
+    assert (settings.on_state_lost, settings.worker_id) == ("stop", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BOOTSTRAP_SERVERS", "kafka"),
+        ("BOOTSTRAP_SERVERS", "kafka:9092,"),
+        ("COMMIT_INTERVAL", "0"),
+        ("BATCH_RECORDS", "many"),
+        ("ON_STATE_LOST", "hope"),
+        ("METRICS_PORT", "70000"),
+        ("SECURITY_PROTOCOL", "TLS"),
+        ("LOG_LEVEL", "verbose"),
+    ],
+)
+def test_value_that_cannot_be_is_refused_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """The variable, what it holds, what it takes: in one line."""
+    monkeypatch.setenv(f"RIVERRUN_{name}", value)
+    with pytest.raises(ConfigurationError, match=rf"^RIVERRUN_{name}: got '{value}', expected: ") as caught:
+        load_settings()
+    assert "\n" not in str(caught.value)
+
+
+def test_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password reaches librdkafka and no log line."""
+    monkeypatch.setenv("RIVERRUN_SASL_PASSWORD", "hunter2")
+    settings = load_settings()
+    assert settings.client()["sasl.password"] == "hunter2"
+    assert "hunter2" not in repr(settings)
+
+
+def test_further_kafka_settings_win_over_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`RIVERRUN_KAFKA` is a JSON object of librdkafka's settings, for every client."""
+    monkeypatch.setenv("RIVERRUN_KAFKA", '{"linger.ms": 50, "client.rack": "a"}')
+    client = load_settings().client(**{"linger.ms": 1, "client.id": "riverrun"})
+    assert client == {
+        "bootstrap.servers": "localhost:9092",
+        "security.protocol": "PLAINTEXT",
+        "linger.ms": 50,
+        "client.rack": "a",
+        "client.id": "riverrun",
+    }
