@@ -1,4 +1,4 @@
-"""The pipelines riverrun runs in the bench: the reference's model, metric and detector, and what riverrun adds to them."""
+"""The pipelines riverrun runs in the bench: the model, metric and detector of the reference."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Hands events to the producer and keeps the first delivery that failed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.errors import BrokerError
 from schemas.events import Event
@@ -59,10 +60,9 @@ class Emitter:
                     produce(topic, message.value, message.key, partition=partition, headers=message.headers)
                     break
                 except BufferError:
-                    self.producer.poll(_QUEUE_FULL_SECONDS)
+                    self._serve(self.producer.poll, _QUEUE_FULL_SECONDS)
             emitted[topic] = emitted.get(topic, 0) + 1
-        self.producer.poll(0)
-        self._check()
+        self._serve(self.producer.poll, 0)
 
     def flush(self) -> None:
         """Wait until every message is acknowledged.
@@ -73,9 +73,13 @@ class Emitter:
             Naming the first message that was not.
         """
         if self.producer is not None:
-            self.producer.flush()
-            self._check()
+            self._serve(self.producer.flush)
 
-    def _check(self) -> None:
+    def _serve(self, call: Callable[..., Any], *arguments: Any) -> None:
+        """Let librdkafka report; a fatal error comes as an exception, or as one on top of it out of a report."""
+        try:
+            call(*arguments)
+        except (KafkaException, SystemError) as error:
+            raise BrokerError(f"producer: {error.__cause__ or error}; nothing more is committed") from error
         if self._failed is not None:
             raise BrokerError(f"{self._failed}; nothing was committed for it")

@@ -29,7 +29,7 @@ WRONG: list[tuple[str, Feature]] = [
     ("max_length", Feature(str, max_length=0)),
     ("max_length", Feature(str, max_length="9")),  # type: ignore[arg-type]
     ("out_of_range", Feature(float, out_of_range="drop")),  # type: ignore[arg-type]
-    ("missing", Feature(str, nullable=True, missing="mean").__class__(bool, nullable=True, missing="mean")),
+    ("missing", Feature(bool, nullable=True, missing="mean")),
     ("missing", Feature(str, nullable=True, missing="mean")),
     ("missing", Feature(float, nullable=True, missing="zero")),
     ("missing", Feature(float, nullable=True, missing=True)),

@@ -1,5 +1,6 @@
 """Models that raise or answer nonsense: as if the record had never come, and after ten in a row nobody goes on."""
 
+import pickle
 import random
 from collections import Counter
 from datetime import timedelta
@@ -278,3 +279,24 @@ def test_undo_log_is_bounded() -> None:
         longest = max(longest, len(learner._undo.examples))
     assert longest <= learner._undo._MAX_EXAMPLES
     assert longest < learner._undo.limit
+
+
+def test_tree_with_classes_of_strings_answers_the_same_after_pickle() -> None:
+    """River's adaptive tree walks through a set of its classes; a snapshot and the undo log must not shuffle it."""
+    for i in range(30):
+        pipeline = declared(tree.HoeffdingAdaptiveTreeClassifier(seed=1), label=Label("y", type=str))
+        learner = Learner(pipeline.fresh_model("v1"), "v1", "multiclass")
+        for name in "abc":
+            learner.learn({"a": float(ord(name))}, f"{name}{i}")
+        restored = Learner(pickle.loads(pickle.dumps(learner.model)), "v1", "multiclass")
+        before, after = learner.predict({"a": 0.5}), restored.predict({"a": 0.5})
+        assert (before[0], list(before[1].items())) == (after[0], list(after[1].items()))
+
+
+def test_selected_features_stand_in_the_same_order_after_pickle() -> None:
+    """River's `Select` walks through a set of its keys, and float sums depend on the order."""
+    for i in range(30):
+        x = {f"{letter}{i}": 1.0 for letter in "abc"}
+        model = compose.Select(*x) | linear_model.LogisticRegression()
+        select = declared(model, features=dict.fromkeys(x, float)).fresh_model("v1").steps["Select"]
+        assert list(select.transform_one(x)) == list(pickle.loads(pickle.dumps(select)).transform_one(x))

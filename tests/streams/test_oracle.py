@@ -37,7 +37,8 @@ def rows(dataset: Any, limit: int) -> Rows:
 
 PHISHING = rows(datasets.Phishing(), 1250)
 BANANAS = rows(datasets.Bananas(), 1500)
-SEGMENTS = rows(datasets.ImageSegments(), 1200)
+SEGMENTS = rows(datasets.ImageSegments(), 600)
+NUMBERED = [(x, sorted({y for _, y in SEGMENTS}).index(y)) for x, y in SEGMENTS]
 TRUMP = rows(datasets.TrumpApproval(), 1001)
 CHICKS = [(x, float(y)) for x, y in rows(datasets.ChickWeights(), 578)]
 
@@ -140,8 +141,13 @@ def test_backtest_of_bananas_gives_rivers_metrics(model: str, delay: int | None)
 @pytest.mark.parametrize("delay", [None, 20])
 @pytest.mark.parametrize("model", MULTICLASS)
 def test_backtest_of_image_segments_gives_rivers_metrics(model: str, delay: int | None) -> None:
-    """Seven classes given as strings: accuracy and macro F1 are equal to River's."""
-    assert_equal_to_river(MULTICLASS[model], SEGMENTS[:600], str, (metrics.Accuracy, metrics.MacroF1), delay)
+    """Seven classes: accuracy and macro F1 are equal to River's.
+
+    River's adaptive tree walks through a set of its classes, so its own result with strings is another in every
+    process; with numbers it is not.
+    """
+    data, kind = (NUMBERED, int) if model == "hat" else (SEGMENTS, str)
+    assert_equal_to_river(MULTICLASS[model], data, kind, (metrics.Accuracy, metrics.MacroF1), delay)
 
 
 @pytest.mark.parametrize("delay", [None, 10])
@@ -155,6 +161,4 @@ def test_backtest_of_a_regression_gives_rivers_metrics(name: str, model: str, de
 
 def test_backtest_with_whole_numbers_as_classes_gives_rivers_accuracy() -> None:
     """Classes that are ints stay ints through the wait for their labels."""
-    classes = {name: number for number, name in enumerate(sorted({y for _, y in SEGMENTS}))}
-    data = [(x, classes[y]) for x, y in SEGMENTS[:500]]
-    assert_equal_to_river(naive_bayes.GaussianNB, data, int, (metrics.Accuracy, metrics.MicroF1), 15)
+    assert_equal_to_river(naive_bayes.GaussianNB, NUMBERED[:500], int, (metrics.Accuracy, metrics.MicroF1), 15)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import BrokerError
 from schemas.events import CommandRefused, DeadLetter
@@ -21,6 +21,7 @@ class FakeProducer:
     def __init__(self, full: int = 0) -> None:
         self.produced: list[tuple[Any, ...]] = []
         self.polled: list[float] = []
+        self.fatal: Exception | None = None
         self._full = full
 
     def produce(self, topic: str, value: bytes, key: bytes, *, headers: Any, partition: int) -> None:
@@ -35,7 +36,9 @@ class FakeProducer:
         self.polled.append(seconds)
 
     def flush(self) -> None:
-        """All is acknowledged."""
+        """All is acknowledged, unless a fatal error stands in the way."""
+        if self.fatal is not None:
+            raise self.fatal
 
 
 class FakeMessage:
@@ -102,3 +105,15 @@ def test_delivery_that_went_well_is_no_failure() -> None:
     made.delivered(None, FakeMessage())  # type: ignore[arg-type]
     made.emit([])
     made.flush()
+
+
+@pytest.mark.parametrize("on_top", [False, True])
+def test_fatal_error_of_the_producer_is_told_in_its_own_words(on_top: bool) -> None:
+    """librdkafka raises it out of flush, or Python does when a delivery report was called on top of it."""
+    made, producer = emitter()
+    producer.fatal = KafkaException(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "out of order"))
+    if on_top:
+        below, producer.fatal = producer.fatal, SystemError("returned a result with an exception set")
+        producer.fatal.__cause__ = below
+    with pytest.raises(BrokerError, match=r"^producer: .*out of order.*nothing more is committed"):
+        made.flush()

