@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 from river import base
@@ -23,6 +24,47 @@ def derive_seed(*path: str) -> int:
     """
     digest = hashlib.sha256("/".join(path).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
+
+
+class RecordedSet(set[Any]):
+    """A set that is pickled as the sequence of its insertions, and so is walked in the same order afterwards.
+
+    Some River models walk through a set of classes or keys, and ties and float sums depend on the order. A plain
+    set is pickled in the order it is walked; built anew from that, it is walked in another.
+
+    Examples
+    --------
+    >>> import pickle
+    >>> classes = RecordedSet(["sky", "path", "grass", "brick", "window", "cement"])
+    >>> list(pickle.loads(pickle.dumps(classes))) == list(classes)
+    True
+    """
+
+    def __init__(self, items: Iterable[Any] = ()) -> None:
+        super().__init__()
+        self._insertions: list[Any] = []
+        self.update(items)
+
+    def add(self, item: Any) -> None:
+        """Add an item, unless it is there."""
+        if item not in self:
+            self._insertions.append(item)
+            super().add(item)
+
+    def discard(self, item: Any) -> None:
+        """Remove an item, if it is there."""
+        if item in self:
+            self._insertions.remove(item)
+            super().discard(item)
+
+    def update(self, *others: Iterable[Any]) -> None:
+        """Add all items of others, one by one."""
+        for other in others:
+            for item in other:
+                self.add(item)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RecordedSet, (tuple(self._insertions),)
 
 
 def seeded(estimator: Any, *path: str) -> Any:
@@ -74,6 +116,9 @@ def _fill(node: Any, path: tuple[str, ...]) -> Any:
     else:
         for name, step in steps.items():
             steps[name] = _fill(step, (*path, str(name)))
+    for name, value in vars(node).items():
+        if type(value) is set:
+            setattr(node, name, RecordedSet(value))
     return node
 
 
