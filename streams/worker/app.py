@@ -111,6 +111,7 @@ class App(faust.App):
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
                 "linger.ms": 0.2,
+                "message.timeout.ms": 60_000,  # then the worker ends, whoever waits
                 "message.max.bytes": 64 * 1024 * 1024,
                 "queue.buffering.max.messages": 200_000,
                 "delivery.report.only.error": True,
