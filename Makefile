@@ -44,7 +44,7 @@ demo: $(STAMP) ## Run the demo: a broker, a stream, a drift, a recovery
 test: $(STAMP) ## Run the quick tests and the doctests
 	@$(PYTEST) -m "not slow and not kafka" $(ARGS)
 
-test-full: $(STAMP) ## Run the slow tests too (real Kafka: ARGS="-m kafka")
+test-full: $(STAMP) ## Run the slow tests too
 	@$(PYTEST) -m "not kafka" $(ARGS)
 
 check: $(STAMP) ## Check format, lint and types; changes nothing

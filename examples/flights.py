@@ -50,9 +50,9 @@ pipeline = Pipeline(
     metrics=[
         metrics.Accuracy(),
         MajorityClass(),
-        utils.Rolling(metrics.Accuracy(), WINDOW),
-        utils.Rolling(MajorityClass(), WINDOW),
-        utils.Rolling(metrics.ROCAUC(), WINDOW),
-        utils.Rolling(metrics.LogLoss(), WINDOW),
+        utils.Rolling(metrics.Accuracy, WINDOW),
+        utils.Rolling(MajorityClass, WINDOW),
+        utils.Rolling(metrics.ROCAUC, WINDOW),
+        utils.Rolling(metrics.LogLoss, WINDOW),
     ],
 )
