@@ -97,7 +97,7 @@ class App(faust.App):
                 "fetch.wait.max.ms": 100,
                 "fetch.message.max.bytes": max(1024 * 1024, self.pipeline.max_record_bytes),
                 "queued.min.messages": 4 * self.settings.batch_records,
-                "fetch.queue.backoff.ms": 100,
+                "fetch.queue.backoff.ms": 10,
                 "topic.metadata.refresh.interval.ms": 60_000,
             },
             **further,
