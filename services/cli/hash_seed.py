@@ -12,7 +12,10 @@ def fix_hash_seed() -> None:
 
     Without it, two workers could answer differently from the same log, and a backtest from the worker.
     """
-    if os.environ.get(_VARIABLE) or len(sys.argv) < 2 or sys.argv[1] not in _COMMANDS:
+    arguments = sys.argv[1:]
+    if os.environ.get(_VARIABLE) or not arguments or arguments[0] not in _COMMANDS:
         return
+    if sys.orig_argv[-len(arguments) :] != arguments:
+        return  # called by a program of another command line, which cannot be started again as it was
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, _VARIABLE: "0"})

@@ -55,7 +55,7 @@ class Worker:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env=inherited | {"PYTHONPATH": os.pathsep.join(paths)},
+                env={"PYTHONHASHSEED": "0", **inherited, "PYTHONPATH": os.pathsep.join(paths)},
             )
 
     @property

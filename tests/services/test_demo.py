@@ -83,7 +83,6 @@ def still_running(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("scenario", "rows"), [("flights", 3000), ("recurring", 2000)])
 def test_demo_ends_by_itself_with_a_summary(tmp_path: Path, scenario: str, rows: int) -> None:
     """Broker, worker, replay and summary, without a terminal; nothing is left running."""
