@@ -31,8 +31,8 @@ def spend(payloads: list[bytes], routes: list[int], steps: Steps, start: int) ->
         steps[partition](payload, partition, offset)
 
 
-def measure(payloads: list[bytes], model: str, warm_up: int, partitions: int) -> dict[str, object]:
-    """Spend the warm-up, then the rest under the clock; then fold all once more, off the clock, for the verdict.
+def measure(payloads: list[bytes], model: str, warm_up: int, measured: int, partitions: int) -> dict[str, object]:
+    """Spend the warm-up, then some under the clock; then fold all once more, off the clock, for the verdict.
 
     Parameters
     ----------
@@ -42,19 +42,22 @@ def measure(payloads: list[bytes], model: str, warm_up: int, partitions: int) ->
         One of `benchmarks.work.MODEL_NAMES`.
     warm_up
         How many of the first records are outside the measure.
+    measured
+        How many of the next ones are within it.
     partitions
         One fold each, as a worker keeps one model a partition.
     """
     routes = [partition_of(records.key_of(payload), partitions) if partitions > 1 else 0 for payload in payloads]
     steps = Steps(model)
     spend(payloads[:warm_up], routes[:warm_up], steps, 0)
-    rest, rest_routes = payloads[warm_up:], routes[warm_up:]
+    end = warm_up + measured
+    timed, timed_routes = payloads[warm_up:end], routes[warm_up:end]
     cpu, wall = time.process_time(), time.perf_counter()
-    spend(rest, rest_routes, steps, warm_up)
+    spend(timed, timed_routes, steps, warm_up)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     figures = {
-        "cpu_seconds_per_100k": cpu / len(rest) * 1e5,
-        "records_per_second": len(rest) / wall,
+        "cpu_seconds_per_100k": cpu / measured * 1e5,
+        "records_per_second": measured / wall,
         "peak_rss_megabytes": peak_rss_megabytes(),
     }
     return figures | vars(judge(payloads, fold(payloads, routes, Steps(model), 0)))
@@ -66,10 +69,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", choices=MODEL_NAMES, required=True)
     parser.add_argument("--warm-up", type=int, required=True)
+    parser.add_argument("--measured", type=int, required=True)
     parser.add_argument("--partitions", type=int, default=1)
     arguments = parser.parse_args()
     payloads = records.load(arguments.data)
-    print(orjson.dumps(measure(payloads, arguments.model, arguments.warm_up, arguments.partitions)).decode())
+    figures = measure(payloads, arguments.model, arguments.warm_up, arguments.measured, arguments.partitions)
+    print(orjson.dumps(figures).decode())
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ from benchmarks.table import Entry
 from benchmarks.work import MODEL_NAMES
 
 WARM_UP = 5_000
+TAIL = 10_000
 SLOW_MODEL_RECORDS, SLOW_MODEL_WARM_UP = 10_000, 1_000
-QUICK_RECORDS, QUICK_WARM_UP = 2_000, 500
+QUICK_RECORDS, QUICK_WARM_UP, QUICK_TAIL = 2_000, 500, 500
 TIMEOUT_SECONDS = 300.0
 CLOSE = ("riverrun", "confluent")
 
@@ -43,7 +44,7 @@ class Heat:
 
 
 def heats(
-    models: list[str], partitions: list[int], size: int, warm_up: int, timeout_seconds: float, folder: Path
+    models: list[str], partitions: list[int], size: int, warm_up: int, tail: int, timeout_seconds: float, folder: Path
 ) -> list[Heat]:
     """Make the courses; the forest runs a tenth of the records, for a record costs it ten times as much."""
     courses = []
@@ -51,11 +52,12 @@ def heats(
         count, warm = (size, warm_up)
         if model == "arf" and size > SLOW_MODEL_RECORDS:
             count, warm = SLOW_MODEL_RECORDS, SLOW_MODEL_WARM_UP
-        data = folder / f"{count + warm}.jsonl"
+        total = warm + count + tail
+        data = folder / f"{total}.jsonl"
         if not data.exists():
-            records.save(list(records.generate(count + warm)), data)
+            records.save(list(records.generate(total)), data)
         payloads = records.load(data)
-        courses += [Heat(model, Course(payloads, warm, number, timeout_seconds), data) for number in partitions]
+        courses += [Heat(model, Course(payloads, warm, count, number, timeout_seconds), data) for number in partitions]
     return courses
 
 
@@ -63,7 +65,8 @@ def run_reference(heat: Heat) -> dict[str, object]:
     """Measure the bare work in a child process."""
     course = heat.course
     argv = [sys.executable, "-m", "benchmarks.reference", "--data", str(heat.data), "--model", heat.model]
-    argv += ["--warm-up", str(course.warm_up), "--partitions", str(course.partitions)]
+    argv += ["--warm-up", str(course.warm_up), "--measured", str(course.measured)]
+    argv += ["--partitions", str(course.partitions)]
     try:
         done = subprocess.run(argv, capture_output=True, timeout=course.timeout_seconds, check=True)
     except subprocess.SubprocessError as error:
@@ -113,13 +116,13 @@ def main(
     contestants: list[Contestant | None] = list(select(wanted))
     if wanted is None or "reference" in wanted:
         contestants.insert(0, None)
-    warm_up = WARM_UP
+    warm_up, tail = WARM_UP, TAIL
     if quick:
-        size, warm_up, repeat = QUICK_RECORDS, QUICK_WARM_UP, 1
+        size, warm_up, tail, repeat = QUICK_RECORDS, QUICK_WARM_UP, QUICK_TAIL, 1
     entries: list[Entry] = []
     with TemporaryDirectory(prefix="riverrun-bench-") as folder:
         numbers = [int(number) for number in partitions.split(",")]
-        for heat in heats(models.split(","), numbers, size, warm_up, timeout, Path(folder)):
+        for heat in heats(models.split(","), numbers, size, warm_up, tail, timeout, Path(folder)):
             first = heat.model == MODEL_NAMES[0] and heat.course.partitions == 1
             racing = contestants if wanted or first else [c for c in contestants if c is None or c.name in CLOSE]
             entries += run_heat(heat, racing, repeat)
