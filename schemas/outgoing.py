@@ -13,6 +13,7 @@ from schemas.avro import encode_avro
 from schemas.events import DeadLetter, Event, LifecycleEvent, PredictionMade
 from schemas.record import Headers, Record
 
+ANY_PARTITION = -1
 #: What a message costs beyond its key, value and headers.
 _FRAMING_BYTES = 256
 #: More than the headers cost that we write ourselves.
@@ -28,14 +29,14 @@ class Outgoing(Struct, frozen=True, gc=False):
     topic, key, value, headers
         As Kafka has them.
     partition
-        None leaves it to the partitioner.
+        `ANY_PARTITION` leaves it to the partitioner.
     """
 
     topic: str
     key: bytes | None
     value: bytes
     headers: Headers
-    partition: int | None
+    partition: int
 
 
 class OutgoingEncoder:
@@ -100,7 +101,7 @@ class OutgoingEncoder:
             headers = [*self._constant_headers(event.type), ("ce_id", event.id.encode())]
             headers.append(("ce_time", ce.format_time(event.time).encode()))
             key = str(event.partition).encode()
-            return Outgoing(self._lifecycle, key, self._encode(event), headers, None)
+            return Outgoing(self._lifecycle, key, self._encode(event), headers, ANY_PARTITION)
         assert isinstance(event, DeadLetter)
         return self._dead_letter(event)
 

@@ -163,7 +163,7 @@ class RecentIds:
     """
 
     def __init__(self, window: int) -> None:
-        self._window = window
+        self.window = window
         self.young: dict[str, Any] = {}
         self.old: dict[str, Any] = {}
 
@@ -175,10 +175,13 @@ class RecentIds:
         return self.young[event_id] if event_id in self.young else self.old[event_id]
 
     def __setitem__(self, event_id: str, outcome: Any) -> None:
-        young = self.young
-        young[event_id] = outcome
-        if len(young) >= self._window:
-            self.old, self.young = young, {}
+        self.young[event_id] = outcome
+        if len(self.young) >= self.window:
+            self.turn()
+
+    def turn(self) -> None:
+        """Forget the older generation and begin another."""
+        self.old, self.young = self.young, {}
 
 
 class LabelJoin:
@@ -228,7 +231,10 @@ class LabelJoin:
         """An event waits no longer: its label was learned, or will not be."""
         if self.pending.size_bytes:
             self.pending.remove(event_id)
-        self.settled[event_id] = outcome
+        settled = self.settled
+        settled.young[event_id] = outcome
+        if len(settled.young) >= settled.window:
+            settled.turn()
 
     def hold(self, event_id: str, watermark_ms: int, y: Any) -> int:
         """Let a label wait for its event; return how many labels were evicted to make room."""

@@ -1,6 +1,5 @@
 """A model with its version: it scores, it learns, and when it raises it is as if the record had never come."""
 
-import pickle
 from collections.abc import Callable
 from math import isfinite
 from typing import Any
@@ -9,6 +8,7 @@ from river import base, compose
 
 from schemas.errors import ModelError
 from streams.label import TaskKind
+from streams.undo_log import Checkpoint, Pickled, UndoLog
 
 _Method = Callable[..., Any]
 
@@ -24,6 +24,8 @@ class Learner:
         Such as ``v1``.
     kind
         The task kind: it decides which of River's verbs are used.
+    checkpoint
+        Writes large models down for the undo log.
 
     Examples
     --------
@@ -37,11 +39,13 @@ class Learner:
     (True, 3)
     """
 
-    def __init__(self, model: Any, version: str, kind: TaskKind) -> None:
+    def __init__(
+        self, model: Any, version: str, kind: TaskKind, checkpoint: Callable[[Any], Checkpoint] = Pickled
+    ) -> None:
         self.version = version
         self.learned = 0
         self._kind = kind
-        self._undo = _UndoLog(model)
+        self._undo = UndoLog(model, checkpoint)
         self._adopt(model)
 
     def _adopt(self, model: Any) -> None:
@@ -80,8 +84,11 @@ class Learner:
         try:
             answer: tuple[Any, Any] = self._answer(x)
             prediction, score = answer
-            total = sum(score.values()) if isinstance(score, dict) else prediction if score is None else score
-            sound = total is None or type(total) is bool or isinstance(total, str) or isfinite(total)
+            if isinstance(score, dict):
+                sound = isfinite(sum(score.values()))
+            else:
+                number = prediction if score is None else score
+                sound = number is None or isinstance(number, (bool, str)) or isfinite(number)
         except Exception as error:
             raise ModelError(f"{type(self.model).__name__} {self.version} raised {error!r:.200}") from error
         if not sound and self.learned == 0:
@@ -107,53 +114,13 @@ class Learner:
                 self._learn_one(x)
         except Exception as error:
             name = type(self.model).__name__
-            self._adopt(self._undo.restore(self._supervised))
+            self._adopt(self._undo.restore(_learn_supervised if self._supervised else _learn_unsupervised))
             raise ModelError(f"{name} {self.version} raised {error!r:.200}", "learn") from error
         self.learned += 1
-        examples = self._undo.examples
-        examples.append((x, y))
-        if len(examples) >= self._undo.limit:
-            self._undo.checkpoint(self.model)
-
-
-class _UndoLog:
-    """A pickled model and what it has learned since: a `learn_one` that raises leaves a model half updated.
-
-    A checkpoint is taken after a number of examples that grows with its size, so that taking them stays a
-    small part of the work, and never after more than `_MAX_EXAMPLES`, which bounds the log.
-    """
-
-    _MIN_EXAMPLES = 250
-    _MAX_EXAMPLES = 20_000
-    _BYTES_PER_EXAMPLE = 20
-
-    def __init__(self, model: Any) -> None:
-        self.limit = self._MIN_EXAMPLES
-        self.checkpoint(model)
-
-    def checkpoint(self, model: Any) -> None:
-        """Take the model as it is now, and start the log anew."""
-        try:
-            self._pickled = pickle.dumps(model, pickle.HIGHEST_PROTOCOL)
-        except RecursionError:
-            # A tree too deep to pickle, such as a regressor's splitter on a feature that only rises. Until it can
-            # be pickled again, the checkpoint before and a longer log do as well.
-            self.limit += self._MIN_EXAMPLES
-            return
-        self.examples: list[tuple[dict[str, Any], Any]] = []
-        size = len(self._pickled) // self._BYTES_PER_EXAMPLE
-        self.limit = max(self._MIN_EXAMPLES, min(self._MAX_EXAMPLES, size))
-
-    def restore(self, supervised: bool) -> Any:
-        """Return the model as it was after the last example that was noted."""
-        model = pickle.loads(self._pickled)
-        for x, y in self.examples:
-            if supervised:
-                model.learn_one(x, y)
-            else:
-                model.learn_one(x)
-        self.checkpoint(model)
-        return model
+        undo = self._undo
+        undo.examples.append((x, y))
+        if len(undo.examples) >= undo.due:
+            undo.turn(self.model)
 
 
 class _Chain:
@@ -231,3 +198,11 @@ def _scores(score_one: _Method, classify: _Method | None) -> _Method:
         return (classify(score) if classify else None), score
 
     return answer
+
+
+def _learn_supervised(model: Any, x: dict[str, Any], y: Any) -> None:
+    model.learn_one(x, y)
+
+
+def _learn_unsupervised(model: Any, x: dict[str, Any], y: Any) -> None:
+    model.learn_one(x)

@@ -1,5 +1,6 @@
 """Which model serves: from a change point in the loss to a model that takes over, each step an event."""
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -12,9 +13,10 @@ from streams.drift import Change, LossDetector
 from streams.learner import Learner
 from streams.pipeline import Pipeline
 from streams.policy import BackgroundChallenger
+from streams.undo_log import Checkpoint, Pickled
 
 
-class Moment(Struct, frozen=True):
+class Moment(Struct, frozen=True, gc=False):
     """The record at which something happens.
 
     Parameters
@@ -41,10 +43,13 @@ class Lifecycle:
         The declaration.
     books
         Where suppressed alarms and falls are counted.
+    checkpoint
+        Writes large models down for the undo log.
     """
 
-    def __init__(self, pipeline: Pipeline, books: Books) -> None:
+    def __init__(self, pipeline: Pipeline, books: Books, checkpoint: Callable[[Any], Checkpoint] = Pickled) -> None:
         self._pipeline = pipeline
+        self._checkpoint = checkpoint
         self._books = books
         self._versions = 0
         self._labelled = 0
@@ -59,7 +64,8 @@ class Lifecycle:
     def _new_learner(self) -> Learner:
         self._versions += 1
         version = f"v{self._versions}"
-        return Learner(self._pipeline.fresh_model(version), version, self._pipeline.kind)
+        model = self._pipeline.fresh_model(version)
+        return Learner(model, version, self._pipeline.kind, self._checkpoint)
 
     def learn_in_shadow(self, x: dict[str, Any], y: Any) -> None:
         """Let the challenger learn what the champion has learned; its errors are its own."""

@@ -1,6 +1,6 @@
 """The task: the whole way of a record through one partition, without Kafka, clock, file or chance."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from schemas.errors import InvariantError, ModelBrokenError, ModelError
@@ -15,6 +15,7 @@ from streams.lifecycle import Lifecycle, Moment
 from streams.pipeline import Pipeline
 from streams.preprocessing import Preprocessor
 from streams.prequential import Loss, Prequential
+from streams.undo_log import Checkpoint, Pickled
 
 MODEL_ERRORS_IN_A_ROW = 10
 _KEY_SAMPLE = 64
@@ -35,6 +36,8 @@ class Task:
         Number of the partition.
     partitions
         How many the input topic has: tells labels that were sent to the wrong one.
+    checkpoint
+        Writes large models down for the way back from a model error.
 
     Examples
     --------
@@ -51,7 +54,13 @@ class Task:
     True 0.505 2
     """
 
-    def __init__(self, pipeline: Pipeline, partition: int = 0, partitions: int = 1) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        partition: int = 0,
+        partitions: int = 1,
+        checkpoint: Callable[[Any], Checkpoint] = Pickled,
+    ) -> None:
         label = pipeline.label
         self.pipeline = pipeline
         self.partition = partition
@@ -62,7 +71,7 @@ class Task:
         self.join = LabelJoin(label.ttl_ms if label else None, pipeline.max_pending_bytes, pipeline.dedupe_window)
         self.preprocessor = Preprocessor(pipeline.features)
         self._cleans_nothing = self.preprocessor.idle
-        self.lifecycle = Lifecycle(pipeline, self.books)
+        self.lifecycle = Lifecycle(pipeline, self.books, checkpoint)
         self.evaluation = Prequential(pipeline.metrics or ())
         self._loss = Loss(pipeline.kind, pipeline.drift.loss)
         self._keeps_scores = self.evaluation.wants_scores or self._loss.wants_scores or pipeline.kind == "anomaly"

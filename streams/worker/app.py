@@ -46,7 +46,7 @@ class App(faust.App):
         self._check_topics()
         names = [topic.name for topic in pipeline.topics]
         encoder = OutgoingEncoder(pipeline.name, pipeline.output_format, max_message_bytes(settings, names))
-        self.emitter = Emitter(encoder)
+        self.emitter = Emitter()
         self.error: Exception | None = None
         first_server = settings.bootstrap_servers.split(",")[0].strip()
         super().__init__(
@@ -62,7 +62,8 @@ class App(faust.App):
             key_serializer="raw",
             value_serializer="raw",
         )
-        self.assignment = Assignment(pipeline, self._partition_counts[pipeline.source_topic], self.emitter, settings)
+        partitions = self._partition_counts[pipeline.source_topic]
+        self.assignment = Assignment(pipeline, partitions, encoder, self.emitter, settings)
         self.raw_topic = self.topic(pipeline.source_topic, schema=BatchSchema())
 
     def _check_topics(self) -> None:

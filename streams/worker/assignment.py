@@ -9,13 +9,13 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from faust.types import TP
 
 from schemas.errors import BrokerError, InvariantError
-from schemas.events import Event
-from schemas.record import Record
+from schemas.outgoing import Outgoing, OutgoingEncoder
 from streams.pipeline import Pipeline
 from streams.task import Task
 from streams.worker.batch import Batch
 from streams.worker.emitter import Emitter
-from streams.worker.poller import Extent, Poller, timestamp_ms
+from streams.worker.forked import checkpoint
+from streams.worker.poller import Extent, Poller
 from streams.worker.settings import Settings
 
 log = logging.getLogger("riverrun.worker")
@@ -59,18 +59,23 @@ class Assignment:
         The declaration.
     partitions
         Partitions of the input topic.
+    encoder
+        Makes messages of events.
     emitter
-        Where events go.
+        Where messages go.
     settings
         Of the deployment.
     """
 
-    def __init__(self, pipeline: Pipeline, partitions: int, emitter: Emitter, settings: Settings) -> None:
+    def __init__(
+        self, pipeline: Pipeline, partitions: int, encoder: OutgoingEncoder, emitter: Emitter, settings: Settings
+    ) -> None:
         self.shards: dict[TP, Shard] = {}
         self.last_commit = time.monotonic()
         self.replayed = 0
         self._pipeline = pipeline
         self._partitions = partitions
+        self._encode = encoder.encode
         self._emitter = emitter
         self._settings = settings
         self._parked: dict[TP, Shard] = {}
@@ -109,7 +114,7 @@ class Assignment:
         parked = self._parked.get(extent.tp)
         if parked is not None and parked.position == extent.committed:
             return parked
-        task = Task(self._pipeline, extent.tp.partition, self._partitions)
+        task = Task(self._pipeline, extent.tp.partition, self._partitions, checkpoint)
         start, emit_from = extent.low, max(extent.committed, extent.low)
         if extent.committed > 0 and extent.low > 0:
             start = self._without_history(extent)
@@ -166,20 +171,15 @@ class Assignment:
                 f"expected one from {shard.position}"
             )
         began = time.perf_counter()
-        topic, partition = batch.tp
-        step, emit_from = shard.task.step, shard.emit_from
-        said: list[tuple[Event, Record]] = []
-        for message in batch.messages:
-            offset = message.offset()
-            record = Record(
-                topic, partition, offset, timestamp_ms(message), message.key(), message.value(), message.headers()
-            )
+        step, encode, emit_from = shard.task.step, self._encode, shard.emit_from
+        said: list[Outgoing] = []
+        for record in batch.records():
             events = step(record)
-            if offset < emit_from:
+            if record.offset < emit_from:
                 self.replayed += 1
                 continue
             for event in events:
-                said.append((event, record))
+                said.append(encode(event, record))
         self._emitter.emit(said)
         shard.position = batch.next_position
         self._adapt(len(batch.messages), time.perf_counter() - began)

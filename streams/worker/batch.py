@@ -1,11 +1,18 @@
 """One Faust event is one batch: records of one partition in offset order."""
 
+from collections.abc import Iterator
+from itertools import repeat
+from operator import methodcaller
 from typing import Any
 
 import faust
 from confluent_kafka import Message
 from faust.types import TP
 from msgspec import Struct
+
+from schemas.record import Record
+
+_offset, _key, _value, _headers = map(methodcaller, ("offset", "key", "value", "headers"))
 
 
 class Batch(Struct, frozen=True):
@@ -22,7 +29,7 @@ class Batch(Struct, frozen=True):
     next_position
         Position after it. Offsets have gaps, so it is taken from the log and never counted.
     messages
-        The records.
+        What librdkafka made of them.
     """
 
     tp: TP
@@ -30,6 +37,27 @@ class Batch(Struct, frozen=True):
     fetched_from: int
     next_position: int
     messages: list[Message]
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records as the core takes them, one at a time."""
+        topic, partition = self.tp
+        messages = self.messages
+        return map(
+            Record,
+            repeat(topic),
+            repeat(partition),
+            map(_offset, messages),
+            map(timestamp_ms, messages),
+            map(_key, messages),
+            map(_value, messages),
+            map(_headers, messages),
+        )
+
+
+def timestamp_ms(message: Message) -> int:
+    """Return a message's timestamp in milliseconds, -1 when it has none."""
+    kind, milliseconds = message.timestamp()
+    return milliseconds if kind else -1
 
 
 class BatchSchema(faust.Schema):

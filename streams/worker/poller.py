@@ -7,7 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from itertools import groupby
+from itertools import filterfalse, groupby
+from operator import methodcaller
 from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -23,7 +24,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.1
 _NETWORK_SECONDS = 30.0
 _REBALANCE_SECONDS = 240.0
-_TIMESTAMP_MISSING = 0
+_error, _partition = map(methodcaller, ("error", "partition"))
 
 
 class Extent(Struct, frozen=True):
@@ -65,7 +66,7 @@ class Poller(threading.Thread):
     ----------
     config
         Configuration of the consumer.
-    topics
+    topic
         What to subscribe to.
     listener
         Who is told of assignments.
@@ -80,18 +81,18 @@ class Poller(threading.Thread):
     def __init__(
         self,
         config: dict[str, Any],
-        topics: list[str],
+        topic: str,
         listener: Listener,
         wake: Callable[[], None],
         *,
-        max_records: int = 500,
+        max_records: int = 1000,
         max_batches: int = 4,
     ) -> None:
         super().__init__(name="riverrun-poller", daemon=True)
         self.max_records = max_records
         self.epoch = 0
         self.consumer = Consumer(config, logger=logging.getLogger("riverrun.kafka"))
-        self._topics = topics
+        self._topic = topic
         self._listener = listener
         self._wake = wake
         self._max_batches = max_batches
@@ -145,7 +146,7 @@ class Poller(threading.Thread):
         """Poll until stopped."""
         try:
             self.consumer.subscribe(
-                self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+                [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
             while not self._stopping:
                 self._wait_for_room()
@@ -182,17 +183,11 @@ class Poller(threading.Thread):
     def _add(self, messages: list[Message]) -> None:
         """Cut what was polled into batches of one partition each."""
         batches = []
-        for (topic, partition), run in groupby(messages, lambda m: (m.topic(), m.partition())):
-            records = []
-            for message in run:
-                error = message.error()
-                if error is None:
-                    records.append(message)
-                elif not error.retriable():
-                    raise _broker_error(topic, partition, error)
-            if not records:
-                continue
-            tp = TP(topic, partition)
+        if any(map(_error, messages)):
+            messages = list(filterfalse(_is_passing_error, messages))
+        for partition, run in groupby(messages, _partition):
+            records = list(run)
+            tp = TP(self._topic, partition)
             next_position = records[-1].offset() + 1
             batches.append(Batch(tp, self.epoch, self._positions[tp], next_position, records))
             self._positions[tp] = next_position
@@ -233,10 +228,12 @@ class Poller(threading.Thread):
         self._listener.revoked({TP(p.topic, p.partition) for p in partitions}, lost=lost)
 
 
-def timestamp_ms(message: Message) -> int:
-    """Return a message's timestamp in milliseconds, -1 when it has none."""
-    kind, milliseconds = message.timestamp()
-    return -1 if kind == _TIMESTAMP_MISSING else int(milliseconds)
+def _is_passing_error(message: Message) -> bool:
+    """Tell whether a message is an error that librdkafka gets over by itself; raise one that it does not."""
+    error = message.error()
+    if error is not None and not error.retriable():
+        raise _broker_error(message.topic(), message.partition(), error)
+    return error is not None
 
 
 def _broker_error(topic: str, partition: int, error: KafkaError) -> BrokerError:

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     group_id: str | None = None
     worker_id: str | None = None
     commit_interval: float = Field(default=1.0, gt=0, le=60)
-    batch_records: int = Field(default=500, ge=1, le=10_000)
+    batch_records: int = Field(default=1000, ge=1, le=10_000)
     batch_seconds: float = Field(default=0.05, gt=0, le=10)
     on_state_lost: Literal["stop", "fresh", "earliest"] = "stop"
     metrics_port: int = Field(default=0, ge=0, le=65535)

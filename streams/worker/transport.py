@@ -13,8 +13,8 @@ import confluent_kafka
 from faust.transport import base
 from faust.types import TP, ConsumerMessage, RecordMetadata
 
-from streams.worker.batch import Batch
-from streams.worker.poller import Extent, Poller, timestamp_ms
+from streams.worker.batch import Batch, timestamp_ms
+from streams.worker.poller import Extent, Poller
 
 if TYPE_CHECKING:
     from streams.worker.app import App
@@ -84,7 +84,7 @@ class Consumer(base.Consumer):
         wake = self._arrived.set
         self._poller = Poller(
             self.app.consumer_config(),
-            sorted(topics),
+            self.app.pipeline.source_topic,
             self,
             lambda: self.loop.call_soon_threadsafe(wake),
             max_records=self.app.settings.batch_records,

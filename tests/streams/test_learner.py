@@ -261,26 +261,6 @@ def test_anomaly_detector_with_a_threshold_gives_a_verdict() -> None:
     assert judged == (True, bare[1])
 
 
-def test_model_too_deep_to_pickle_goes_on_learning() -> None:
-    """A regressor's splitter on a feature that only rises is a list, too deep for pickle: no reason to stop."""
-    learner = Learner(tree.HoeffdingTreeRegressor(grace_period=10_000), "v1", "regression")
-    for i in range(1500):
-        learner.learn({"a": float(i)}, float(i % 7))
-    assert learner.learned == 1500
-    assert len(learner._undo.examples) > 1000
-
-
-def test_undo_log_is_bounded() -> None:
-    """The log of examples since the checkpoint never grows beyond its limit."""
-    learner = Learner(linear_model.LogisticRegression(), "v1", "binary")
-    longest = 0
-    for i in range(5000):
-        learner.learn({"a": float(i % 7)}, i % 2 == 0)
-        longest = max(longest, len(learner._undo.examples))
-    assert longest <= learner._undo._MAX_EXAMPLES
-    assert longest < learner._undo.limit
-
-
 def test_tree_with_classes_of_strings_answers_the_same_after_pickle() -> None:
     """River's adaptive tree walks through a set of its classes; a snapshot and the undo log must not shuffle it."""
     for i in range(30):

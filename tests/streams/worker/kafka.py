@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from schemas.record import Headers, Record
 from services.backtest import Backtest, PredictionDigest
 from streams.pipeline import Pipeline
-from streams.worker.poller import timestamp_ms
+from streams.worker.batch import timestamp_ms
 
 _SECONDS = 20.0
 LARGE = 12 * 1024 * 1024

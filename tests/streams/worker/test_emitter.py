@@ -6,8 +6,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import BrokerError
-from schemas.events import CommandRefused, DeadLetter
-from schemas.outgoing import OutgoingEncoder
+from schemas.events import CommandRefused, DeadLetter, Event
+from schemas.outgoing import Outgoing, OutgoingEncoder
 from schemas.record import Record
 from streams.worker.emitter import Emitter
 
@@ -24,8 +24,9 @@ class FakeProducer:
         self.fatal: Exception | None = None
         self._full = full
 
-    def produce(self, topic: str, value: bytes, key: bytes, *, headers: Any, partition: int) -> None:
-        """Take a message."""
+    def produce(self, topic: str, value: bytes, key: bytes, partition: int, *further: Any) -> None:
+        """Take a message, with neither callbacks nor a time of its own; headers come last."""
+        assert further[:3] == (None, None, 0)
         if self._full:
             self._full -= 1
             raise BufferError("queue full")
@@ -53,9 +54,15 @@ class FakeMessage:
         return 3
 
 
+def encoded(*events: Event) -> list[Outgoing]:
+    """Return the messages of events."""
+    encoder = OutgoingEncoder("p")
+    return [encoder.encode(event, RECORD) for event in events]
+
+
 def emitter(full: int = 0) -> tuple[Emitter, FakeProducer]:
     """Return an emitter with its producer."""
-    made = Emitter(OutgoingEncoder("p"))
+    made = Emitter()
     producer = FakeProducer(full)
     made.producer = producer  # type: ignore[assignment]
     return made, producer
@@ -64,7 +71,7 @@ def emitter(full: int = 0) -> tuple[Emitter, FakeProducer]:
 def test_event_goes_to_the_partition_of_its_record() -> None:
     """Key and partition number are the input's, whatever partitioner its producer used."""
     made, producer = emitter()
-    made.emit([(LETTER, RECORD)])
+    made.emit(encoded(LETTER))
     assert producer.produced == [("p.dead-letters", 3, b"k", b"{")]
     assert made.emitted == {"p.dead-letters": 1}
 
@@ -73,7 +80,7 @@ def test_event_of_no_partition_is_left_to_the_partitioner() -> None:
     """Lifecycle events are keyed by partition, on a topic with partitions of its own."""
     made, producer = emitter()
     refused = CommandRefused(id="1", pipeline="p", partition=3, offset=7, time=0, command="c", reason="r")
-    made.emit([(refused, RECORD), (LETTER, RECORD)])
+    made.emit(encoded(refused, LETTER))
     assert [(topic, partition) for topic, partition, _, _ in producer.produced] == [
         ("p.lifecycle", -1),
         ("p.dead-letters", 3),
@@ -83,7 +90,7 @@ def test_event_of_no_partition_is_left_to_the_partitioner() -> None:
 def test_full_queue_makes_the_task_wait() -> None:
     """Nothing is dropped when librdkafka's queue is full: it is polled until there is room."""
     made, producer = emitter(full=3)
-    made.emit([(LETTER, RECORD)])
+    made.emit(encoded(LETTER))
     assert [seconds for seconds in producer.polled if seconds > 0] == [1.0] * 3
     assert len(producer.produced) == 1
 
@@ -91,7 +98,7 @@ def test_full_queue_makes_the_task_wait() -> None:
 def test_failed_delivery_is_remembered_until_the_end() -> None:
     """The first failure is named at the next occasion and at each one after it."""
     made, _ = emitter()
-    made.emit([(LETTER, RECORD)])
+    made.emit(encoded(LETTER))
     made.delivered(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), FakeMessage())  # type: ignore[arg-type]
     made.delivered(KafkaError(KafkaError._TIMED_OUT), FakeMessage())  # type: ignore[arg-type]
     for call in (lambda: made.emit([]), made.flush, made.flush):

@@ -14,8 +14,8 @@ from faust.types import TP
 
 from schemas.errors import BrokerError
 from streams.worker import poller as module
-from streams.worker.batch import Batch
-from streams.worker.poller import Extent, Poller, timestamp_ms
+from streams.worker.batch import Batch, timestamp_ms
+from streams.worker.poller import Extent, Poller
 from tests.streams.worker.kafka import until
 
 P0, P1 = TP("p.raw", 0), TP("p.raw", 1)
@@ -164,7 +164,7 @@ class Stage:
     def __init__(self, **further: Any) -> None:
         self.listener = FakeListener()
         self.woken = threading.Event()
-        self.poller = Poller({}, ["p.raw"], self.listener, self.woken.set, **further)
+        self.poller = Poller({}, "p.raw", self.listener, self.woken.set, **further)
         self.consumer: FakeConsumer = self.poller.consumer
         self.consumer.script.append(self.consumer.assign_all(P0, P1))
 
