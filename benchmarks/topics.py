@@ -13,6 +13,8 @@ from benchmarks.verdict import Output
 
 REQUEST_TIMEOUT_SECONDS = 10.0
 READ_TIMEOUT_SECONDS = 15.0
+#: The development broker answers a fetch with all it has, whatever was asked for.
+READER_SETTINGS = {"isolation.level": "read_committed", "receive.message.max.bytes": 2_000_000_000}
 PRODUCER_SETTINGS = {"partitioner": "murmur2_random", "queue.buffering.max.messages": 1_000_000}
 
 
@@ -56,7 +58,7 @@ class Watch:
 
 def read(bootstrap: str, topic: str, partitions: int, count: int) -> list[Output]:
     """Read committed records until `count` are there or none has come for `READ_TIMEOUT_SECONDS`."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-read", "isolation.level": "read_committed"})
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-read", **READER_SETTINGS})
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
     outputs: list[Output] = []
     deadline = time.monotonic() + READ_TIMEOUT_SECONDS

@@ -79,7 +79,12 @@ class Settings(BaseSettings):
             "sasl.password": self.sasl_password,
             "ssl.ca.location": self.ssl_ca_location,
         }
-        config = {"bootstrap.servers": self.bootstrap_servers, **{k: v for k, v in secured.items() if v is not None}}
+        config = {
+            "bootstrap.servers": self.bootstrap_servers,
+            # noida-db answers a fetch with all it has, whatever was asked for; Kafka itself heeds the limits.
+            "receive.message.max.bytes": 2_000_000_000,
+        }
+        config |= {k: v for k, v in secured.items() if v is not None}
         return {**config, **further, **self.kafka}
 
 

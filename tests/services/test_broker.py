@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from schemas.errors import BrokerError
 from services import broker as module
 from services.broker import EmbeddedBroker
+from streams.worker.settings import Settings
 
 ROOT = Path(module.__file__).resolve().parents[1]
 
@@ -85,6 +86,21 @@ def test_status_running_says_where_and_since_when(broker: EmbeddedBroker) -> Non
     assert bootstrap == f"127.0.0.1:{status.record.port}"
     assert psutil.Process(status.record.pid).name() == "noida-db"
     assert status.record.started.endswith("+00:00")
+
+
+def test_backlog_larger_than_librdkafka_takes_at_once_is_read(broker: EmbeddedBroker) -> None:
+    """noida-db answers a fetch with all it has; a client with librdkafka's own limit, 100 MB, never gets over it."""
+    settings, value = Settings(bootstrap_servers=broker.start()), bytes(900_000)
+    producer = Producer(settings.client())
+    for _ in range(120):
+        producer.produce("backlog", value)
+    assert producer.flush(30) == 0
+    consumer = Consumer(settings.client(**{"group.id": "test", "enable.auto.commit": False}))
+    consumer.assign([TopicPartition("backlog", 0, 0)])
+    first = consumer.poll(30)
+    consumer.close()
+    assert first is not None
+    assert first.error() is None
 
 
 def test_start_twice_returns_the_running_broker(broker: EmbeddedBroker) -> None:
