@@ -8,7 +8,7 @@ class EventTime:
 
     A record that lies more than `max_leap_ms` ahead is a leap. One leap alone does not move the watermark (a
     wrong clock); when the next record leaps as well, time has really moved on, and each record from there
-    takes the watermark at most `max_leap_ms` further.
+    takes the watermark at most `max_leap_ms` further. The first record is measured by Kafka's timestamp.
 
     Parameters
     ----------
@@ -33,8 +33,14 @@ class EventTime:
     def __init__(self, max_leap_ms: int) -> None:
         self._max_leap_ms = max_leap_ms
         self._leapt = False
+        self._start_ms = -1
         self.watermark_ms = -1
         self._horizon_ms = sys.maxsize
+
+    def begin(self, timestamp_ms: int) -> None:
+        """Take Kafka's timestamp of the first record as the measure of its event time, unless there is none."""
+        if timestamp_ms > 0:
+            self._start_ms, self._horizon_ms = timestamp_ms, timestamp_ms + self._max_leap_ms
 
     def leaps(self, time_ms: int) -> bool:
         """Tell whether a record of this time lies too far ahead to be believed on its own word."""
@@ -44,6 +50,8 @@ class EventTime:
         """Return what the watermark would be after a record of this time."""
         if not self.leaps(time_ms):
             return max(time_ms, self.watermark_ms)
+        if self.watermark_ms < 0:
+            return self._start_ms
         return self.watermark_ms + self._max_leap_ms if self._leapt else self.watermark_ms
 
     def advance(self, time_ms: int) -> None:

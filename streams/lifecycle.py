@@ -54,6 +54,7 @@ class Lifecycle:
         self._versions = 0
         self._labelled = 0
         self._quiet_until = 0
+        self._serving_from = 0
         self._warning: DriftWarned | None = None
         self._warned_at = 0
         self._successor_of: str | None = None
@@ -88,6 +89,8 @@ class Lifecycle:
             The record that brought the label.
         """
         self._labelled += 1
+        if offset < self._serving_from:
+            loss = None  # the champion before it gave that answer
         change = None if loss is None else self._detector.update(loss, offset)
         if change is None and self._warning is None and self._successor_of is None:
             return []
@@ -143,6 +146,7 @@ class Lifecycle:
         )
         self.champion, self.challenger, self._successor_of = self.challenger, None, None
         self._detector = LossDetector(self._pipeline.drift)
+        self._serving_from = moment.record.offset + 1
         self._quiet_until = self._labelled + self._pipeline.drift.cooldown
         return [event]
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, Literal
 
-from river import base, metrics, utils
+from river import active, base, metrics, utils
 
 from schemas import topics
 from schemas.errors import DeclarationError
@@ -18,6 +18,7 @@ from streams.drift import Drift
 from streams.feature import Feature, to_feature
 from streams.label import Label, TaskKind
 from streams.policy import BackgroundChallenger, Policy
+from streams.prequential import metric_name
 from streams.seeding import seeded
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -198,6 +199,9 @@ class Pipeline:
             raise DeclarationError("model", self.model, "an instance of a River model")
         last = self.model._last_step if hasattr(self.model, "_last_step") else self.model
         wanted, words = _MODELS[self.kind]
+        manifold = (active.base.ActiveLearningClassifier, base.MultiTargetRegressor, base.MultiLabelClassifier)
+        if isinstance(last, manifold):
+            raise DeclarationError("model", type(last).__name__, f"{words} with one answer and one label an event")
         fits = hasattr(last, "score_one") if self.kind == "anomaly" else isinstance(last, wanted)
         if not fits:
             raise DeclarationError("model", type(last).__name__, f"{words} for a {self.kind} task")
@@ -227,6 +231,10 @@ class Pipeline:
                 raise DeclarationError(
                     f"metrics[{i}]", type(inner).__name__, f"a metric that works with {self.model_name}"
                 )
+        names = [metric_name(metric) for metric in self.metrics]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise DeclarationError(f"metrics[{i}]", name, "a metric that is not there yet")
 
     def _check_numbers(self) -> None:
         for name in ("partitions", "dedupe_window", "max_pending_bytes", "max_record_bytes"):

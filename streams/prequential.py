@@ -41,7 +41,7 @@ class Prequential:
     """
 
     def __init__(self, metrics: Sequence[Any]) -> None:
-        self._names = [_name(metric) for metric in metrics]
+        self._names = [metric_name(metric) for metric in metrics]
         self._metrics = [copy.deepcopy(metric) for metric in metrics]
         self._cumulative = [(m, wants_score(m)) for m in self._metrics if not isinstance(m, utils.Rolling)]
         sizes = [m.window_size for m in self._metrics if isinstance(m, utils.Rolling)]
@@ -108,8 +108,8 @@ def _inner(metric: Any) -> Any:
     return metric.obj if isinstance(metric, utils.Rolling) else metric
 
 
-def _name(metric: Any) -> str:
-    """Return a name such as ``log_loss_1000``, fit for a Prometheus label."""
+def metric_name(metric: Any) -> str:
+    """Return a metric's name such as ``log_loss_1000``, fit for a Prometheus label."""
     name = type(_inner(metric)).__name__
     snake = "".join(
         "_" + c if i and c.isupper() and not name[i - 1].isupper() else c for i, c in enumerate(name)

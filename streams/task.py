@@ -104,6 +104,8 @@ class Task:
         if record.offset < self.next_offset:
             raise InvariantError(f"{record.position}: read again, expected offset {self.next_offset} or more")
         decoded = self._decode(record)
+        if self.clock.watermark_ms < 0:
+            self.clock.begin(record.timestamp_ms)
         try:
             if isinstance(decoded, Example):
                 events = self._score(record, decoded)

@@ -13,7 +13,7 @@ def fix_hash_seed() -> None:
     Without it, two workers could answer differently from the same log, and a backtest from the worker.
     """
     arguments = sys.argv[1:]
-    if os.environ.get(_VARIABLE) or not arguments or arguments[0] not in _COMMANDS:
+    if os.environ.get(_VARIABLE, "random") not in ("", "random") or not arguments or arguments[0] not in _COMMANDS:
         return
     if sys.orig_argv[-len(arguments) :] != arguments:
         return  # called by a program of another command line, which cannot be started again as it was

@@ -74,8 +74,8 @@ class Poller(threading.Thread):
         Called in this thread after batches were added.
     max_records
         Records in a batch at most; may be changed while it runs.
-    max_batches
-        Batches that may wait; while so many do, nothing is polled.
+    max_batches, max_bytes
+        Batches, and bytes of values, that may wait; while so many do, nothing is polled.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Poller(threading.Thread):
         *,
         max_records: int = 1000,
         max_batches: int = 4,
+        max_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         super().__init__(name="riverrun-poller", daemon=True)
         self.max_records = max_records
@@ -96,6 +97,8 @@ class Poller(threading.Thread):
         self._listener = listener
         self._wake = wake
         self._max_batches = max_batches
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._batches: deque[Batch] = deque()
         self._positions: dict[TP, int] = {}
         self._commits: queue.SimpleQueue[tuple[list[TopicPartition], Future[None]]] = queue.SimpleQueue()
@@ -111,6 +114,7 @@ class Poller(threading.Thread):
             while self._batches:
                 batch = self._batches.popleft()
                 taken.setdefault(batch.tp, []).append(batch)
+            self._bytes = 0
             self._room.notify()
         return taken
 
@@ -151,7 +155,7 @@ class Poller(threading.Thread):
             while not self._stopping:
                 self._wait_for_room()
                 self._serve_commits(0)
-                if len(self._batches) >= self._max_batches:
+                if not self._has_room():
                     continue  # it was a commit that woke us
                 first = self.consumer.poll(_POLL_SECONDS)
                 if first is not None and not self._stopping:
@@ -164,9 +168,10 @@ class Poller(threading.Thread):
 
     def _wait_for_room(self) -> None:
         with self._room:
-            self._room.wait_for(
-                lambda: self._stopping or len(self._batches) < self._max_batches or not self._commits.empty()
-            )
+            self._room.wait_for(lambda: self._stopping or self._has_room() or not self._commits.empty())
+
+    def _has_room(self) -> bool:
+        return len(self._batches) < self._max_batches and self._bytes < self._max_bytes
 
     def _serve_commits(self, wait_seconds: float) -> None:
         try:
@@ -194,6 +199,7 @@ class Poller(threading.Thread):
         if batches:
             with self._room:
                 self._batches.extend(batches)
+                self._bytes += sum(map(len, messages))
             self._wake()
 
     # ------------------------------------------------------------------ rebalance, called within poll and close
@@ -224,6 +230,7 @@ class Poller(threading.Thread):
         self.epoch += 1
         with self._room:
             self._batches.clear()
+            self._bytes = 0
         self._positions = {}
         self._listener.revoked({TP(p.topic, p.partition) for p in partitions}, lost=lost)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -187,3 +188,20 @@ def test_challenger_after_an_abrupt_drift_is_better_than_going_on(seed: int) -> 
         hits = [p.prediction == bool(y) for p, (_, y) in zip(fold.predictions, rows, strict=True)]
         accuracy.append(sum(hits[1200:]) / 1200)
     assert accuracy[1] > accuracy[0] + 0.1
+
+
+def test_labels_of_the_old_champions_answers_say_nothing_about_the_new_one() -> None:
+    """They come after the promotion, thousands of them and all wrong, and fire nothing."""
+    log = Log()
+    wrong = [log.event({"says": 0.0}, f"old{i}").offset for i in range(2000)]
+    for _ in range(1000):
+        log.event({"says": 1.0}, y=True)
+    for _ in range(200):
+        log.event({"says": 0.0}, y=True)
+    for _ in range(500):
+        log.event({"says": 1.0}, y=True)
+    for i in range(len(wrong)):
+        log.label(f"old{i}", True)
+    fold = followed(log, label=Label("y", ttl=timedelta(days=1)), drift=Drift(cooldown=0, patience=400))
+    assert kinds(fold) == [DriftDetected, ModelRetrained]
+    assert fold.counts["label_joined"] == len(wrong)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from river import anomaly, compose, linear_model, metrics, multiclass, neighbors, preprocessing, tree, utils
+from river import active, anomaly, compose, linear_model, metrics, multiclass, neighbors, preprocessing, tree, utils
 
 from riverrun import BackgroundChallenger, Drift, Feature, Label, MajorityClass, ObserveOnly, Pipeline
 from schemas.errors import DeclarationError
@@ -58,6 +58,10 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("model", {"model": None}),
     ("model", {"model": linear_model.LinearRegression()}),
     ("model", {"model": preprocessing.StandardScaler()}),
+    ("model", {"model": active.EntropySampler(LOGISTIC, seed=1)}),
+    ("model", {"model": tree.ISOUPTreeRegressor(), "label": Label("y", type=float)}),
+    ("metrics[1]", {"metrics": [metrics.Accuracy(), metrics.Accuracy()]}),
+    ("metrics[1]", {"metrics": [utils.Rolling(metrics.Accuracy, 10), utils.Rolling(metrics.Accuracy, 10)]}),
     ("model", {"label": Label("y", type=str)}),
     ("model", {"label": Label("y", type=str), "model": preprocessing.StandardScaler() | LOGISTIC}),
     ("model", {"label": None}),

@@ -325,6 +325,29 @@ def test_event_far_ahead_is_scored_and_flagged_and_expires_nothing() -> None:
     assert fold.task.clock.watermark_ms == 1001
 
 
+def test_first_event_far_ahead_of_its_timestamp_is_a_leap_too() -> None:
+    """Kafka's timestamp is what the first event can be measured by: a wrong clock must not expire all that follows."""
+    log = Log()
+    headers = [("ce_id", b"wrong"), ("ce_time", b"9000-01-01T00:00:00Z")]
+    log.raw(b'{"a": 1.0}', headers=list(headers), time_ms=1000)
+    log.event({"a": 2.0}, "e", time_ms=1100)
+    log.label("e", True, time_ms=1200)
+    log.label("wrong", True, time_ms=1300)
+    fold = Fold(declared(), log.records)
+    assert [p.flags for p in fold.predictions] == [("time-leap",), ()]
+    assert fold.counts == {"scored": 2, "time_leap": 1, "label_joined": 2}
+    assert fold.task.clock.watermark_ms == 1300
+
+
+def test_first_event_long_before_its_timestamp_is_a_replay() -> None:
+    """Events of 2013 are produced today: their time is what counts."""
+    log = Log()
+    log.raw(b'{"a": 1.0}', headers=[("ce_time", b"2013-01-01T00:00:00Z")], time_ms=1_700_000_000_000)
+    fold = Fold(declared(), log.records)
+    assert fold.predictions[0].flags == ()
+    assert fold.task.clock.watermark_ms == 1_356_998_400_000
+
+
 def test_events_that_confirm_a_leap_move_the_watermark_step_by_step() -> None:
     """After a gap in the stream time goes on, one `max_leap` for each record."""
     log = Log()

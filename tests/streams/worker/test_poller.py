@@ -270,6 +270,17 @@ def test_waiting_batches_stay_within_their_bound(stage: Callable[..., Stage]) ->
     assert len(one.taken(10)) == 10
 
 
+def test_waiting_batches_stay_within_their_bound_of_bytes(stage: Callable[..., Stage]) -> None:
+    """Large records wait in fewer batches; taking them makes room."""
+    one = stage(max_batches=100, max_bytes=2500)
+    one.play(*([FakeMessage(0, offset, bytes(1000))] for offset in range(10)))
+    until(lambda: len(one.poller._batches) == 3, 5, "a full buffer")
+    polls = one.consumer.polls
+    one.woken.wait(0.1)
+    assert (len(one.poller._batches), one.consumer.polls) == (3, polls)
+    assert len(one.taken(10)) == 10
+
+
 def test_commits_do_not_make_the_buffer_grow(stage: Callable[..., Stage]) -> None:
     """A full buffer stays within its bound while offsets are committed, however often."""
     one = stage(max_batches=3)
