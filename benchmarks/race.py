@@ -15,6 +15,7 @@ from benchmarks.contestants import Contestant, Job
 from benchmarks.verdict import judge
 
 WATCH_INTERVAL_SECONDS = 0.02
+AHEAD_RECORDS = 12_000
 SETTLE_SECONDS = 0.2
 
 
@@ -68,38 +69,46 @@ def race(contestant: Contestant, model: str, course: Course) -> dict[str, object
     with fresh_broker() as bootstrap, TemporaryDirectory() as folder:
         job = Job(bootstrap, model)
         topics.create(bootstrap, job.topics, course.partitions)
-        topics.fill(bootstrap, job.in_topic, course.payloads[: course.warm_up])
+        feed = topics.Feed(bootstrap, job.in_topic, course.payloads)
+        feed.up_to(course.warm_up)
         child = Child(contestant.command(job), Path(folder) / "log", contestant.environment(job))
         try:
             with topics.Watch(bootstrap, job.out_topic, course.partitions) as watch:
-                figures = _measure(child, watch, job, course)
+                figures = _measure(child, watch, feed, course)
         finally:
             child.stop()
         outputs = topics.read(bootstrap, job.out_topic, course.partitions, len(course.payloads))
         return figures | vars(judge(course.payloads, outputs))
 
 
-def _measure(child: Child, watch: topics.Watch, job: Job, course: Course) -> dict[str, object]:
+def _measure(child: Child, watch: topics.Watch, feed: topics.Feed, course: Course) -> dict[str, object]:
     """Take an instant after the warm-up and one at the end; the difference is the measure.
 
-    Between the two halves the contestant is held while the driver fills in the rest: clients fetch ahead, and records
-    that were there from the start would have been fetched before the measure began.
+    Before the first one the contestant is held while the driver puts records before it: clients fetch ahead, and what
+    was there from the start would have been fetched before the measure began. From then on the driver stays some
+    records ahead, as a producer does: the development broker answers a fetch with all there is, and a backlog of 100k
+    records fetched in one piece is out of every cache when its turn comes.
     """
     deadline = time.monotonic() + course.timeout_seconds
+
+    def keep_ahead() -> int:
+        count = watch.count()
+        feed.up_to(count + AHEAD_RECORDS)
+        return count
+
     wait_for(child, watch.count, course.warm_up, deadline)
     time.sleep(SETTLE_SECONDS)
     child.pause()
-    topics.fill(job.bootstrap, job.in_topic, course.payloads[course.warm_up :])
-    start = instant(child, watch.count())
+    start = instant(child, keep_ahead())
     child.resume()
-    end = wait_for(child, watch.count, course.warm_up + course.measured, deadline)
+    end = wait_for(child, keep_ahead, course.warm_up + course.measured, deadline)
     measured = end.outputs - start.outputs
     figures = {
         "cpu_seconds_per_100k": (end.cpu_seconds - start.cpu_seconds) / measured * 1e5,
         "records_per_second": measured / (end.wall_seconds - start.wall_seconds),
         "peak_rss_megabytes": child.peak_rss_megabytes(),
     }
-    wait_for(child, watch.count, len(course.payloads), deadline)
+    wait_for(child, keep_ahead, len(course.payloads), deadline)
     return figures
 
 

@@ -26,13 +26,33 @@ def create(bootstrap: str, names: Sequence[str], partitions: int) -> None:
         future.result(REQUEST_TIMEOUT_SECONDS)
 
 
+class Feed:
+    """Produces records keyed by their id, one slice after the other.
+
+    Parameters
+    ----------
+    payloads
+        The records, in order.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, payloads: Sequence[bytes]) -> None:
+        self._producer = Producer({"bootstrap.servers": bootstrap, **PRODUCER_SETTINGS})
+        self._topic, self._payloads = topic, payloads
+        self.sent = 0
+
+    def up_to(self, count: int) -> None:
+        """Produce until `count` records, or all, were sent, and wait until the broker has them."""
+        upcoming = self._payloads[self.sent : count]
+        for payload in upcoming:
+            self._producer.produce(self._topic, payload, key_of(payload))
+        if left := self._producer.flush(60.0):
+            raise RuntimeError(f"{self._topic}: {left} of {len(upcoming)} records were not acknowledged within 60 s")
+        self.sent += len(upcoming)
+
+
 def fill(bootstrap: str, topic: str, payloads: Sequence[bytes]) -> None:
     """Produce records keyed by their id and wait until the broker has them all."""
-    producer = Producer({"bootstrap.servers": bootstrap, **PRODUCER_SETTINGS})
-    for payload in payloads:
-        producer.produce(topic, payload, key_of(payload))
-    if left := producer.flush(60.0):
-        raise RuntimeError(f"{topic}: {left} of {len(payloads)} records were not acknowledged within 60 s")
+    Feed(bootstrap, topic, payloads).up_to(len(payloads))
 
 
 class Watch:

@@ -117,10 +117,7 @@ class Learner:
             self._adopt(self._undo.restore(_learn_supervised if self._supervised else _learn_unsupervised))
             raise ModelError(f"{name} {self.version} raised {error!r:.200}", "learn") from error
         self.learned += 1
-        undo = self._undo
-        undo.examples.append((x, y))
-        if len(undo.examples) >= undo.due:
-            undo.turn(self.model)
+        self._undo.note(x, y, self.model)
 
 
 class _Chain:

@@ -2,8 +2,9 @@
 
 import pickle
 from collections.abc import Callable
-from sys import getsizeof
 from typing import Any, Protocol
+
+import msgspec
 
 from schemas.errors import ModelBrokenError
 
@@ -12,6 +13,7 @@ _SMALL_BYTES = 64 * 1024
 _SMALL_EXAMPLES = 1_000
 _MAX_EXAMPLES = 20_000
 _MAX_BYTES = 16 * 1024 * 1024
+_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
 
 
 class Checkpoint(Protocol):
@@ -73,8 +75,8 @@ class UndoLog:
     >>> mean = stats.Mean()
     >>> undo = UndoLog(mean)
     >>> mean.update(1.0)
-    >>> undo.examples.append((1.0, None))
-    >>> undo.restore(lambda mean, x, y: mean.update(x)).get()
+    >>> undo.note({"a": 1.0}, None, mean)
+    >>> undo.restore(lambda mean, x, y: mean.update(x["a"])).get()
     1.0
     """
 
@@ -83,22 +85,28 @@ class UndoLog:
         self._base: Checkpoint | None = Pickled(model)
         self._next: Checkpoint | None = None
         self._next_at = 0
-        self.examples: list[tuple[Any, Any]] = []
-        #: Number of examples at which `turn` wants to be called.
-        self.due = _FIRST_EXAMPLES
+        # Encoded: a list of dicts and floats, all alive, would push everything else out of the processor's cache.
+        self.examples: list[bytes] = []
+        self._due = _FIRST_EXAMPLES
 
-    def turn(self, model: Any) -> None:
+    def note(self, x: dict[str, Any], y: Any, model: Any) -> None:
+        """Note an example that a model has learned."""
+        self.examples.append(_encode((x, y)))
+        if len(self.examples) >= self._due:
+            self._turn(model)
+
+    def _turn(self, model: Any) -> None:
         """Take the next checkpoint, or put the one that was taken before in the place of the last."""
         if self._next is None:
             small = self._base is not None and (self._base.size_bytes() or 0) < _SMALL_BYTES
             self._next, self._next_at = Pickled(model) if small else self._checkpoint(model), len(self.examples)
         size, longest = self._next.size_bytes(), self._longest()
         if size is None:
-            self.due = len(self.examples) + _FIRST_EXAMPLES
+            self._due = len(self.examples) + _FIRST_EXAMPLES
         elif size:
             self._base, self._next = self._next, None
             del self.examples[: self._next_at]
-            self.due = _SMALL_EXAMPLES if size < _SMALL_BYTES else longest
+            self._due = _SMALL_EXAMPLES if size < _SMALL_BYTES else longest
         else:
             self._give_up(longest)
 
@@ -107,13 +115,11 @@ class UndoLog:
         self._next = None
         if len(self.examples) >= longest:
             self._base, self.examples = None, []
-        self.due = len(self.examples) + _SMALL_EXAMPLES
+        self._due = len(self.examples) + _SMALL_EXAMPLES
 
     def _longest(self) -> int:
         """Return how many examples may be kept, by the size of the newest."""
-        x, _ = self.examples[-1]
-        size = getsizeof(x) + (sum(map(getsizeof, x.values())) if isinstance(x, dict) else 0)
-        return max(_FIRST_EXAMPLES, min(_MAX_EXAMPLES, _MAX_BYTES // size))
+        return max(_FIRST_EXAMPLES, min(_MAX_EXAMPLES, _MAX_BYTES // len(self.examples[-1])))
 
     def restore(self, learn: Callable[[Any, Any, Any], object]) -> Any:
         """Return the model as it was after the last example that was noted.
@@ -134,10 +140,11 @@ class UndoLog:
                 f"{_MAX_EXAMPLES} examples"
             )
         model = self._base.load()
-        for x, y in self.examples:
+        for example in self.examples:
+            x, y = _decode(example)
             learn(model, x, y)
         base = Pickled(model)
         if base.size_bytes():
             self._base, self._next, self.examples = base, None, []
-            self.due = _FIRST_EXAMPLES
+            self._due = _FIRST_EXAMPLES
         return model

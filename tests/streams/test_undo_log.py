@@ -89,7 +89,7 @@ def test_undo_log_is_bounded_in_examples_and_bytes(monkeypatch: pytest.MonkeyPat
         longest = max(longest, len(learner._undo.examples))
     assert longest < undo_log._SMALL_EXAMPLES
     monkeypatch.setattr(undo_log, "_SMALL_BYTES", 0)
-    monkeypatch.setattr(undo_log, "_MAX_BYTES", 200_000)
+    monkeypatch.setattr(undo_log, "_MAX_BYTES", 10_000)
     learner = Learner(linear_model.LogisticRegression(), "v1", "binary")
     longest = 0
     for i in range(5000):
