@@ -15,7 +15,7 @@ REQUEST_TIMEOUT_SECONDS = 10.0
 READ_TIMEOUT_SECONDS = 15.0
 #: The development broker answers a fetch with all it has, whatever was asked for.
 READER_SETTINGS = {"isolation.level": "read_committed", "receive.message.max.bytes": 2_000_000_000}
-PRODUCER_SETTINGS = {"partitioner": "murmur2_random", "queue.buffering.max.messages": 1_000_000}
+PRODUCER_SETTINGS = {"partitioner": "murmur2_random", "queue.buffering.max.messages": 1_000_000, "log_level": 3}
 
 
 def create(bootstrap: str, names: Sequence[str], partitions: int) -> None:

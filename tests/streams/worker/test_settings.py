@@ -52,6 +52,7 @@ def test_further_kafka_settings_win_over_ours(monkeypatch: pytest.MonkeyPatch) -
     client = load_settings().client(**{"linger.ms": 1, "client.id": "riverrun"})
     assert client == {
         "bootstrap.servers": "localhost:9092",
+        "receive.message.max.bytes": 2_000_000_000,
         "security.protocol": "PLAINTEXT",
         "linger.ms": 50,
         "client.rack": "a",
