@@ -35,7 +35,7 @@ class Course:
         Outputs before the measure begins.
     measured
         Outputs after which it ends. What is left, the tail, keeps a client from reaching the end of the log under the
-        clock: the development broker answers a fetch there at once, so that a client asks 25,000 times a second.
+        clock: the development broker answers a fetch there at once, so that a client asks without a pause.
     partitions
         Of the input and of the output topic.
     timeout_seconds

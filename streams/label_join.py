@@ -163,7 +163,7 @@ class RecentIds:
     """
 
     def __init__(self, window: int) -> None:
-        self.window = window
+        self._window = window
         self.young: dict[str, Any] = {}
         self.old: dict[str, Any] = {}
 
@@ -176,12 +176,8 @@ class RecentIds:
 
     def __setitem__(self, event_id: str, outcome: Any) -> None:
         self.young[event_id] = outcome
-        if len(self.young) >= self.window:
-            self.turn()
-
-    def turn(self) -> None:
-        """Forget the older generation and begin another."""
-        self.old, self.young = self.young, {}
+        if len(self.young) >= self._window:
+            self.old, self.young = self.young, {}
 
 
 class LabelJoin:
@@ -231,10 +227,7 @@ class LabelJoin:
         """An event waits no longer: its label was learned, or will not be."""
         if self.pending.size_bytes:
             self.pending.remove(event_id)
-        settled = self.settled
-        settled.young[event_id] = outcome
-        if len(settled.young) >= settled.window:
-            settled.turn()
+        self.settled[event_id] = outcome
 
     def hold(self, event_id: str, watermark_ms: int, y: Any) -> int:
         """Let a label wait for its event; return how many labels were evicted to make room."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from schemas.errors import ModelError
+from schemas.errors import ModelBrokenError, ModelError
 from schemas.events import DriftCleared, DriftDetected, DriftWarned, LifecycleEvent, ModelRetrained
 from schemas.record import Record
 from streams.accounting import Books
@@ -69,12 +69,15 @@ class Lifecycle:
         return Learner(model, version, self._pipeline.kind, self._checkpoint)
 
     def learn_in_shadow(self, x: dict[str, Any], y: Any) -> None:
-        """Let the challenger learn what the champion has learned; its errors are its own."""
+        """Let the challenger learn what the champion has learned; its errors are its own, and may end it."""
         if self.challenger is not None:
             try:
                 self.challenger.learn(x, y)
             except ModelError:
                 self._books.count["shadow_error"] += 1
+            except ModelBrokenError:
+                self._books.count["shadow_error"] += 1
+                self.challenger = self._new_learner()
 
     def observe(self, loss: float | None, offset: int, moment: Moment) -> list[LifecycleEvent]:
         """Take the loss of one labelled event and do what the policy says.

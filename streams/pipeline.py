@@ -199,8 +199,8 @@ class Pipeline:
             raise DeclarationError("model", self.model, "an instance of a River model")
         last = self.model._last_step if hasattr(self.model, "_last_step") else self.model
         wanted, words = _MODELS[self.kind]
-        manifold = (active.base.ActiveLearningClassifier, base.MultiTargetRegressor, base.MultiLabelClassifier)
-        if isinstance(last, manifold):
+        many_answers = (active.base.ActiveLearningClassifier, base.MultiTargetRegressor, base.MultiLabelClassifier)
+        if isinstance(last, many_answers):
             raise DeclarationError("model", type(last).__name__, f"{words} with one answer and one label an event")
         fits = hasattr(last, "score_one") if self.kind == "anomaly" else isinstance(last, wanted)
         if not fits:

@@ -29,8 +29,8 @@ class Checkpoint(Protocol):
 class Pickled:
     """A checkpoint written on the spot.
 
-    Pickling has a price beyond its time: it makes CPython give each object a dict of its own, which slowed an adaptive
-    tree by a tenth for as long as it lived. Hence large models are handed to whoever can write them elsewhere.
+    Pickling has a price beyond its time: it makes CPython give each object a dict of its own, and the model is slower
+    for as long as it lives. Hence large models are handed to whoever can write them elsewhere.
 
     Parameters
     ----------
@@ -136,8 +136,8 @@ class UndoLog:
         """
         if self._base is None:
             raise ModelBrokenError(
-                "a model that raised cannot be put back: it is too deep or too large to pickle, and has been for "
-                f"{_MAX_EXAMPLES} examples"
+                "a model that raised cannot be put back: it is too deep or too large to pickle, and has been since "
+                "more was learned than is kept. Mend the model in the declaration and start again."
             )
         model = self._base.load()
         for example in self.examples:

@@ -9,7 +9,7 @@ FETCH_AHEAD = {"queued.min.messages": 1_000, "fetch.queue.backoff.ms": 10}
 """For librdkafka's consumers: how far they read ahead.
 
 The default, 100,000, has them fetch to the end of the topic at once. The development broker answers a fetch at the end
-immediately instead of holding it, so they would ask 25,000 times a second all through the run (8 µs a record here).
+immediately instead of holding it, so they would ask without a pause all through the run.
 The back-off is how long a consumer with a full queue waits before it looks again; its default is a second.
 """
 

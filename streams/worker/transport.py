@@ -78,7 +78,7 @@ class Consumer(base.Consumer):
         """Nothing yet: the poller starts when Faust subscribes."""
 
     async def subscribe(self, topics: Iterable[str]) -> None:
-        """Start polling; Faust subscribes once its agents run."""
+        """Start polling the input topic, the only one; Faust subscribes once its agents run."""
         if self._poller is not None:
             return
         wake = self._arrived.set

@@ -10,6 +10,7 @@ from river import base, forest, linear_model, naive_bayes, optim
 from river.datasets import synth
 
 from riverrun import BackgroundChallenger, Drift, Label, ObserveOnly, Pipeline
+from schemas.errors import ModelBrokenError
 from schemas.events import DriftCleared, DriftDetected, DriftWarned, LifecycleEvent, ModelRetrained
 from tests.streams.logs import Fold, Log
 
@@ -205,3 +206,23 @@ def test_labels_of_the_old_champions_answers_say_nothing_about_the_new_one() -> 
     fold = followed(log, label=Label("y", ttl=timedelta(days=1)), drift=Drift(cooldown=0, patience=400))
     assert kinds(fold) == [DriftDetected, ModelRetrained]
     assert fold.counts["label_joined"] == len(wrong)
+
+
+def test_challenger_beyond_repair_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must neither stop the worker nor keep the successor from ever taking over."""
+    fold = followed(scripted((1000, 0.0), (60, 1.0)))
+    [detected] = fold.lifecycle
+    broken = fold.task.lifecycle.challenger
+    assert broken is not None
+
+    def raising(x: dict[str, Any], y: Any) -> None:
+        raise ModelBrokenError("cannot be put back")
+
+    monkeypatch.setattr(broken, "learn", raising)
+    log = Log()
+    log.records = scripted((1000, 0.0), (400, 1.0)).records
+    fold.step_all(log.records[1060:])
+    assert fold.counts["shadow_error"] == 1
+    [retrained] = fold.lifecycle[1:]
+    assert isinstance(retrained, ModelRetrained)
+    assert (retrained.version, retrained.learned, retrained.reason) == ("v3", 100, detected.id)
