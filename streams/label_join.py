@@ -157,7 +157,7 @@ class RecentIds:
     --------
     >>> recent = RecentIds(window=2)
     >>> for event_id in "abcde":
-    ...     recent[event_id] = event_id.upper()
+    ...     recent.put(event_id, event_id.upper())
     >>> [event_id in recent for event_id in "abcde"], recent.get("e")
     ([False, False, True, True, True], 'E')
     """
@@ -174,7 +174,8 @@ class RecentIds:
         """Return what an id that is there became."""
         return self.young[event_id] if event_id in self.young else self.old[event_id]
 
-    def __setitem__(self, event_id: str, outcome: Any) -> None:
+    def put(self, event_id: str, outcome: Any) -> None:
+        """Note what became of an id, in place of what was known before."""
         self.young[event_id] = outcome
         if len(self.young) >= self._window:
             self.old, self.young = self.young, {}
@@ -209,12 +210,12 @@ class LabelJoin:
     def ask(self, event_id: str, watermark_ms: int, asked: Asked) -> int:
         """Let a scored event wait for its label; return how many events were evicted to make room."""
         if self._ttl_ms is None:
-            self.settled[event_id] = EXPIRED
+            self.settled.put(event_id, EXPIRED)
             return 0
         fields = [asked.offset, asked.prediction, _pairs(asked.score), asked.x]
         evicted = self.pending.add(event_id, watermark_ms + self._ttl_ms, fields)
         for gone, _ in evicted:
-            self.settled[gone] = EVICTED
+            self.settled.put(gone, EVICTED)
         return len(evicted)
 
     def waiting(self, event_id: str, watermark_ms: int) -> Asked | None:
@@ -227,7 +228,7 @@ class LabelJoin:
         """An event waits no longer: its label was learned, or will not be."""
         if self.pending.size_bytes:
             self.pending.remove(event_id)
-        self.settled[event_id] = outcome
+        self.settled.put(event_id, outcome)
 
     def hold(self, event_id: str, watermark_ms: int, y: Any) -> int:
         """Let a label wait for its event; return how many labels were evicted to make room."""

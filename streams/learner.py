@@ -1,7 +1,8 @@
 """A model with its version: it scores, it learns, and when it raises it is as if the record had never come."""
 
 from collections.abc import Callable
-from math import isfinite
+from functools import partial
+from math import inf, isfinite
 from typing import Any
 
 from river import base, compose
@@ -18,19 +19,19 @@ class Learner:
 
     Parameters
     ----------
-    model
-        A River model.
+    fresh
+        Makes the River model, unlearned; the same one every time.
     version
         Such as ``v1``.
     kind
         The task kind: it decides which of River's verbs are used.
     checkpoint
-        Writes large models down for the undo log.
+        Writes the model down for the undo log.
 
     Examples
     --------
     >>> from river import naive_bayes
-    >>> learner = Learner(naive_bayes.GaussianNB(), "v1", "binary")
+    >>> learner = Learner(naive_bayes.GaussianNB, "v1", "binary")
     >>> learner.predict({"a": 1.0})
     (None, {})
     >>> for a in (1.0, 2.0, 3.0):
@@ -40,21 +41,27 @@ class Learner:
     """
 
     def __init__(
-        self, model: Any, version: str, kind: TaskKind, checkpoint: Callable[[Any], Checkpoint] = Pickled
+        self,
+        fresh: Callable[[], Any],
+        version: str,
+        kind: TaskKind,
+        checkpoint: Callable[[Any], Checkpoint] = Pickled,
     ) -> None:
         self.version = version
         self.learned = 0
         self._kind = kind
-        self._undo = UndoLog(model, checkpoint)
-        self._adopt(model)
+        self._undo = UndoLog(fresh, checkpoint)
+        self._adopt(fresh())
 
     def _adopt(self, model: Any) -> None:
         """Take a model and look up once which of its methods answer."""
         self.model = model
         last = model._last_step if hasattr(model, "_last_step") else model
         chain = _Chain.of(model)
-        self._learn_one = chain.learn_one if chain else model.learn_one
         self._supervised = bool(getattr(last, "_supervised", True))
+        self._learn_one = chain.learn_one if chain else model.learn_one
+        if not self._supervised:
+            self._learn_one = partial(_learn_unsupervised, model)
         if self._kind == "anomaly":
             self._answer = _scores(model.score_one, getattr(last, "classify", None))
         elif self._kind == "regression":
@@ -82,22 +89,16 @@ class Learner:
             When the model raises or answers with NaN or infinity.
         """
         try:
-            answer: tuple[Any, Any] = self._answer(x)
-            prediction, score = answer
-            if isinstance(score, dict):
-                sound = isfinite(sum(score.values()))
-            else:
-                number = prediction if score is None else score
-                sound = number is None or isinstance(number, (bool, str)) or isfinite(number)
+            prediction, score, sound = self._answer(x)
         except Exception as error:
             raise ModelError(f"{type(self.model).__name__} {self.version} raised {error!r:.200}") from error
-        if not sound and self.learned == 0:
+        if sound:
+            return prediction, score
+        if self.learned == 0:
             # Min-max scalers, for one, make NaN until they have learned: such a model cannot say anything yet.
             return None, None
-        if not sound:
-            name = type(self.model).__name__
-            raise ModelError(f"{name} {self.version} answered {answer!r:.200}, expected finite numbers")
-        return answer
+        name, answer = type(self.model).__name__, (prediction, score)
+        raise ModelError(f"{name} {self.version} answered {answer!r:.200}, expected finite numbers")
 
     def learn(self, x: dict[str, Any], y: Any) -> None:
         """Learn one example.
@@ -108,10 +109,7 @@ class Learner:
             When the model raises; it is then what it was before.
         """
         try:
-            if self._supervised:
-                self._learn_one(x, y)
-            else:
-                self._learn_one(x)
+            self._learn_one(x, y)
         except Exception as error:
             name = type(self.model).__name__
             self._adopt(self._undo.restore(_learn_supervised if self._supervised else _learn_unsupervised))
@@ -157,42 +155,59 @@ class _Chain:
         self._last.learn_one(x, y)
 
 
-def _picks(predict_proba: _Method) -> _Method:
-    """Answer with the most probable class, as River's classifiers do."""
+# An answer: prediction, score, and whether all its numbers are finite.
+_Answer = Callable[[dict[str, Any]], tuple[Any, Any, bool]]
 
-    def answer(x: dict[str, Any]) -> tuple[Any, Any]:
+
+def _picks(predict_proba: _Method) -> _Answer:
+    """Answer with the most probable class, the first of equals, as River's classifiers do."""
+
+    def answer(x: dict[str, Any]) -> tuple[Any, Any, bool]:
         score = predict_proba(x)
-        return (max(score, key=score.get) if score else None), score
+        best, highest, total = None, -inf, 0.0
+        for label, probability in score.items():
+            total += probability
+            if probability > highest:
+                best, highest = label, probability
+        return best, score, isfinite(total)
 
     return answer
 
 
-def _picks_itself(predict_proba: _Method, predict: _Method) -> _Method:
+def _picks_itself(predict_proba: _Method, predict: _Method) -> _Answer:
     """Answer with a class by the classifier's own rule, and with its probabilities."""
-    return lambda x: (predict(x), predict_proba(x))
+
+    def answer(x: dict[str, Any]) -> tuple[Any, Any, bool]:
+        prediction, score = predict(x), predict_proba(x)
+        return prediction, score, isfinite(sum(score.values()))
+
+    return answer
 
 
-def _says(predict: _Method) -> _Method:
+def _says(predict: _Method) -> _Answer:
     """Answer with a class and no score."""
-    return lambda x: (predict(x), None)
+    return lambda x: (predict(x), None, True)
 
 
-def _estimates(predict: _Method) -> _Method:
+def _estimates(predict: _Method) -> _Answer:
     """Answer with a number, a plain one: some regressors answer with NumPy's, which no encoder takes."""
 
-    def answer(x: dict[str, Any]) -> tuple[Any, Any]:
+    def answer(x: dict[str, Any]) -> tuple[Any, Any, bool]:
         value = predict(x)
-        return (None if value is None else float(value)), None
+        if value is None:
+            return None, None, True
+        number = float(value)
+        return number, None, isfinite(number)
 
     return answer
 
 
-def _scores(score_one: _Method, classify: _Method | None) -> _Method:
+def _scores(score_one: _Method, classify: _Method | None) -> _Answer:
     """Answer with an anomaly score, and with a verdict where the model has one."""
 
-    def answer(x: dict[str, Any]) -> tuple[Any, Any]:
+    def answer(x: dict[str, Any]) -> tuple[Any, Any, bool]:
         score = float(score_one(x))
-        return (classify(score) if classify else None), score
+        return (classify(score) if classify else None), score, isfinite(score)
 
     return answer
 

@@ -1,6 +1,7 @@
 """Which model serves: from a change point in the loss to a model that takes over, each step an event."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -14,6 +15,8 @@ from streams.learner import Learner
 from streams.pipeline import Pipeline
 from streams.policy import BackgroundChallenger
 from streams.undo_log import Checkpoint, Pickled
+
+_NOTHING: tuple[LifecycleEvent, ...] = ()
 
 
 class Moment(Struct, frozen=True, gc=False):
@@ -44,7 +47,7 @@ class Lifecycle:
     books
         Where suppressed alarms and falls are counted.
     checkpoint
-        Writes large models down for the undo log.
+        Writes models down for the undo log.
     """
 
     def __init__(self, pipeline: Pipeline, books: Books, checkpoint: Callable[[Any], Checkpoint] = Pickled) -> None:
@@ -65,8 +68,8 @@ class Lifecycle:
     def _new_learner(self) -> Learner:
         self._versions += 1
         version = f"v{self._versions}"
-        model = self._pipeline.fresh_model(version)
-        return Learner(model, version, self._pipeline.kind, self._checkpoint)
+        fresh = partial(self._pipeline.fresh_model, version)
+        return Learner(fresh, version, self._pipeline.kind, self._checkpoint)
 
     def learn_in_shadow(self, x: dict[str, Any], y: Any) -> None:
         """Let the challenger learn what the champion has learned; its errors are its own, and may end it."""
@@ -79,7 +82,7 @@ class Lifecycle:
                 self._books.count["shadow_error"] += 1
                 self.challenger = self._new_learner()
 
-    def observe(self, loss: float | None, offset: int, moment: Moment) -> list[LifecycleEvent]:
+    def observe(self, loss: float | None, offset: int, moment: Moment) -> Sequence[LifecycleEvent]:
         """Take the loss of one labelled event and do what the policy says.
 
         Parameters
@@ -96,7 +99,7 @@ class Lifecycle:
             loss = None  # the champion before it gave that answer
         change = None if loss is None else self._detector.update(loss, offset)
         if change is None and self._warning is None and self._successor_of is None:
-            return []
+            return _NOTHING
         events: list[LifecycleEvent] = []
         if change is not None:
             events += self._weigh(change, moment)

@@ -116,10 +116,20 @@ def _fill(node: Any, path: tuple[str, ...]) -> Any:
     else:
         for name, step in steps.items():
             steps[name] = _fill(step, (*path, str(name)))
-    for name, value in vars(node).items():
+    for name, value in _attributes(node).items():
         if type(value) is set:
             setattr(node, name, RecordedSet(value))
     return node
+
+
+def _attributes(node: base.Base) -> dict[str, Any]:
+    """Return the attributes of an unlearned estimator, as a twin of it has them.
+
+    Asking an object itself for its dict makes CPython (before 3.13) keep one for it, and each access to its attributes
+    is slower from then on.
+    """
+    attributes: dict[str, Any] = vars(node.clone())
+    return attributes
 
 
 def _with_parameters_filled(node: Any, path: tuple[str, ...]) -> Any:
@@ -178,5 +188,5 @@ def _draws_unseeded(node: base.Base, parameters: Any) -> bool:
     """Tell whether an object holds a generator of chance although it takes no seed."""
     if "seed" in parameters:
         return False
-    rngs = (value for value in vars(node).values() if type(value).__module__ in ("random", "numpy.random"))
+    rngs = (value for value in _attributes(node).values() if type(value).__module__ in ("random", "numpy.random"))
     return any(type(value).__name__ in ("Random", "RandomState", "Generator") for value in rngs)

@@ -37,7 +37,7 @@ class Task:
     partitions
         How many the input topic has: tells labels that were sent to the wrong one.
     checkpoint
-        Writes large models down for the way back from a model error.
+        Writes models down for the way back from a model error.
 
     Examples
     --------
@@ -205,7 +205,7 @@ class Task:
             count["label_corrected"] += 1
             if known.number is not None:
                 self.evaluation.correct(known.number, known.y, label.y, known.prediction, known.score)
-            self.join.settled[label.id] = Settled(label.y, known.prediction, known.score, known.number)
+            self.join.settled.put(label.id, Settled(label.y, known.prediction, known.score, known.number))
 
     def _learn(self, event_id: str, asked: Asked, y: Any, moment: Moment, *, assumed: bool = False) -> Sequence[Event]:
         """Learn first, so that a model error leaves no trace; then evaluate the answer and look for drift."""
@@ -233,7 +233,7 @@ class Task:
                 events += self._assume(event_id, asked, label.on_expiry, Moment(record, time_ms, event_id))
             else:
                 count["expired"] += 1
-                self.join.settled[event_id] = EXPIRED
+                self.join.settled.put(event_id, EXPIRED)
         orphans = self.join.expired_labels(watermark)
         count["label_held"] -= orphans
         count["label_orphan"] += orphans
@@ -245,7 +245,7 @@ class Task:
             events = self._learn(event_id, asked, y, moment, assumed=True)
         except ModelError:
             self.books.count["model_error"] += 1
-            self.join.settled[event_id] = EXPIRED
+            self.join.settled.put(event_id, EXPIRED)
             return []
         self.books.count["assumed"] += 1
         return events

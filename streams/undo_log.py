@@ -8,11 +8,9 @@ import msgspec
 
 from schemas.errors import ModelBrokenError
 
-_FIRST_EXAMPLES = 250
-_SMALL_BYTES = 64 * 1024
-_SMALL_EXAMPLES = 1_000
-_MAX_EXAMPLES = 20_000
 _MAX_BYTES = 16 * 1024 * 1024
+_LARGE_MODEL_BYTES = 64 * 1024
+_EXAMPLE_BYTES = 100
 _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
 
 
@@ -23,14 +21,14 @@ class Checkpoint(Protocol):
         """Return the number of bytes written, None while they are being written, 0 when it could not be done."""
 
     def load(self) -> Any:
-        """Return the model, once it is written."""
+        """Return the model, once it is written; every time another copy."""
 
 
 class Pickled:
     """A checkpoint written on the spot.
 
-    Pickling has a price beyond its time: it makes CPython give each object a dict of its own, and the model is slower
-    for as long as it lives. Hence large models are handed to whoever can write them elsewhere.
+    Pickling has a price beyond its time: it makes CPython (before 3.13) give each object a dict of its own, and the
+    model is slower for as long as it lives. Hence a worker has it done by a forked child.
 
     Parameters
     ----------
@@ -60,66 +58,59 @@ class Pickled:
 
 
 class UndoLog:
-    """A checkpoint of a model and what the model has learned since, bounded in examples and in bytes.
+    """What a model has learned since it was fresh, or since its last checkpoint.
+
+    The next checkpoint is due at 16 MiB, some 70,000 examples of nine features, and at a quarter of it when the model
+    is large. The longer the log, the rarer are checkpoints, each of which makes the process slower for a moment, and
+    the longer is the way back.
 
     Parameters
     ----------
-    model
-        A model that has learned nothing yet.
+    fresh
+        Makes the model as it was before it learned anything; the same one every time.
     checkpoint
-        Takes the checkpoints of models larger than 64 KiB; it may return before the checkpoint is written.
+        Takes a checkpoint; it may return before the checkpoint is written.
 
     Examples
     --------
     >>> from river import stats
-    >>> mean = stats.Mean()
-    >>> undo = UndoLog(mean)
+    >>> undo, mean = UndoLog(stats.Mean), stats.Mean()
     >>> mean.update(1.0)
     >>> undo.note({"a": 1.0}, None, mean)
     >>> undo.restore(lambda mean, x, y: mean.update(x["a"])).get()
     1.0
     """
 
-    def __init__(self, model: Any, checkpoint: Callable[[Any], Checkpoint] = Pickled) -> None:
+    def __init__(self, fresh: Callable[[], Any], checkpoint: Callable[[Any], Checkpoint] = Pickled) -> None:
         self._checkpoint = checkpoint
-        self._base: Checkpoint | None = Pickled(model)
+        self._load: Callable[[], Any] | None = fresh
         self._next: Checkpoint | None = None
         self._next_at = 0
         # Encoded: a list of dicts and floats, all alive, would push everything else out of the processor's cache.
         self.examples: list[bytes] = []
-        self._due = _FIRST_EXAMPLES
+        self._room_bytes = _MAX_BYTES // 4
 
     def note(self, x: dict[str, Any], y: Any, model: Any) -> None:
         """Note an example that a model has learned."""
-        self.examples.append(_encode((x, y)))
-        if len(self.examples) >= self._due:
+        example = _encode((x, y))
+        self.examples.append(example)
+        self._room_bytes -= len(example) + _EXAMPLE_BYTES
+        if self._room_bytes < 0:
             self._turn(model)
 
     def _turn(self, model: Any) -> None:
         """Take the next checkpoint, or put the one that was taken before in the place of the last."""
         if self._next is None:
-            small = self._base is not None and (self._base.size_bytes() or 0) < _SMALL_BYTES
-            self._next, self._next_at = Pickled(model) if small else self._checkpoint(model), len(self.examples)
-        size, longest = self._next.size_bytes(), self._longest()
+            self._next, self._next_at = self._checkpoint(model), len(self.examples)
+        size = self._next.size_bytes()
         if size is None:
-            self._due = len(self.examples) + _FIRST_EXAMPLES
-        elif size:
-            self._base, self._next = self._next, None
-            del self.examples[: self._next_at]
-            self._due = _SMALL_EXAMPLES if size < _SMALL_BYTES else longest
-        else:
-            self._give_up(longest)
-
-    def _give_up(self, longest: int) -> None:
-        """Go on with a longer log while there is room for it, and without a way back when there is none."""
+            self._room_bytes = _MAX_BYTES // 16  # it is being written: look again a little later
+            return
+        self._load = self._next.load if size else None
+        del self.examples[: self._next_at]
         self._next = None
-        if len(self.examples) >= longest:
-            self._base, self.examples = None, []
-        self._due = len(self.examples) + _SMALL_EXAMPLES
-
-    def _longest(self) -> int:
-        """Return how many examples may be kept, by the size of the newest."""
-        return max(_FIRST_EXAMPLES, min(_MAX_EXAMPLES, _MAX_BYTES // len(self.examples[-1])))
+        # A large model is a slow one, and its way back is kept shorter.
+        self._room_bytes = _MAX_BYTES if 0 < size < _LARGE_MODEL_BYTES else _MAX_BYTES // 4
 
     def restore(self, learn: Callable[[Any, Any, Any], object]) -> Any:
         """Return the model as it was after the last example that was noted.
@@ -132,19 +123,15 @@ class UndoLog:
         Raises
         ------
         ModelBrokenError
-            When the model could not be written down for too long.
+            When the model could not be written down the last time.
         """
-        if self._base is None:
+        if self._load is None:
             raise ModelBrokenError(
                 "a model that raised cannot be put back: it is too deep or too large to pickle, and has been since "
                 "more was learned than is kept. Mend the model in the declaration and start again."
             )
-        model = self._base.load()
+        model = self._load()
         for example in self.examples:
             x, y = _decode(example)
             learn(model, x, y)
-        base = Pickled(model)
-        if base.size_bytes():
-            self._base, self._next, self.examples = base, None, []
-            self._due = _FIRST_EXAMPLES
         return model

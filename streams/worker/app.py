@@ -97,7 +97,7 @@ class App(faust.App):
                 "heartbeat.interval.ms": 1000,
                 "fetch.wait.max.ms": 100,
                 "fetch.message.max.bytes": max(1024 * 1024, self.pipeline.max_record_bytes),
-                "queued.min.messages": 4 * self.settings.batch_records,
+                "queued.min.messages": self.settings.batch_records,
                 "fetch.queue.backoff.ms": 10,
                 "topic.metadata.refresh.interval.ms": 60_000,
             },
@@ -111,9 +111,8 @@ class App(faust.App):
                 "client.id": "riverrun",
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
-                # One request at a time and no lingering: what comes while one is on its way goes with the next.
-                "linger.ms": 0,
-                "max.in.flight": 1,
+                # Under load outputs gather; with nothing else to do the worker has them sent at once.
+                "linger.ms": 5,
                 "message.timeout.ms": 60_000,  # then the worker ends, whoever waits
                 "message.max.bytes": 64 * 1024 * 1024,
                 "queue.buffering.max.messages": 200_000,

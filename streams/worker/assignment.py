@@ -162,6 +162,7 @@ class Assignment:
         async with self._busy:
             if batch.epoch == self._epoch and not self._broken:
                 self._process(batch)
+                self._finish(batch)
 
     def _process(self, batch: Batch) -> None:
         shard = self.shards[batch.tp]
@@ -184,6 +185,13 @@ class Assignment:
         shard.position = batch.next_position
         self._adapt(len(batch.messages), time.perf_counter() - began)
         self.on_progress()
+
+    def _finish(self, batch: Batch) -> None:
+        """Have outputs gather for the producer's linger while there is more to do, and else sent at once."""
+        if self._poller is not None:
+            self._poller.finish(batch)
+            if self._poller.idle:
+                self._emitter.send_now()
 
     def _adapt(self, records: int, seconds: float) -> None:
         """Keep a batch within the work it may take."""

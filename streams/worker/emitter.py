@@ -9,6 +9,7 @@ from schemas.errors import BrokerError
 from schemas.outgoing import Outgoing
 
 _QUEUE_FULL_SECONDS = 1.0
+_SEND_SECONDS = 0.001
 
 
 class Emitter:
@@ -33,7 +34,7 @@ class Emitter:
             self._failed = f"{message.topic()}[{message.partition()}]: not delivered: {error.str()}"
 
     def emit(self, messages: Iterable[Outgoing]) -> None:
-        """Hand over messages, all in one go: librdkafka makes few requests of them without lingering.
+        """Hand over messages.
 
         Raises
         ------
@@ -53,6 +54,17 @@ class Emitter:
                     self._serve(self.producer.poll, _QUEUE_FULL_SECONDS)
             emitted[topic] = emitted.get(topic, 0) + 1
         self._serve(self.producer.poll, 0)
+
+    def send_now(self) -> None:
+        """Send what librdkafka would keep for its linger, to gather more; wait a millisecond at most.
+
+        Raises
+        ------
+        BrokerError
+            As `emit` does.
+        """
+        if self.producer is not None:
+            self._serve(self.producer.flush, _SEND_SECONDS)
 
     def flush(self) -> None:
         """Wait until every message is acknowledged.

@@ -1,4 +1,4 @@
-"""Checkpoints of large models, written by a forked child: it sees the model as it was, and this process goes on."""
+"""Checkpoints of models, written by a forked child: it sees the model as it was, and this process goes on."""
 
 import gc
 import os
@@ -70,7 +70,7 @@ class Forked:
 
 
 def checkpoint(model: Any) -> Checkpoint:
-    """Return a checkpoint of a large model: forked where the system can, else written on the spot."""
+    """Return a checkpoint of a model: forked where the system can, else written on the spot."""
     if not hasattr(os, "fork"):
         return Pickled(model)
     try:

@@ -4,10 +4,9 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from itertools import filterfalse, groupby
+from itertools import filterfalse
 from operator import methodcaller
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +16,7 @@ from msgspec import Struct
 
 from schemas.errors import BrokerError
 from streams.worker.batch import Batch
+from streams.worker.fetch_buffer import FetchBuffer
 
 log = logging.getLogger("riverrun.worker")
 T = TypeVar("T")
@@ -24,7 +24,8 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.1
 _NETWORK_SECONDS = 30.0
 _REBALANCE_SECONDS = 240.0
-_error, _partition = map(methodcaller, ("error", "partition"))
+_WAITING_BATCHES = 4
+_error = methodcaller("error")
 
 
 class Extent(Struct, frozen=True):
@@ -60,7 +61,7 @@ class Listener(Protocol):
 
 
 class Poller(threading.Thread):
-    """Polls batches into a bounded buffer.
+    """Polls records into a bounded buffer.
 
     Parameters
     ----------
@@ -71,11 +72,11 @@ class Poller(threading.Thread):
     listener
         Who is told of assignments.
     wake
-        Called in this thread after batches were added.
+        Called in this thread after records were added.
     max_records
-        Records in a batch at most; may be changed while it runs.
-    max_batches, max_bytes
-        Batches, and bytes of values, that may wait; while so many do, nothing is polled.
+        Records in a batch at most; may be changed while it runs. While four times as many wait, nothing is polled.
+    max_bytes
+        Bytes of values that may wait, likewise.
     """
 
     def __init__(
@@ -86,37 +87,46 @@ class Poller(threading.Thread):
         wake: Callable[[], None],
         *,
         max_records: int = 1000,
-        max_batches: int = 4,
         max_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         super().__init__(name="riverrun-poller", daemon=True)
         self.max_records = max_records
-        self.epoch = 0
         self.consumer = Consumer(config, logger=logging.getLogger("riverrun.kafka"))
         self._topic = topic
         self._listener = listener
         self._wake = wake
-        self._max_batches = max_batches
         self._max_bytes = max_bytes
-        self._bytes = 0
-        self._batches: deque[Batch] = deque()
-        self._positions: dict[TP, int] = {}
+        self._buffer = FetchBuffer(topic)
+        self._unfinished = 0
         self._commits: queue.SimpleQueue[tuple[list[TopicPartition], Future[None]]] = queue.SimpleQueue()
         self._room = threading.Condition()
         self._stopping = False
 
     # ------------------------------------------------------------------ called by others
 
-    def take(self) -> dict[TP, list[Batch]]:
-        """Remove and return the batches that wait, oldest first, by partition."""
-        taken: dict[TP, list[Batch]] = {}
+    @property
+    def epoch(self) -> int:
+        """Number of the current assignment."""
+        return self._buffer.epoch
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and all that was taken is finished."""
+        return not (self._buffer.records or self._unfinished)
+
+    def take(self) -> dict[TP, Batch]:
+        """Remove and return what waits, one batch a partition."""
         with self._room:
-            while self._batches:
-                batch = self._batches.popleft()
-                taken.setdefault(batch.tp, []).append(batch)
-            self._bytes = 0
+            taken = self._buffer.take(self.max_records)
+            self._unfinished += len(taken)
             self._room.notify()
         return taken
+
+    def finish(self, batch: Batch) -> None:
+        """Take note that a batch that was taken is done with."""
+        with self._room:
+            if batch.epoch == self.epoch:
+                self._unfinished -= 1
 
     def commit(self, offsets: list[TopicPartition]) -> "Future[None]":
         """Ask the thread to commit offsets; the answer resolves when the broker has them.
@@ -171,7 +181,8 @@ class Poller(threading.Thread):
             self._room.wait_for(lambda: self._stopping or self._has_room() or not self._commits.empty())
 
     def _has_room(self) -> bool:
-        return len(self._batches) < self._max_batches and self._bytes < self._max_bytes
+        buffer = self._buffer
+        return buffer.records < _WAITING_BATCHES * self.max_records and buffer.size_bytes < self._max_bytes
 
     def _serve_commits(self, wait_seconds: float) -> None:
         try:
@@ -186,29 +197,19 @@ class Poller(threading.Thread):
             done.set_result(None)
 
     def _add(self, messages: list[Message]) -> None:
-        """Cut what was polled into batches of one partition each."""
-        batches = []
         if any(map(_error, messages)):
             messages = list(filterfalse(_is_passing_error, messages))
-        for partition, run in groupby(messages, _partition):
-            records = list(run)
-            tp = TP(self._topic, partition)
-            next_position = records[-1].offset() + 1
-            batches.append(Batch(tp, self.epoch, self._positions[tp], next_position, records))
-            self._positions[tp] = next_position
-        if batches:
-            with self._room:
-                self._batches.extend(batches)
-                self._bytes += sum(map(len, messages))
-            self._wake()
+        with self._room:
+            self._buffer.add(messages)
+        self._wake()
 
     # ------------------------------------------------------------------ rebalance, called within poll and close
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.epoch += 1
+        self._start({})
         extents = [self._extent(partition) for partition in consumer.committed(partitions, timeout=_NETWORK_SECONDS)]
         starts = self._listener.assigned(extents, self.epoch)
-        self._positions = dict(starts)
+        self._buffer.start(starts, self.epoch)
         consumer.assign([TopicPartition(tp.topic, tp.partition, position) for tp, position in starts.items()])
 
     def _extent(self, committed: TopicPartition) -> Extent:
@@ -227,12 +228,14 @@ class Poller(threading.Thread):
 
     def _forget(self, partitions: list[TopicPartition], *, lost: bool) -> None:
         """Throw away what waits, then let the others finish what they have begun."""
-        self.epoch += 1
-        with self._room:
-            self._batches.clear()
-            self._bytes = 0
-        self._positions = {}
+        self._start({})
         self._listener.revoked({TP(p.topic, p.partition) for p in partitions}, lost=lost)
+
+    def _start(self, positions: dict[TP, int]) -> None:
+        """Begin a new epoch: nothing waits, and what was taken before is worth nothing."""
+        with self._room:
+            self._buffer.start(positions, self.epoch + 1)
+            self._unfinished = 0
 
 
 def _is_passing_error(message: Message) -> bool:

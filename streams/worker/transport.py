@@ -92,21 +92,32 @@ class Consumer(base.Consumer):
         self.app.assignment.use(self._poller)
         self._poller.start()
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Batch]]:
-        if self._poller is None:
-            await asyncio.sleep(timeout)
-            return {}
-        batches = self._poller.take()
-        if not batches:
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """Hand on what waits, one batch a partition, as long as Faust lets messages flow; Faust's fetcher runs this.
+
+        Faust's own loop makes five tasks and a timeout of each message.
+        """
+        while not (self.should_stop or fetcher.should_stop):
+            if not self.flow_active:
+                await self.wait(self.can_resume_flow)
+                continue
             self._arrived.clear()
-            try:
-                await asyncio.wait_for(self._arrived.wait(), timeout)
-            except TimeoutError:
-                return {}
-            if not self.flow_active or not self._active_partitions:
-                return {}  # a new assignment that Faust has not resumed yet: it would drop what it gets
-            batches = self._poller.take()
-        return batches
+            # Before its partitions are resumed Faust would drop what it gets.
+            taken = self._poller.take() if self._poller is not None and self._active_partitions else {}
+            for tp, batch in taken.items():
+                await self.callback(self._to_message(tp, batch))
+            if taken:
+                await asyncio.sleep(0)
+            else:
+                await self._arrived.wait()
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Let messages flow, also those that have arrived meanwhile."""
+        super().resume_partitions(tps)
+        self._arrived.set()
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        raise NotImplementedError("batches are handed on by _drain_messages")
 
     def _to_message(self, tp: TP, record: Batch) -> ConsumerMessage:
         last = record.messages[-1]

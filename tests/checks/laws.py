@@ -6,6 +6,7 @@ Like River's own checks, a law knows nothing of the model. It raises `AssertionE
 import copy
 import math
 import pickle
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -172,7 +173,8 @@ def pickled_model_continues_identically(recipe: Recipe) -> None:
     for i, record in enumerate(records):
         if i % 60 == 59:
             champion = resumed.task.lifecycle.champion
-            restored = Learner(pickle.loads(pickle.dumps(champion.model)), champion.version, champion._kind)
+            data = pickle.dumps(champion.model)
+            restored = Learner(partial(pickle.loads, data), champion.version, champion._kind)
             restored.learned = champion.learned
             resumed.task.lifecycle.champion = restored
         resumed.step(record)

@@ -59,7 +59,7 @@ def test_recent_ids_are_at_least_the_window_and_at_most_twice_as_many(ids: list[
     """The newest `window` ids are there for certain, with their newest outcome."""
     recent, newest = RecentIds(window), dict[str, int]()
     for i, event_id in enumerate(ids):
-        recent[event_id] = i
+        recent.put(event_id, i)
         newest.pop(event_id, None)
         newest[event_id] = i
         assert len(recent.young) + len(recent.old) <= 2 * window

@@ -4,6 +4,7 @@ import pickle
 import random
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -203,7 +204,7 @@ def test_challenger_that_raises_is_counted_and_harms_nobody() -> None:
     """Errors of a challenger are its own: the record is learned by the champion."""
     fold = Fold(declared(Fragile(), policy=BackgroundChallenger()))
     lifecycle = fold.task.lifecycle
-    lifecycle.challenger = Learner(Fragile(), "v2", "binary")
+    lifecycle.challenger = Learner(Fragile, "v2", "binary")
     lifecycle.learn_in_shadow({"a": 1.0, "b": 99.0}, True)
     lifecycle.learn_in_shadow({"a": 1.0, "b": 1.0}, True)
     assert fold.task.books.count["shadow_error"] == 1
@@ -213,7 +214,7 @@ def test_challenger_that_raises_is_counted_and_harms_nobody() -> None:
 @pytest.mark.parametrize("answer", [float("nan"), float("inf"), -np.inf, {"a": 1.0}, (1.0, True), 1 + 2j])
 def test_answer_that_is_no_finite_number_is_a_model_error(answer: Any) -> None:
     """Whatever a model answers, it is a number or a model error, and never an exception of another kind."""
-    learner = Learner(Constant(answer), "v1", "regression")
+    learner = Learner(lambda: Constant(answer), "v1", "regression")
     learner.learn({}, 1.0)
     with pytest.raises(ModelError, match="Constant v1"):
         learner.predict({})
@@ -222,7 +223,7 @@ def test_answer_that_is_no_finite_number_is_a_model_error(answer: Any) -> None:
 @pytest.mark.parametrize("answer", [np.float64(1.5), np.float32(1.5), 1.5])
 def test_number_of_numpy_is_answered_as_a_plain_one(answer: Any) -> None:
     """Encoders take plain floats only."""
-    prediction, _ = Learner(Constant(answer), "v1", "regression").predict({})
+    prediction, _ = Learner(lambda: Constant(answer), "v1", "regression").predict({})
     assert (prediction, type(prediction)) == (1.5, float)
 
 
@@ -239,7 +240,7 @@ def test_scaler_that_makes_nan_until_it_has_learned_can_start(scaler: Any) -> No
 
 def test_answer_that_is_nan_before_anything_was_learned_is_no_answer() -> None:
     """The model cannot say yet, which is no error of the record."""
-    learner = Learner(Constant(float("nan")), "v1", "regression")
+    learner = Learner(lambda: Constant(float("nan")), "v1", "regression")
     assert learner.predict({}) == (None, None)
     learner.learn({}, 1.0)
     with pytest.raises(ModelError, match="answered"):
@@ -248,15 +249,15 @@ def test_answer_that_is_nan_before_anything_was_learned_is_no_answer() -> None:
 
 def test_forest_answers_before_its_first_label() -> None:
     """A forest's empty answer is a Counter, which is as good as a dict."""
-    learner = Learner(forest.ARFClassifier(n_models=2, seed=1), "v1", "multiclass")
+    learner = Learner(lambda: forest.ARFClassifier(n_models=2, seed=1), "v1", "multiclass")
     assert learner.predict({"a": 1.0}) == (None, {})
 
 
 def test_anomaly_detector_with_a_threshold_gives_a_verdict() -> None:
     """A filter classifies its score; a bare detector gives the score alone."""
     detector = anomaly.HalfSpaceTrees(n_trees=2, height=2, seed=1)
-    bare = Learner(detector, "v1", "anomaly").predict({"a": 0.5})
-    judged = Learner(anomaly.ThresholdFilter(detector, threshold=0.0), "v1", "anomaly").predict({"a": 0.5})
+    bare = Learner(lambda: detector, "v1", "anomaly").predict({"a": 0.5})
+    judged = Learner(lambda: anomaly.ThresholdFilter(detector, threshold=0.0), "v1", "anomaly").predict({"a": 0.5})
     assert bare[0] is None
     assert judged == (True, bare[1])
 
@@ -265,10 +266,10 @@ def test_tree_with_classes_of_strings_answers_the_same_after_pickle() -> None:
     """River's adaptive tree walks through a set of its classes; a snapshot and the undo log must not shuffle it."""
     for i in range(30):
         pipeline = declared(tree.HoeffdingAdaptiveTreeClassifier(seed=1), label=Label("y", type=str))
-        learner = Learner(pipeline.fresh_model("v1"), "v1", "multiclass")
+        learner = Learner(partial(pipeline.fresh_model, "v1"), "v1", "multiclass")
         for name in "abc":
             learner.learn({"a": float(ord(name))}, f"{name}{i}")
-        restored = Learner(pickle.loads(pickle.dumps(learner.model)), "v1", "multiclass")
+        restored = Learner(partial(pickle.loads, pickle.dumps(learner.model)), "v1", "multiclass")
         before, after = learner.predict({"a": 0.5}), restored.predict({"a": 0.5})
         assert (before[0], list(before[1].items())) == (after[0], list(after[1].items()))
 

@@ -1,7 +1,9 @@
 """Every source of chance has a seed, and it is the same in every process."""
 
+import gc
 import inspect
 import random
+import sys
 from typing import Any
 
 import hypothesis.strategies as st
@@ -146,3 +148,18 @@ def test_estimator_with_chance_and_without_seed_is_refused_by_name() -> None:
 def test_derived_seed_is_a_number_of_31_bits(path: list[str]) -> None:
     """NumPy takes it, and so does Python."""
     assert 0 <= derive_seed(*path) < 2**31
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="CPython 3.13 has no such difference")
+def test_objects_of_a_fresh_model_keep_no_dict_of_their_own() -> None:
+    """An object that was once asked for its dict is slower for as long as it lives; logistic regression by a tenth."""
+    model = seeded(preprocessing.StandardScaler() | linear_model.LogisticRegression(), "p", "v1")
+    assert not [node for node in (model, *model.steps.values()) if keeps_a_dict(node)]
+    node = model.steps["LogisticRegression"]
+    vars(node)
+    assert keeps_a_dict(node)
+
+
+def keeps_a_dict(node: Any) -> bool:
+    """Tell whether an object's attributes are held by a dict: that is then all it refers to, beside its class."""
+    return [type(held) for held in gc.get_referents(node)] == [dict, type(type(node))]

@@ -50,8 +50,8 @@ def lose_a_batch() -> None:
     def forgetful(poller: Any, messages: list[Any]) -> None:
         if not lost and messages[-1].offset() >= 100:
             lost.append(messages)
-            position = messages[-1].offset() + 1
-            poller._positions = dict.fromkeys(poller._positions, position)
+            positions = poller._buffer._positions
+            positions.update(dict.fromkeys(positions, messages[-1].offset() + 1))
             return
         add(poller, messages)
 

@@ -56,6 +56,8 @@ class Journal:
         self.entries: list[Any] = []
         self.answers: list[float] = []
         self.max_records = 500
+        self.idle = False
+        self.sent_now = 0
         self.flush_raises: Exception | None = None
         self.commit_raises: Exception | None = None
 
@@ -69,6 +71,13 @@ class Journal:
             if isinstance(event, PredictionMade):
                 self.answers.append(event.score)  # type: ignore[arg-type]
             self.entries.append(("dead letter" if isinstance(event, DeadLetter) else "emit", record.offset))
+
+    def finish(self, batch: Batch) -> None:
+        """Note nothing."""
+
+    def send_now(self) -> None:
+        """Count it."""
+        self.sent_now += 1
 
     def flush(self) -> None:
         """Note that all is acknowledged."""
@@ -429,6 +438,21 @@ def test_lost_history_goes_on_as_told(choice: str, committed: int, start: int, f
         assert desk.journal.emitted == list(range(first_said, 85))
         await desk.assignment.commit()
         assert desk.journal.commits == [{0: 85}]
+
+    run(test)
+
+
+def test_outputs_are_sent_at_once_when_nothing_else_waits() -> None:
+    """They gather for the producer's linger while there is more to do, and do not keep a reader waiting for it else."""
+    desk = Desk()
+
+    async def test() -> None:
+        desk.assign()
+        await desk.process(0, 5)
+        assert desk.journal.sent_now == 0
+        desk.journal.idle = True
+        await desk.process(5, 6)
+        assert desk.journal.sent_now == 1
 
     run(test)
 

@@ -11,6 +11,7 @@ import faust
 import pytest
 from faust.transport import base
 from faust.transport.conductor import Conductor
+from faust.transport.consumer import Fetcher
 from faust.transport.drivers import TRANSPORTS
 from faust.types import ConsumerMessage
 from faust.types.tuples import Message
@@ -31,6 +32,8 @@ OVERRIDDEN = {
     "Consumer.on_stop": "self",
     "Consumer.subscribe": "self topics",
     "Consumer._getmany": "self active_partitions timeout",
+    "Consumer._drain_messages": "self fetcher",
+    "Consumer.resume_partitions": "self tps",
     "Consumer._to_message": "self tp record",
     "Consumer.seek_to_committed": "self",
     "Consumer._new_offset": "self tp",
@@ -71,7 +74,9 @@ OVERRIDDEN = {
 CALLED: dict[str, tuple[Any, str]] = {
     "Consumer.on_partitions_assigned": (base.Consumer.on_partitions_assigned, "self assigned generation_id"),
     "Consumer.on_partitions_revoked": (base.Consumer.on_partitions_revoked, "self revoked"),
-    "Consumer.getmany": (base.Consumer.getmany, "self timeout"),
+    "Consumer.stop_flow": (base.Consumer.stop_flow, "self"),
+    "Consumer.resume_flow": (base.Consumer.resume_flow, "self"),
+    "Fetcher._fetcher": (inspect.unwrap(Fetcher._fetcher.fun), "self"),
     "App.on_rebalance_start": (faust.App.on_rebalance_start, "self"),
     "App.crash": (faust.App.crash, "self reason"),
     "Schema.loads_key": (faust.Schema.loads_key, "self app message loads serializer"),
@@ -159,6 +164,7 @@ def test_attributes_that_are_read_or_written_exist() -> None:
     assert app.rebalancing is False
     assert isinstance(app.consumer_generation_id, int)
     assert inspect.iscoroutinefunction(Conductor.maybe_wait_for_subscriptions)
+    assert "_drain_messages(self)" in inspect.getsource(Fetcher._fetcher.fun)
     assert "generation_id" in Message.__slots__
     assert "generation_id" in inspect.getsource(inspect.getmodule(faust.Stream))  # type: ignore[arg-type]
 

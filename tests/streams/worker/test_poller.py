@@ -175,16 +175,22 @@ class Stage:
             self.poller.start()
 
     def taken(self, count: int) -> list[Batch]:
-        """Return the next batches, in the order in which they are handed over."""
+        """Return the next batches that hold this many records."""
         batches: list[Batch] = []
 
         def enough() -> bool:
-            for of_partition in self.poller.take().values():
-                batches.extend(of_partition)
-            return len(batches) >= count
+            batches.extend(self.poller.take().values())
+            return sum(len(batch.messages) for batch in batches) >= count
 
-        until(enough, 5, f"{count} batches")
+        until(enough, 5, f"{count} records")
         return batches
+
+    def waiting(self, count: int) -> None:
+        """Wait until this many records wait, and nothing more is polled."""
+        until(lambda: self.poller._buffer.records == count, 5, f"{count} records that wait")
+        polls = self.consumer.polls
+        self.woken.wait(0.1)
+        assert (self.poller._buffer.records, self.consumer.polls) == (count, polls)
 
     def played(self) -> None:
         """Wait until the script is through."""
@@ -226,27 +232,20 @@ def chain(batch: Batch) -> tuple[int, int]:
 
 
 def test_batch_holds_records_of_one_partition_in_order(stage: Callable[..., Stage]) -> None:
-    """What librdkafka hands over mixed is cut wherever the partition changes."""
+    """What librdkafka hands over mixed comes out by partition."""
     one = stage()
     one.play([*messages(0, 0, 1, 2), *messages(1, 0), *messages(0, 3), *messages(1, 1, 2)])
-    batches = one.taken(4)
-    by_partition = {tp: [offsets(b) for b in batches if b.tp == tp] for tp in (P0, P1)}
-    assert by_partition == {P0: [[0, 1, 2], [3]], P1: [[0], [1, 2]]}
-
-
-def test_positions_chain_over_gaps_in_the_offsets(stage: Callable[..., Stage]) -> None:
-    """Compaction leaves holes: a batch begins where the last one ended, whatever its first offset."""
-    one = stage()
-    one.listener.starts = {P0: 3}
-    one.play(messages(0, 5, 9), messages(0, 20), messages(0, 21))
-    assert [chain(batch) for batch in one.taken(3)] == [(3, 10), (10, 21), (21, 22)]
+    by_partition: dict[TP, list[int]] = {P0: [], P1: []}
+    for batch in one.taken(7):
+        by_partition[batch.tp] += offsets(batch)
+    assert by_partition == {P0: [0, 1, 2, 3], P1: [0, 1, 2]}
 
 
 def test_batch_is_never_larger_than_asked_for(stage: Callable[..., Stage]) -> None:
     """`max_records` bounds a batch and may change while the thread runs."""
     one = stage(max_records=3)
     one.play(messages(0, *range(7)))
-    assert [offsets(batch) for batch in one.taken(3)] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert [offsets(batch) for batch in one.taken(7)] == [[0, 1, 2], [3, 4, 5], [6]]
     one.poller.max_records = 1
     one.play(messages(0, 7, 8))
     assert [offsets(batch) for batch in one.taken(2)] == [[7], [8]]
@@ -256,41 +255,54 @@ def test_message_with_an_empty_value_is_a_record(stage: Callable[..., Stage]) ->
     """`bool(message)` is False for an empty value; it is a record all the same, also when it comes alone."""
     one = stage()
     one.play([FakeMessage(0, 0, b"")], [FakeMessage(0, 1, b""), *messages(0, 2)])
-    assert [offsets(batch) for batch in one.taken(2)] == [[0], [1, 2]]
+    assert [offset for batch in one.taken(3) for offset in offsets(batch)] == [0, 1, 2]
 
 
-def test_waiting_batches_stay_within_their_bound(stage: Callable[..., Stage]) -> None:
-    """While as many batches wait as may, nothing is polled; taking one makes room."""
-    one = stage(max_batches=3)
+def test_waiting_records_stay_within_their_bound(stage: Callable[..., Stage]) -> None:
+    """While four batches' worth of records wait, nothing is polled; taking some makes room."""
+    one = stage(max_records=1)
     one.play(*(messages(0, offset) for offset in range(10)))
-    until(lambda: len(one.poller._batches) == 3, 5, "a full buffer")
-    polls = one.consumer.polls
-    one.woken.wait(0.1)
-    assert (len(one.poller._batches), one.consumer.polls) == (3, polls)
+    one.waiting(4)
     assert len(one.taken(10)) == 10
 
 
-def test_waiting_batches_stay_within_their_bound_of_bytes(stage: Callable[..., Stage]) -> None:
-    """Large records wait in fewer batches; taking them makes room."""
-    one = stage(max_batches=100, max_bytes=2500)
+def test_waiting_records_stay_within_their_bound_of_bytes(stage: Callable[..., Stage]) -> None:
+    """Of large records fewer wait; taking them makes room."""
+    one = stage(max_bytes=2500)
     one.play(*([FakeMessage(0, offset, bytes(1000))] for offset in range(10)))
-    until(lambda: len(one.poller._batches) == 3, 5, "a full buffer")
-    polls = one.consumer.polls
-    one.woken.wait(0.1)
-    assert (len(one.poller._batches), one.consumer.polls) == (3, polls)
-    assert len(one.taken(10)) == 10
+    one.waiting(3)
+    assert [offset for batch in one.taken(10) for offset in offsets(batch)] == list(range(10))
 
 
 def test_commits_do_not_make_the_buffer_grow(stage: Callable[..., Stage]) -> None:
     """A full buffer stays within its bound while offsets are committed, however often."""
-    one = stage(max_batches=3)
+    one = stage(max_records=1)
     one.play(*(messages(0, offset) for offset in range(20)))
-    until(lambda: len(one.poller._batches) == 3, 5, "a full buffer")
+    one.waiting(4)
     for offset in range(10):
         one.poller.commit([TopicPartition("p.raw", 0, offset)]).result(5)
-    assert len(one.poller._batches) == 3
+    one.waiting(4)
     assert len(one.consumer.commits) == 10
     assert [offsets(batch) for batch in one.taken(20)] == [[offset] for offset in range(20)]
+
+
+def test_poller_is_idle_when_nothing_waits_and_all_is_finished(stage: Callable[..., Stage]) -> None:
+    """What was taken is at work until it is finished; what an earlier assignment left is worth nothing."""
+    one = stage()
+    assert one.poller.idle
+    one.play(messages(0, 0))
+    until(lambda: not one.poller.idle, 5, "a record that waits")
+    [batch] = one.taken(1)
+    assert not one.poller.idle
+    one.poller.finish(batch)
+    assert one.poller.idle
+    one.play(messages(0, 1))
+    [left] = one.taken(1)
+    one.play(one.consumer.revoke_all(P0, P1), one.consumer.assign_all(P0))
+    one.played()
+    assert one.poller.idle
+    one.poller.finish(left)
+    assert one.poller.idle
 
 
 def test_all_calls_to_the_consumer_come_from_one_thread(stage: Callable[..., Stage]) -> None:
@@ -336,10 +348,10 @@ def test_rebalance_drops_what_waits_and_starts_a_new_epoch(stage: Callable[..., 
     """Batches of an assignment that is over are worth nothing, those of the next one begin at its positions."""
     one = stage()
     one.play(messages(0, 0, 1))
-    until(lambda: one.poller._batches, 5, "a batch that waits")
-    first = one.poller._batches[0].epoch
+    until(lambda: one.poller._buffer.records, 5, "a batch that waits")
+    first = one.poller.epoch
     waiting: list[int] = []
-    one.listener.on_revoked = lambda: waiting.append(len(one.poller._batches))
+    one.listener.on_revoked = lambda: waiting.append(one.poller._buffer.records)
     one.listener.starts = {P0: 1}
     one.play(one.consumer.revoke_all(P0, P1, lost=lost), one.consumer.assign_all(P0), messages(0, 1))
     one.played()
@@ -403,7 +415,7 @@ def test_error_that_passes_by_itself_is_no_record(stage: Callable[..., Stage]) -
     one = stage()
     passing = FakeMessage(0, -1001, b"", KafkaError(KafkaError.LEADER_NOT_AVAILABLE, retriable=True))
     one.play([passing], [*messages(0, 0), passing, *messages(0, 1)])
-    batches = one.taken(1)
+    batches = one.taken(2)
     assert [offset for batch in batches for offset in offsets(batch)] == [0, 1]
     assert not one.listener.errors
 
@@ -445,9 +457,9 @@ def test_committed_offset_that_cannot_be_read_ends_polling(stage: Callable[..., 
 
 def test_stop_leaves_the_group_and_tells_that_partitions_go(stage: Callable[..., Stage]) -> None:
     """Closing revokes what is still assigned, and the thread ends, also with a full buffer."""
-    one = stage(max_batches=1)
-    one.play(messages(0, 0), messages(0, 1))
-    until(lambda: one.poller._batches, 5, "a full buffer")
+    one = stage(max_records=1)
+    one.play(*(messages(0, offset) for offset in range(9)))
+    one.waiting(4)
     one.poller.stop()
     one.poller.join(5)
     assert not one.poller.is_alive()

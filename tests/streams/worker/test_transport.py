@@ -3,10 +3,10 @@
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
-import faust
 import pytest
 from faust.types import TP
 
@@ -21,10 +21,10 @@ class FakePoller:
     """Hands out batches when it is told to."""
 
     def __init__(self) -> None:
-        self.waiting: dict[TP, list[Batch]] = {}
+        self.waiting: dict[TP, Batch] = {}
         self.stopped = False
 
-    def take(self) -> dict[TP, list[Batch]]:
+    def take(self) -> dict[TP, Batch]:
         """Return what waits."""
         taken, self.waiting = self.waiting, {}
         return taken
@@ -41,6 +41,14 @@ class Running(transport.Consumer):
     """Our consumer, of a service that was not started and is not stopped."""
 
     should_stop = False
+
+    async def _note(self, message: Any) -> None:
+        """What Faust is handed."""
+        self.handed_on.append(message.value)
+
+    async def wait(self, event: Any) -> None:
+        """As a running service does."""
+        await event.wait()
 
 
 class FakeAssignment:
@@ -105,9 +113,9 @@ def consumer(poller: FakePoller) -> Any:
     made._paused_partitions = made._buffered_partitions = set()
     made._starts, made._assigned_tps = {}, {TP("p.raw", 0)}
     made._arrived = asyncio.Event()
-    made.can_resume_flow, made.suspend_flow, made.not_waiting_next_records = (asyncio.Event() for _ in range(3))
-    made._read_offset, made._committed_offset = {}, defaultdict(lambda: None)
-    made.scheduler = faust.App(id="x").conf.ConsumerScheduler()
+    made.can_resume_flow, made.suspend_flow = asyncio.Event(), asyncio.Event()
+    made.handed_on = []
+    made.callback = made._note
     return made
 
 
@@ -129,45 +137,67 @@ def test_batch_becomes_one_message_and_comes_out_as_it_was() -> None:
     assert schema.loads_key(None, message, loads=None, serializer=None) is None
 
 
-async def collect(one: Any, seconds: float = 0.2) -> list[Batch]:
-    """Return the batches that Faust gets from one call."""
-    return [message.value async for _, message in one.getmany(seconds)]
+async def settle() -> None:
+    """Let other tasks of the loop go as far as they can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
-def test_getmany_hands_on_what_waits() -> None:
-    """A batch reaches Faust as a message, at once or when it arrives, and once."""
+def drained(test: Callable[[Any, FakePoller], Awaitable[None]]) -> None:
+    """Run a test while our consumer hands on what its poller has."""
 
-    async def test() -> None:
-        poller, waiting = FakePoller(), batch()
+    async def run() -> None:
+        poller = FakePoller()
         one = consumer(poller)
-        poller.waiting = {waiting.tp: [waiting]}
-        assert await collect(one, 0.01) == [waiting]
-        assert await collect(one, 0.01) == []
+        fetcher = asyncio.create_task(one._drain_messages(SimpleNamespace(should_stop=False)))
+        await settle()
+        await test(one, poller)
+        fetcher.cancel()
 
-    asyncio.run(test())
+    asyncio.run(run())
+
+
+def arrive(one: Any, poller: FakePoller, waiting: Batch) -> None:
+    """Have a batch wait, and say so."""
+    poller.waiting = {waiting.tp: waiting}
+    one._arrived.set()
+
+
+def test_batch_is_handed_on_when_it_arrives_and_once() -> None:
+    """As a message; nothing is asked for while nothing waits."""
+
+    async def test(one: Any, poller: FakePoller) -> None:
+        first, second = batch(), batch()
+        for waiting in (first, second):
+            arrive(one, poller, waiting)
+            await settle()
+        assert one.handed_on == [first, second]
+        assert not one._arrived.is_set()
+
+    drained(test)
 
 
 @pytest.mark.parametrize("how", ["flow", "partitions"])
-def test_getmany_that_waits_through_an_assignment_loses_nothing(how: str) -> None:
-    """Batches that arrive before Faust has resumed stay where they are until it has: Faust would drop them."""
+def test_batch_that_arrives_during_an_assignment_waits_until_faust_resumes(how: str) -> None:
+    """Faust would drop what it gets before."""
 
-    async def test() -> None:
-        poller, waiting = FakePoller(), batch()
-        one = consumer(poller)
-        waits = asyncio.create_task(collect(one))
-        await asyncio.sleep(0)
+    async def test(one: Any, poller: FakePoller) -> None:
+        waiting = batch()
         if how == "flow":
             one.stop_flow()
         else:
             one.pause_partitions({waiting.tp})
-        poller.waiting = {waiting.tp: [waiting]}
-        one._arrived.set()
-        assert await waits == []
-        one.resume_partitions({waiting.tp})
-        one.resume_flow()
-        assert await collect(one) == [waiting]
+        arrive(one, poller, waiting)
+        await settle()
+        assert one.handed_on == []
+        if how == "flow":
+            one.resume_flow()
+        else:
+            one.resume_partitions({waiting.tp})
+        await settle()
+        assert one.handed_on == [waiting]
 
-    asyncio.run(test())
+    drained(test)
 
 
 class Rebalancing(Running):
