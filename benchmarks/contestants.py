@@ -104,14 +104,23 @@ def _riverrun_missing() -> str | None:
     return None if Path(PIPELINES_FILE).exists() else f"no {PIPELINES_FILE}"
 
 
-CONTESTANTS = (
-    Contestant(
-        "riverrun",
+def _riverrun(name: str, guarantee: str) -> Contestant:
+    return Contestant(
+        name,
         (_riverrun_command() or "riverrun", "run", f"{PIPELINES_FILE}:{{model}}"),
-        {"RIVERRUN_BOOTSTRAP_SERVERS": "{bootstrap}", "PYTHONPATH": "."},
+        {
+            "RIVERRUN_BOOTSTRAP_SERVERS": "{bootstrap}",
+            "RIVERRUN_PROCESSING_GUARANTEE": guarantee,
+            "PYTHONPATH": ".",
+        },
         imports=("services.cli", "river.linear_model", "river.preprocessing"),
         missing=_riverrun_missing,
-    ),
+    )
+
+
+CONTESTANTS = (
+    _riverrun("riverrun", "at_least_once"),
+    _riverrun("riverrun-eos", "exactly_once"),
     _peer("confluent", "confluent_loop", "confluent_kafka"),
     _peer("bytewax", "bytewax_flow", "bytewax"),
     _peer("quix", "quix_app", "quixstreams"),

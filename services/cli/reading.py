@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from schemas.errors import BrokerError
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer
+    from confluent_kafka import Consumer, TopicPartition
 
     from schemas.record import Record
     from streams.worker.settings import Settings
@@ -77,7 +77,7 @@ def read(settings: "Settings", topic: str, start: str, *, follow: bool) -> "Gene
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 100,
-            "enable.partition.eof": not follow,
+            "enable.partition.eof": True,
         }
     )
     with closing(Consumer(config, logger=log)) as consumer:
@@ -85,11 +85,24 @@ def read(settings: "Settings", topic: str, start: str, *, follow: bool) -> "Gene
         for partition in range(partitions):
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_BROKER_SECONDS)
             place = first_offset(start, low, high)
+            if start.startswith("-"):
+                place = _newest(consumer, TopicPartition(topic, partition, place), -int(start), low, high)
             if follow or place < high:
                 places.append(TopicPartition(topic, partition, place))
                 ends[partition] = high
         consumer.assign(places)
         yield from _follow(consumer) if follow else _until(consumer, ends)
+
+
+def _newest(consumer: "Consumer", place: "TopicPartition", count: int, low: int, high: int) -> int:
+    """Return the offset of the newest but `count` records: the markers of transactions lie between them."""
+    while low < place.offset < high:
+        consumer.assign([place])
+        offsets = [record.offset for record in _until(consumer, {place.partition: high})]
+        if len(offsets) >= count:
+            return offsets[-count]
+        place.offset = max(low, high - 4 * (high - place.offset))
+    return place.offset
 
 
 def _follow(consumer: "Consumer") -> "Iterator[Record]":

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import tempfile
+import uuid
 from typing import Any
 
 import faust
@@ -17,14 +18,17 @@ from schemas.outgoing import OutgoingEncoder
 from streams.pipeline import Pipeline
 from streams.worker.assignment import Assignment
 from streams.worker.batch import BatchSchema
+from streams.worker.delivery import AtLeastOnce
 from streams.worker.emitter import Emitter
 from streams.worker.settings import Settings
+from streams.worker.transactions import ExactlyOnce
 
 log = logging.getLogger("riverrun.worker")
 
 TRANSPORTS.aliases.setdefault("riverrun", "streams.worker.transport:Transport")
 
 _ADMIN_SECONDS = 15
+_TRANSACTION_MS = 15_000
 
 
 class App(faust.App):
@@ -47,6 +51,11 @@ class App(faust.App):
         names = [topic.name for topic in pipeline.topics]
         encoder = OutgoingEncoder(pipeline.name, pipeline.output_format, max_message_bytes(settings, names))
         self.emitter = Emitter()
+        self.transactional_id = f"{pipeline.name}-{settings.worker_id or uuid.uuid4().hex}"
+        self._transactions = settings.processing_guarantee == "exactly_once"
+        self.delivery: ExactlyOnce | AtLeastOnce = (
+            ExactlyOnce(self.emitter, self.transactional_id) if self._transactions else AtLeastOnce(self.emitter)
+        )
         self.error: Exception | None = None
         first_server = settings.bootstrap_servers.split(",")[0].strip()
         super().__init__(
@@ -58,12 +67,12 @@ class App(faust.App):
             topic_allow_declare=False,
             stream_wait_empty=False,
             stream_buffer_maxsize=2,
-            broker_commit_interval=settings.commit_interval,
+            broker_commit_interval=settings.commit_seconds,
             key_serializer="raw",
             value_serializer="raw",
         )
         partitions = self._partition_counts[pipeline.source_topic]
-        self.assignment = Assignment(pipeline, partitions, encoder, self.emitter, settings)
+        self.assignment = Assignment(pipeline, partitions, encoder, self.delivery, settings)
         self.raw_topic = self.topic(pipeline.source_topic, schema=BatchSchema())
 
     def _check_topics(self) -> None:
@@ -105,23 +114,35 @@ class App(faust.App):
         )
 
     def new_producer(self) -> Producer:
-        """Return a connected producer whose failures the emitter hears of."""
+        """Return a connected producer whose failures the emitter hears of, its transactions begun anew."""
+        transactional = {
+            "transactional.id": self.transactional_id,
+            # Below the session timeout: a worker that is gone is fenced before its partitions go to another one.
+            "transaction.timeout.ms": _TRANSACTION_MS,
+            "message.timeout.ms": _TRANSACTION_MS,
+            "delivery.report.only.error": False,
+        }
+        reporting = {
+            "message.timeout.ms": 60_000,  # then the worker ends, whoever waits
+            "delivery.report.only.error": True,
+            "on_delivery": self.emitter.delivered,
+        }
         config = self.settings.client(
+            **(transactional if self._transactions else reporting),
             **{
                 "client.id": "riverrun",
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
                 # Under load outputs gather; with nothing else to do the worker has them sent at once.
                 "linger.ms": 5,
-                "message.timeout.ms": 60_000,  # then the worker ends, whoever waits
                 "message.max.bytes": 64 * 1024 * 1024,
                 "queue.buffering.max.messages": 200_000,
-                "delivery.report.only.error": True,
-                "on_delivery": self.emitter.delivered,
-            }
+            },
         )
         producer = Producer(config, logger=logging.getLogger("riverrun.kafka"))
         self.emitter.producer = producer
+        if isinstance(self.delivery, ExactlyOnce):
+            self.delivery.start(producer)
         return producer
 
     def partitions(self, topic: str) -> int:

@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Callable
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from faust.types import TP
 
 from schemas.errors import BrokerError, InvariantError
@@ -13,7 +12,7 @@ from schemas.outgoing import Outgoing, OutgoingEncoder
 from streams.pipeline import Pipeline
 from streams.task import Task
 from streams.worker.batch import Batch
-from streams.worker.emitter import Emitter
+from streams.worker.delivery import CycleAborted, Delivery
 from streams.worker.forked import checkpoint
 from streams.worker.poller import Extent, Poller
 from streams.worker.settings import Settings
@@ -21,13 +20,7 @@ from streams.worker.settings import Settings
 log = logging.getLogger("riverrun.worker")
 
 _MIN_RECORDS = 16
-_STALE_COMMIT = (
-    KafkaError.ILLEGAL_GENERATION,
-    KafkaError.UNKNOWN_MEMBER_ID,
-    KafkaError.REBALANCE_IN_PROGRESS,
-    KafkaError._NO_OFFSET,
-    KafkaError._ASSIGNMENT_LOST,
-)
+_ABORTS_IN_A_ROW = 5
 
 
 class Shard:
@@ -51,7 +44,7 @@ class Shard:
 
 
 class Assignment:
-    """Steps batches through their tasks, emits what follows, and commits offsets once it is acknowledged.
+    """Steps batches through their tasks, hands on what follows, and has it committed with the positions it came from.
 
     Parameters
     ----------
@@ -61,22 +54,24 @@ class Assignment:
         Partitions of the input topic.
     encoder
         Makes messages of events.
-    emitter
-        Where messages go.
+    delivery
+        Makes outputs and positions durable.
     settings
         Of the deployment.
     """
 
     def __init__(
-        self, pipeline: Pipeline, partitions: int, encoder: OutgoingEncoder, emitter: Emitter, settings: Settings
+        self, pipeline: Pipeline, partitions: int, encoder: OutgoingEncoder, delivery: Delivery, settings: Settings
     ) -> None:
         self.shards: dict[TP, Shard] = {}
         self.last_commit = time.monotonic()
         self.replayed = 0
+        self.aborted = 0
+        self._aborted_in_a_row = 0
         self._pipeline = pipeline
         self._partitions = partitions
         self._encode = encoder.encode
-        self._emitter = emitter
+        self._delivery = delivery
         self._settings = settings
         self._parked: dict[TP, Shard] = {}
         self._epoch = 0
@@ -134,16 +129,49 @@ class Assignment:
         return start
 
     async def release(self) -> None:
-        """Finish the batch at work, commit, and park the tasks."""
+        """Finish the batch at work, commit, and park the tasks; what cannot be committed is dropped."""
         async with self._busy:
-            await self._commit()
+            try:
+                await self._commit()
+            except CycleAborted as reason:
+                await self._drop(reason)
             self._epoch = -1
             self._parked, self.shards = self.shards, {}
 
-    def lose(self) -> None:
+    async def lose(self) -> None:
         """Drop everything: others own the partitions already, so what is in memory is worth nothing."""
+        async with self._busy:
+            await self._delivery.abort()
+            self._forget()
+
+    def _forget(self) -> None:
         self._epoch = -1
         self._parked, self.shards = {}, {}
+
+    async def _drop(self, reason: CycleAborted) -> None:
+        """Take a cycle back, with all state that came of it.
+
+        Raises
+        ------
+        BrokerError
+            After five in a row: what stands in the way does not pass by itself.
+        """
+        self.aborted += 1
+        self._aborted_in_a_row += 1
+        if self._aborted_in_a_row >= _ABORTS_IN_A_ROW:
+            raise BrokerError(
+                f"{self._aborted_in_a_row} transactions in a row aborted, the last: {reason}. The worker ends, with "
+                "nothing committed since; the next start does it again"
+            ) from reason
+        log.warning("transaction aborted, state is restored and the work done again: %s", reason)
+        await self._delivery.abort()
+        self._forget()
+
+    async def _restart(self, reason: CycleAborted) -> None:
+        """Take a cycle back and ask for the partitions anew, as after a crash."""
+        await self._drop(reason)
+        if self._poller is not None:
+            self._poller.rejoin()
 
     def stop(self) -> None:
         """Commit nothing any more: a promise was broken."""
@@ -161,8 +189,10 @@ class Assignment:
         """
         async with self._busy:
             if batch.epoch == self._epoch and not self._broken:
-                self._process(batch)
-                self._finish(batch)
+                try:
+                    self._process(batch)
+                except CycleAborted as reason:
+                    await self._restart(reason)
 
     def _process(self, batch: Batch) -> None:
         shard = self.shards[batch.tp]
@@ -181,17 +211,17 @@ class Assignment:
                 continue
             for event in events:
                 said.append(encode(event, record))
-        self._emitter.emit(said)
+        self._delivery.emit(said, more_follow=self._more_follow(batch))
         shard.position = batch.next_position
         self._adapt(len(batch.messages), time.perf_counter() - began)
         self.on_progress()
 
-    def _finish(self, batch: Batch) -> None:
-        """Have outputs gather for the producer's linger while there is more to do, and else sent at once."""
-        if self._poller is not None:
-            self._poller.finish(batch)
-            if self._poller.idle:
-                self._emitter.send_now()
+    def _more_follow(self, batch: Batch) -> bool:
+        """Tell whether there is more to do after a batch."""
+        if self._poller is None:
+            return False
+        self._poller.finish(batch)
+        return not self._poller.idle
 
     def _adapt(self, records: int, seconds: float) -> None:
         """Keep a batch within the work it may take."""
@@ -202,9 +232,13 @@ class Assignment:
     # ------------------------------------------------------------------ offsets
 
     async def commit(self) -> bool:
-        """Wait until all outputs are acknowledged, then commit the positions they came from."""
+        """Make outputs durable, and the positions they came from."""
         async with self._busy:
-            return await self._commit()
+            try:
+                return await self._commit()
+            except CycleAborted as reason:
+                await self._restart(reason)
+                return False
 
     async def _commit(self) -> bool:
         earned = {tp: s.position for tp, s in self.shards.items() if s.position > s.committed}
@@ -213,15 +247,9 @@ class Assignment:
         if not earned:
             self.last_commit = time.monotonic()
             return False
-        await asyncio.to_thread(self._emitter.flush)
-        offsets = [TopicPartition(tp.topic, tp.partition, position) for tp, position in earned.items()]
-        try:
-            await asyncio.wrap_future(self._poller.commit(offsets))
-        except KafkaException as error:
-            if error.args[0].code() in _STALE_COMMIT or error.args[0].retriable():
-                log.warning("commit refused, to be tried again: %s", error.args[0].str())
-                return False
-            raise
+        if not await self._delivery.commit(earned, self._poller):
+            return False
+        self._aborted_in_a_row = 0
         for tp, position in earned.items():
             if tp in self.shards:
                 self.shards[tp].committed = position

@@ -55,6 +55,8 @@ def run_worker(pipeline: Pipeline, settings: Settings) -> int:
 def _configure_logging(level: str) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s")
     logging.getLogger("riverrun").setLevel(level)
+    # Why a transaction was aborted is told once, by us.
+    logging.getLogger("riverrun.kafka").addFilter(lambda record: "TXNERR" not in record.getMessage())
     for noisy in ("faust", "mode", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL if level != "DEBUG" else logging.DEBUG)
 

@@ -63,6 +63,11 @@ class Listener(Protocol):
 class Poller(threading.Thread):
     """Polls records into a bounded buffer.
 
+    Attributes
+    ----------
+    group_metadata
+        Member and generation under which the partitions were assigned, as transactions need them.
+
     Parameters
     ----------
     config
@@ -97,10 +102,12 @@ class Poller(threading.Thread):
         self._wake = wake
         self._max_bytes = max_bytes
         self._buffer = FetchBuffer(topic)
+        self.group_metadata: Any = None
         self._unfinished = 0
         self._commits: queue.SimpleQueue[tuple[list[TopicPartition], Future[None]]] = queue.SimpleQueue()
         self._room = threading.Condition()
         self._stopping = False
+        self._rejoining = False
 
     # ------------------------------------------------------------------ called by others
 
@@ -139,6 +146,12 @@ class Poller(threading.Thread):
             self._room.notify()
         return done
 
+    def rejoin(self) -> None:
+        """Ask the thread to give up its partitions and ask the group for some: state is restored on the way."""
+        with self._room:
+            self._rejoining = True
+            self._room.notify()
+
     def serve_until(self, done: "Future[T]") -> T:
         """Commit what is asked for until an answer is there: in a rebalance, others finish their work first."""
         deadline = time.monotonic() + _REBALANCE_SECONDS
@@ -159,9 +172,7 @@ class Poller(threading.Thread):
     def run(self) -> None:
         """Poll until stopped."""
         try:
-            self.consumer.subscribe(
-                [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-            )
+            self._subscribe()
             while not self._stopping:
                 self._wait_for_room()
                 self._serve_commits(0)
@@ -176,9 +187,20 @@ class Poller(threading.Thread):
         finally:
             self.consumer.close()
 
+    def _subscribe(self) -> None:
+        self.consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
     def _wait_for_room(self) -> None:
         with self._room:
-            self._room.wait_for(lambda: self._stopping or self._has_room() or not self._commits.empty())
+            self._room.wait_for(
+                lambda: self._stopping or self._rejoining or self._has_room() or not self._commits.empty()
+            )
+        if self._rejoining:
+            self._rejoining = False
+            self.consumer.unsubscribe()
+            self._subscribe()
 
     def _has_room(self) -> bool:
         buffer = self._buffer
@@ -207,6 +229,9 @@ class Poller(threading.Thread):
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._start({})
+        # Asked here, once an assignment: it is what the partitions were given under, and asked from another thread
+        # while this one polls, librdkafka does not answer.
+        self.group_metadata = consumer.consumer_group_metadata()
         extents = [self._extent(partition) for partition in consumer.committed(partitions, timeout=_NETWORK_SECONDS)]
         starts = self._listener.assigned(extents, self.epoch)
         self._buffer.start(starts, self.epoch)

@@ -23,8 +23,12 @@ class Settings(BaseSettings):
         Consumer group; ``riverrun-<pipeline>`` unless set.
     worker_id
         Stable name of this worker, such as a StatefulSet's ordinal: it makes the group membership static.
+    processing_guarantee
+        ``exactly_once``: outputs and offsets in one transaction. ``at_least_once``: offsets after outputs; some latency
+        less, for brokers without transactions.
     commit_interval
-        Seconds between commits of offsets. Raising it makes commits cheaper and a restart repeat more.
+        Seconds between commits. Raising it makes them cheaper and a restart repeat more; exactly-once readers see
+        outputs with the commit. 0.1 with ``exactly_once``, 1 with ``at_least_once``, unless set.
     batch_records
         Largest number of records handed to an agent at once.
     batch_seconds
@@ -54,12 +58,20 @@ class Settings(BaseSettings):
     kafka: dict[str, Any] = {}
     group_id: str | None = None
     worker_id: str | None = None
-    commit_interval: float = Field(default=1.0, gt=0, le=60)
+    processing_guarantee: Literal["exactly_once", "at_least_once"] = "exactly_once"
+    commit_interval: float | None = Field(default=None, gt=0, le=60)
     batch_records: int = Field(default=1000, ge=1, le=10_000)
     batch_seconds: float = Field(default=0.05, gt=0, le=10)
     on_state_lost: Literal["stop", "fresh", "earliest"] = "stop"
     metrics_port: int = Field(default=0, ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def commit_seconds(self) -> float:
+        """Seconds between commits."""
+        if self.commit_interval is not None:
+            return self.commit_interval
+        return 0.1 if self.processing_guarantee == "exactly_once" else 1.0
 
     @field_validator("bootstrap_servers")
     @classmethod

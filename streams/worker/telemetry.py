@@ -89,5 +89,8 @@ class Telemetry(Collector):
         for topic, count in list(self._app.emitter.emitted.items()):
             emitted.add_metric([topic], count)
         yield emitted
+        aborted = CounterMetricFamily("riverrun_transactions_aborted", "Cycles that were taken back and done again")
+        aborted.add_metric([], self._app.assignment.aborted)
+        yield aborted
         age = time.monotonic() - self._app.assignment.last_commit
         yield GaugeMetricFamily("riverrun_last_commit_age_seconds", "Time since the last commit", value=age)

@@ -13,6 +13,7 @@ import confluent_kafka
 from faust.transport import base
 from faust.types import TP, ConsumerMessage, RecordMetadata
 
+from schemas.errors import BrokerError
 from streams.worker.batch import Batch, timestamp_ms
 from streams.worker.poller import Extent, Poller
 
@@ -66,7 +67,7 @@ class Consumer(base.Consumer):
     async def _on_revoked(self, tps: set[TP], *, lost: bool) -> None:
         self.app.on_rebalance_start()
         if lost:
-            self.app.assignment.lose()
+            await self.app.assignment.lose()
         else:
             await self.app.assignment.release()
         await self.on_partitions_revoked(tps)
@@ -238,12 +239,16 @@ class Producer(base.Producer):
     app: "App"
 
     async def on_start(self) -> None:
-        """Connect."""
-        self.client = self.app.new_producer()
+        """Connect, before Faust subscribes: what an earlier worker left open is ended first."""
+        self.client = await asyncio.to_thread(self.app.new_producer)
 
     async def on_stop(self) -> None:
-        """Wait until everything is acknowledged."""
+        """Wait until everything is acknowledged; take back what cannot be committed any more."""
         await self.flush()
+        try:
+            await self.app.delivery.abort()
+        except BrokerError as error:
+            self.app.fail(error)
 
     async def flush(self) -> None:
         """Wait until everything is acknowledged."""

@@ -197,6 +197,22 @@ def test_send_label_sets_type_and_tail_raw_shows_it(desk: Desk, tmp_path: Path) 
     assert 'label  key=a  {"id": "a", "y": true}' in result.stdout
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_tail_of_the_newest_passes_over_the_markers_of_transactions(desk: Desk, count: int) -> None:
+    """Each record has a transaction of its own here, and an aborted one lies on top: they count for nothing."""
+    topic = f"spread-{count}.predictions"
+    desk.make(topic, 1)
+    producer = Producer({"bootstrap.servers": desk.bootstrap, "transactional.id": topic})
+    producer.init_transactions(10)
+    for i in range(6):
+        producer.begin_transaction()
+        producer.produce(topic, b'{"id": "e%d"}' % (i if i < 5 else 99), b"k", 0)
+        producer.flush(10)
+        producer.commit_transaction() if i < 5 else producer.abort_transaction()
+    told = desk.run("tail", "predictions", f"spread-{count}", "-n", str(count), "--output", "json").stdout
+    assert [json.loads(line)["value"]["id"] for line in told.splitlines()] == [f"e{i}" for i in range(5 - count, 5)]
+
+
 def test_topics_apply_is_idempotent_and_never_grows_raw(desk: Desk) -> None:
     """Outputs grow, the input topic does not, and says why; a second run has nothing to do."""
     desk.make("grown.raw", 2)

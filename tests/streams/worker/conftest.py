@@ -38,7 +38,7 @@ class Deployment:
 
     def predicted(self, count: int, seconds: float = 40.0) -> None:
         """Wait until there are as many predictions, or more."""
-        until(lambda: self._kafka.count(self.predictions) >= count, seconds, f"{count} predictions")
+        until(lambda: self._kafka.reach(self.predictions) >= count, seconds, f"{count} predictions")
 
     def finish(self, seconds: float = 40.0) -> int:
         """Wait until the whole input is committed, hence answered; return the number of its records."""

@@ -1,10 +1,12 @@
 """A worker in a process of its own: what a test starts, signals and kills."""
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -31,7 +33,7 @@ def run(recipe: str, name: str, further: dict[str, Any], env: dict[str, str], lo
     os.dup2(file, 2)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     if fault is not None:
-        FAULTS[fault]()
+        plant(fault)
     try:
         code = run_worker(declarations.RECIPES[recipe](name, **further), load_settings())
     except RiverrunError as error:
@@ -65,7 +67,67 @@ def have_little_patience() -> None:
     app._ADMIN_SECONDS = 2
 
 
+def die_at(method: str, when: str, count: int) -> Callable[[], None]:
+    """Return a fault: kill -9 before or after a step of a transaction, the so-manieth time it is taken."""
+
+    def plant() -> None:
+        from streams.worker.transactions import ExactlyOnce
+
+        step: Any = getattr(ExactlyOnce, method)
+        taken = itertools.count(1)
+
+        def deadly(*arguments: Any, **named: Any) -> None:
+            last = next(taken) == count
+            if last and when == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            step(*arguments, **named)
+            if last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        setattr(ExactlyOnce, method, deadly)
+
+    return plant
+
+
+def die_in_commit(count: int) -> Callable[[], None]:
+    """Return a fault: kill -9 from another thread while the commit is on its way to the broker."""
+
+    def plant() -> None:
+        from streams.worker.transactions import ExactlyOnce
+
+        step: Any = ExactlyOnce._end
+        taken = itertools.count(1)
+
+        def deadly(delivery: Any) -> None:
+            if next(taken) == count:
+                threading.Timer(0.0005, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            step(delivery)
+
+        ExactlyOnce._end = deadly  # type: ignore[method-assign]
+
+    return plant
+
+
+#: Where a worker may die within a transaction, the so-manieth time it comes there.
+DEATHS: dict[str, Callable[[int], Callable[[], None]]] = {
+    "after begin": lambda count: die_at("_begin", "after", count),
+    "after produce": lambda count: die_at("emit", "after", count),
+    "before sending positions": lambda count: die_at("_send_positions", "before", count),
+    "after sending positions": lambda count: die_at("_send_positions", "after", count),
+    "during commit": die_in_commit,
+    "after commit": lambda count: die_at("_end", "after", count),
+}
+
 FAULTS: dict[str, Callable[[], None]] = {"lose_a_batch": lose_a_batch, "have_little_patience": have_little_patience}
+
+
+def plant(fault: str) -> None:
+    """Plant a fault, or a death such as ``during commit:3``."""
+    if fault in FAULTS:
+        FAULTS[fault]()
+        return
+    death, _, count = fault.partition(":")
+    DEATHS[death](int(count))()
 
 
 class Worker:
@@ -82,7 +144,7 @@ class Worker:
     log_path
         Where its standard error goes.
     fault
-        Name of what is to be broken in it, one of `FAULTS`.
+        Name of what is to be broken in it, as `plant` takes it.
     """
 
     def __init__(

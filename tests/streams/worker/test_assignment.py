@@ -1,7 +1,7 @@
 """Offsets and state, from assignment to release, with a journal in place of Kafka."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,6 +15,7 @@ from schemas.events import DeadLetter, Event, PredictionMade
 from schemas.record import Record
 from streams.worker.assignment import Assignment
 from streams.worker.batch import Batch
+from streams.worker.delivery import AtLeastOnce, CycleAborted
 from streams.worker.poller import Extent
 from streams.worker.settings import Settings
 from tests.streams.worker.declarations import small
@@ -56,7 +57,7 @@ class Journal:
         self.entries: list[Any] = []
         self.answers: list[float] = []
         self.max_records = 500
-        self.idle = False
+        self.left = 1
         self.sent_now = 0
         self.flush_raises: Exception | None = None
         self.commit_raises: Exception | None = None
@@ -73,7 +74,17 @@ class Journal:
             self.entries.append(("dead letter" if isinstance(event, DeadLetter) else "emit", record.offset))
 
     def finish(self, batch: Batch) -> None:
-        """Note nothing."""
+        """Count it off."""
+        self.left -= 1
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left."""
+        return self.left == 0
+
+    def rejoin(self) -> None:
+        """Note it."""
+        self.entries.append("rejoin")
 
     def send_now(self) -> None:
         """Count it."""
@@ -111,7 +122,8 @@ class Desk:
 
     def __init__(self, **settings: Any) -> None:
         self.journal = Journal()
-        made = Assignment(small("p"), 2, self.journal, self.journal, Settings(**settings))  # type: ignore[arg-type]
+        delivery = AtLeastOnce(self.journal)  # type: ignore[arg-type]
+        made = Assignment(small("p"), 2, self.journal, delivery, Settings(**settings))  # type: ignore[arg-type]
         self.assignment = made
         self.assignment.use(self.journal)  # type: ignore[arg-type]
         self.epoch = 0
@@ -355,7 +367,7 @@ def test_lost_partition_leaves_nothing_behind() -> None:
         desk = Desk()
         desk.assign()
         await desk.process(0, 4)
-        desk.assignment.lose()
+        await desk.assignment.lose()
         await desk.assignment.commit()
         assert desk.journal.commits == []
         assert desk.assign(committed=4) == 0
@@ -448,9 +460,9 @@ def test_outputs_are_sent_at_once_when_nothing_else_waits() -> None:
 
     async def test() -> None:
         desk.assign()
+        desk.journal.left = 2
         await desk.process(0, 5)
         assert desk.journal.sent_now == 0
-        desk.journal.idle = True
         await desk.process(5, 6)
         assert desk.journal.sent_now == 1
 
@@ -466,3 +478,87 @@ def test_batch_size_follows_the_cost_of_a_record() -> None:
         adapt(records, seconds)
         sizes.append(desk.journal.max_records)
     assert sizes == [50, 16, 400]
+
+
+class Doubtful(AtLeastOnce):
+    """A delivery whose cycles are aborted when it is told so."""
+
+    def __init__(self, journal: Any) -> None:
+        super().__init__(journal)
+        self._journal = journal
+        self.aborts = False
+
+    async def commit(self, positions: Mapping[TP, int], poller: Any) -> bool:
+        """Commit, or have to abort."""
+        if self.aborts:
+            raise CycleAborted("no")
+        return await super().commit(positions, poller)
+
+    async def abort(self) -> None:
+        """Note it."""
+        self._journal.entries.append("abort")
+
+
+def doubtful() -> tuple[Desk, Doubtful]:
+    """Return a desk with a doubtful delivery."""
+    desk = Desk()
+    delivery = Doubtful(desk.journal)
+    desk.assignment._delivery = delivery
+    return desk, delivery
+
+
+def test_aborted_cycle_drops_all_state_and_asks_for_the_partitions_anew() -> None:
+    """What is in memory is worth nothing; what was read under the assignment is left alone."""
+    desk, delivery = doubtful()
+
+    async def test() -> None:
+        desk.assign()
+        await desk.process(0, 5)
+        delivery.aborts = True
+        assert not await desk.assignment.commit()
+        assert desk.journal.entries[-2:] == ["abort", "rejoin"]
+        assert desk.assignment.shards == {}
+        await desk.process(5, 9)
+        assert desk.journal.emitted == [0, 1, 2, 3, 4]
+        delivery.aborts = False
+        assert desk.assign() == 0
+        await desk.process(0, 5)
+        assert await desk.assignment.commit()
+        assert desk.journal.emitted == [0, 1, 2, 3, 4] * 2
+        assert desk.journal.commits == [{0: 5}]
+
+    run(test)
+
+
+def test_aborted_cycle_in_a_release_parks_nothing() -> None:
+    """The group takes the partitions away in any case, so nobody has to ask."""
+    desk, delivery = doubtful()
+
+    async def test() -> None:
+        desk.assign()
+        await desk.process(0, 5)
+        delivery.aborts = True
+        await desk.assignment.release()
+        assert desk.journal.entries[-1] == "abort"
+        assert desk.assign(committed=5) == 0, "state is restored from the log"
+
+    run(test)
+
+
+def test_aborts_in_a_row_end_the_worker() -> None:
+    """What stands in the way does not pass by itself; a commit in between begins the count anew."""
+    desk, delivery = doubtful()
+
+    async def cycle(aborts: bool) -> None:
+        delivery.aborts = aborts
+        desk.assign()
+        await desk.process(0, 5)
+        await desk.assignment.commit()
+
+    async def test() -> None:
+        for aborts in (True, True, True, True, False, True, True, True, True):
+            await cycle(aborts)
+        with pytest.raises(BrokerError, match="5 transactions in a row aborted, the last: no"):
+            await cycle(True)
+
+    run(test)

@@ -57,7 +57,7 @@ class FakeConsumer:
         self.commits: list[dict[int, int]] = []
         self.assigned: list[dict[int, int]] = []
         self.threads: set[int] = set()
-        self.polls = 0
+        self.polls = self.subscriptions = 0
         self.closed = False
         self.refuses: KafkaException | None = None
         self._rest: deque[FakeMessage] = deque()
@@ -67,6 +67,12 @@ class FakeConsumer:
         """Remember the callbacks."""
         self._callbacks = callbacks
         self.topics = topics
+        self.subscriptions += 1
+
+    def unsubscribe(self) -> None:
+        """Have the partitions revoked, and assigned again to who subscribes."""
+        self.script.appendleft(self.assign_all(P0, P1))
+        self.script.appendleft(self.revoke_all(P0, P1))
 
     def poll(self, seconds: float) -> FakeMessage | None:
         """Return the next message, or do what the script says."""
@@ -102,6 +108,10 @@ class FakeConsumer:
         """Return the committed offsets."""
         found = [(p, self.committed_offsets.get(TP(p.topic, p.partition), -1001)) for p in partitions]
         return [TopicPartition(p.topic, p.partition, offset) for p, offset in found]
+
+    def consumer_group_metadata(self) -> str:
+        """Return who is assigned what."""
+        return f"generation {len(self.assigned)}"
 
     def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
         """Return begin and end of the log."""
@@ -475,3 +485,17 @@ def test_timestamp_that_is_missing_is_minus_one() -> None:
             self.timestamp = lambda: stamp
 
     assert [timestamp_ms(Stamped(kind, 5)) for kind in (0, 1, 2)] == [-1, 5, 5]  # type: ignore[arg-type]
+
+
+def test_rejoin_gives_the_partitions_up_and_asks_for_some(stage: Callable[..., Stage]) -> None:
+    """Revoked as in any rebalance, then assigned again under another generation; polling goes on."""
+    one = stage()
+    one.play(messages(0, 0))
+    one.taken(1)
+    first = one.poller.group_metadata
+    one.poller.rejoin()
+    until(lambda: one.consumer.subscriptions == 2, 5, "another subscription")
+    one.play(messages(0, 0))
+    assert [told[0] for told in one.listener.told] == ["assigned", "revoked", "assigned"]
+    assert one.taken(1)[0].epoch == one.poller.epoch
+    assert one.poller.group_metadata != first

@@ -76,7 +76,7 @@ class FakeAssignment:
             raise self._raises
         return True
 
-    def lose(self) -> None:
+    async def lose(self) -> None:
         """Drop."""
         self.told.append("lose")
 

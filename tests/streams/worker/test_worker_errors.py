@@ -78,11 +78,20 @@ def test_batch_that_gets_lost_stops_the_worker(kafka: Kafka, deploy: Callable[..
     assert kafka.count(deployment.predictions) == expected
 
 
-def test_output_that_is_refused_stops_the_worker(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(
+    ("guarantee", "words"),
+    [
+        ("exactly_once", "5 transactions in a row aborted, the last: .*Message size too large"),
+        ("at_least_once", r"\.predictions\[0\]: not delivered: "),
+    ],
+)
+def test_output_that_is_refused_stops_the_worker(
+    kafka: Kafka, deploy: Callable[..., Any], guarantee: str, words: str
+) -> None:
     """When the broker takes no predictions any more, what was not delivered is not committed."""
     deployment = deploy()
     kafka.produce(deployment.raw, inline(100))
-    worker = deployment.start()
+    worker = deployment.start(processing_guarantee=guarantee)
     deployment.finish()
     resource = ConfigResource(
         ResourceType.TOPIC,
@@ -92,7 +101,7 @@ def test_output_that_is_refused_stops_the_worker(kafka: Kafka, deploy: Callable[
     for done in kafka.admin.incremental_alter_configs([resource]).values():
         done.result(10)
     kafka.produce(deployment.raw, inline(50, start=100))
-    assert f"{deployment.predictions}[0]: not delivered: " in last_words(worker)
+    assert re.search(words, last_words(worker))
     assert kafka.committed(deployment.pipeline) == {0: 100}
 
 

@@ -30,11 +30,12 @@ def never_ahead(kafka: Kafka, deployment: Any) -> bool:
     return committed <= answered
 
 
+@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
 @pytest.mark.parametrize(
     ("seed", "kills"), [(1, 2), pytest.param(2, 4, marks=pytest.mark.slow), pytest.param(3, 4, marks=pytest.mark.slow)]
 )
-def test_killed_worker_repeats_with_the_same_ids_and_loses_nothing(
-    kafka: Kafka, deploy: Callable[..., Any], seed: int, kills: int
+def test_killed_worker_loses_nothing_and_repeats_only_as_promised(
+    kafka: Kafka, deploy: Callable[..., Any], seed: int, kills: int, guarantee: str
 ) -> None:
     """After kill -9 at any moment the state is that of an undisturbed run; what is said twice is said alike."""
     rng = random.Random(seed)
@@ -42,16 +43,16 @@ def test_killed_worker_repeats_with_the_same_ids_and_loses_nothing(
     count = 15_000
     kafka.produce(deployment.raw, inline(count, seed))
     for target in sorted(rng.randrange(1, count - 5000) for _ in range(kills)):
-        worker = deployment.start(batch_records=100, commit_interval=0.1)
+        worker = deployment.start(batch_records=100, commit_interval=0.1, processing_guarantee=guarantee)
 
         def reached(target: int = target) -> bool:
             assert never_ahead(kafka, deployment)
-            return kafka.count(deployment.predictions) >= target
+            return kafka.reach(deployment.predictions) >= target
 
         until(reached, 40, f"{target} predictions")
         worker.kill()
         assert kafka.committed(deployment.pipeline).get(0, 0) <= len(set(ids(kafka, deployment.predictions)))
-    deployment.start()
+    deployment.start(processing_guarantee=guarantee)
     assert deployment.finish() == count
 
     said: dict[bytes | None, tuple[Any, ...]] = {}
@@ -62,7 +63,7 @@ def test_killed_worker_repeats_with_the_same_ids_and_loses_nothing(
         repeated += event_id in said
         assert said.setdefault(event_id, body) == body
     assert list(said) == [f"{deployment.raw}-0-{offset}".encode() for offset in range(count)]
-    assert repeated > 0, "the kills came in the midst of work"
+    assert (repeated > 0) == (guarantee == "at_least_once"), "the kills came in the midst of work"
     assert kafka.digests(deployment.pipeline, distinct=True) == kafka.expected(deployment.pipeline)
 
 

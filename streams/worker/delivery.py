@@ -1,0 +1,96 @@
+"""How outputs, and the positions they came from, become durable: the seam, and at-least-once behind it."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from faust.types import TP
+
+from schemas.errors import RiverrunError
+from schemas.outgoing import Outgoing
+from streams.worker.emitter import Emitter
+from streams.worker.poller import Poller
+
+log = logging.getLogger("riverrun.worker")
+
+_STALE_COMMIT = (
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError._NO_OFFSET,
+    KafkaError._ASSIGNMENT_LOST,
+)
+
+
+class CycleAborted(RiverrunError):
+    """Nothing of a cycle became durable: what was computed in it is worth nothing, and has to be done again."""
+
+
+class Delivery(Protocol):
+    """Makes a cycle durable: the outputs since the last commit, and the positions they came from."""
+
+    def emit(self, messages: Sequence[Outgoing], *, more_follow: bool) -> None:
+        """Hand outputs to the producer; when nothing more follows they need not wait for company.
+
+        Raises
+        ------
+        CycleAborted
+            When the cycle cannot be committed any more.
+        BrokerError
+            When the worker has to stop.
+        """
+
+    async def commit(self, positions: Mapping[TP, int], poller: Poller) -> bool:
+        """Make the outputs durable, then or with them the positions; False when that is to be tried again later.
+
+        Raises
+        ------
+        CycleAborted
+            When nothing of it is durable.
+        BrokerError
+            When the worker has to stop.
+        """
+
+    async def abort(self) -> None:
+        """Take back what can be taken back of the cycle."""
+
+
+class AtLeastOnce:
+    """Commits positions once the outputs before them are acknowledged; after a crash some are said again.
+
+    Parameters
+    ----------
+    emitter
+        Where messages go.
+    """
+
+    def __init__(self, emitter: Emitter) -> None:
+        self._emitter = emitter
+
+    def emit(self, messages: Sequence[Outgoing], *, more_follow: bool) -> None:
+        """Hand outputs to the producer, and have them sent at once when nothing more follows."""
+        self._emitter.emit(messages)
+        if not more_follow:
+            self._emitter.send_now()
+
+    async def commit(self, positions: Mapping[TP, int], poller: Poller) -> bool:
+        """Wait until all outputs are acknowledged, then commit; a commit of an earlier generation is refused."""
+        await asyncio.to_thread(self._emitter.flush)
+        try:
+            await asyncio.wrap_future(poller.commit(to_offsets(positions)))
+        except KafkaException as error:
+            if error.args[0].code() in _STALE_COMMIT or error.args[0].retriable():
+                log.warning("commit refused, to be tried again: %s", error.args[0].str())
+                return False
+            raise
+        return True
+
+    async def abort(self) -> None:
+        """Nothing: what was said stays said, and is said again with the same ids."""
+
+
+def to_offsets(positions: Mapping[TP, int]) -> list[TopicPartition]:
+    """Return positions as confluent-kafka takes them."""
+    return [TopicPartition(tp.topic, tp.partition, position) for tp, position in positions.items()]

@@ -1,0 +1,66 @@
+"""Exactly once: whatever dies, and wherever, each event is answered once, by the model of an undisturbed run."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.streams.worker.events import inline
+from tests.streams.worker.kafka import Kafka, header, until
+from tests.streams.worker.runner import DEATHS
+
+COUNT = 8_000
+
+
+def assert_undisturbed(kafka: Kafka, deployment: Any) -> None:
+    """Hold what a reader of committed records finds against a backtest of the input: number, order, every digit."""
+    assert kafka.digests(deployment.pipeline) == kafka.expected(deployment.pipeline)
+    for partition, messages in kafka.read(deployment.predictions).items():
+        answered = [int((header(m, "ce_id") or b"").rpartition(b"-")[2]) for m in messages]
+        assert answered == [record.offset for record in kafka.records(deployment.raw)[partition]]
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_worker_that_is_killed_within_a_transaction_answers_each_event_once(
+    kafka: Kafka, deploy: Callable[..., Any], death: str
+) -> None:
+    """In the second transaction, and once more in the first one of the next start."""
+    deployment = deploy()
+    kafka.produce(deployment.raw, inline(COUNT))
+    for count in (2, 1):
+        worker = deployment.start(fault=f"{death}:{count}", batch_records=100, commit_interval=0.05)
+        assert worker.wait() == -9, worker.log
+    deployment.start()
+    assert deployment.finish() == COUNT
+    assert_undisturbed(kafka, deployment)
+
+
+def test_labels_that_say_nothing_are_read_once(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+    """A cycle without outputs moves its positions too."""
+    deployment = deploy(ttl_seconds=3600)
+    kafka.produce(deployment.raw, inline(200))
+    worker = deployment.start()
+    deployment.finish()
+    kafka.produce(deployment.raw, list(inline(100)))  # seen before: duplicates, which are not answered
+    deployment.finish()
+    assert worker.metrics("riverrun_outcomes_total", "outcome")["scored"] >= 200
+    assert kafka.count(deployment.predictions) == worker.metrics("riverrun_outcomes_total", "outcome")["scored"]
+
+
+def test_worker_whose_id_another_one_takes_ends_and_says_so(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+    """Two processes of one worker id: the older one is fenced, before it can commit anything."""
+    deployment = deploy()
+    first = deployment.start(worker_id="twin")
+    kafka.produce(deployment.raw, inline(500))
+    deployment.finish()
+    deployment.start(worker_id="twin")
+
+    def fenced() -> bool:
+        kafka.produce(deployment.raw, inline(20, start=kafka.reach(deployment.raw)))
+        return not first.running
+
+    until(fenced, 60, "the end of the first")
+    assert first.wait() == 1
+    assert "fenced" in first.log, first.log
+    deployment.finish()
+    assert_undisturbed(kafka, deployment)
