@@ -16,14 +16,14 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-full check format bench lock clean
+.PHONY: help setup demo test test-full test-kafka check format bench lock clean
 
 help: ## Show this help
 	@echo "riverrun: online machine learning on Kafka"
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  ARGS=\"...\" is passed to demo, test, test-full, bench and lock; PYTHON=python3.12 chooses the interpreter of setup."
+	@echo "  ARGS=\"...\" is passed to demo, the tests, bench and lock; PYTHON=python3.12 chooses the interpreter of setup."
 
 setup: $(STAMP) ## Make .venv and install riverrun into it
 	@echo "setup: $(VENV) is ready; try make demo, or $(BIN)/riverrun --help"
@@ -46,6 +46,9 @@ test: $(STAMP) ## Run the quick tests and the doctests
 
 test-full: $(STAMP) ## Run the slow tests too
 	@$(PYTEST) -m "not kafka" $(ARGS)
+
+test-kafka: $(STAMP) ## Run the tests against Apache Kafka (Java 17, Maven)
+	@$(PYTEST) -m kafka $(ARGS)
 
 check: $(STAMP) ## Check format, lint and types; changes nothing
 	@$(BIN)/ruff format --quiet --check . || { echo "check: files above are not formatted: run make format" >&2; exit 1; }

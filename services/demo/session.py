@@ -4,14 +4,12 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
 
-import psutil
-
 from schemas.errors import BrokerError, ConfigurationError
-from services.broker import EmbeddedBroker, free_port
+from services.broker import BrokerHome, EmbeddedBroker, free_port
 from services.cli.loading import load_pipeline
 from services.demo.child import Worker
 from services.demo.replay import Replay
@@ -220,8 +218,8 @@ class Session:
             return
         record = self.broker.status().record
         if record is not None and not self.keep:
-            with suppress(psutil.Error):  # its data are thrown away: nothing to save
-                psutil.Process(record.pid).kill()
+            for node in record.nodes:  # its data are thrown away: nothing to save
+                self.broker.kill(node.number)
         self.broker.stop()
         if not self.keep:
             _tidy(self.data_dir)
@@ -242,7 +240,7 @@ def _make_room(data_dir: Path) -> None:
             raise ConfigurationError(
                 f"--data-dir: got {data_dir}, expected a new, an empty or an earlier demo's directory"
             )
-        if EmbeddedBroker(data_dir).status().state == "running":
+        if BrokerHome(data_dir).status().is_up:
             raise BrokerError(
                 f"{data_dir}: a demo's broker runs there. riverrun broker stop --data-dir {data_dir} ends it; "
                 "another --data-dir leaves it alone."

@@ -386,3 +386,25 @@ def test_bridge_no_broker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.topics._ADMIN_SECONDS", 0.2)
     with pytest.raises(BrokerError, match="no Kafka answers"):
         Bridge(declare(), Settings(bootstrap_servers=NOTHING_LISTENS), ["orders"])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"), [(("--brokers", "3"), "expected 1"), (("--engine", "kafka", "--brokers", "2"), "1 or 3")]
+)
+def test_broker_start_with_nodes_the_engine_does_not_run_is_usage(options: tuple[str, ...], expected: str) -> None:
+    """The number, and what the engine takes; nothing is started."""
+    result = run("broker", "start", *options, code=2)
+    assert f"--brokers: got {options[-1]}, " in result.stderr
+    assert expected in result.stderr
+
+
+def test_broker_start_kafka_without_java_fails_in_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 1, what is missing, what to do."""
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    result = run("broker", "start", "--engine", "kafka", "--data-dir", str(folder / "b"), code=1)
+    assert result.stderr.startswith(
+        "riverrun: Apache Kafka needs Java 17 or newer, and there is no java on PATH: install"
+    )
+    assert result.stderr.count("\n") == 1
+    assert run("broker", "status", "--data-dir", str(folder / "b"), code=1).stdout.startswith("stopped")

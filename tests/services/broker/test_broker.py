@@ -1,4 +1,4 @@
-"""The embedded broker, tested on the real engine."""
+"""The course of a broker's life, on the embedded engine."""
 
 import json
 import os
@@ -6,21 +6,19 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas.errors import BrokerError
-from services import broker as module
-from services.broker import EmbeddedBroker
+from services.broker import BrokerHome, EmbeddedBroker, KafkaBroker, embedded, home
 from streams.worker.settings import Settings
+from tests.services.broker.processes import create, eventually, is_gone, produce, read_first
 
-ROOT = Path(module.__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -35,42 +33,14 @@ def pid_of(broker: EmbeddedBroker) -> int:
     """Return the running engine's process id."""
     record = broker.status().record
     assert record is not None
-    return record.pid
-
-
-def is_gone(pid: int, within_seconds: float = 8.0) -> bool:
-    """Tell whether a process ends within a time; a zombie has ended."""
-    deadline = time.monotonic() + within_seconds
-    while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def produce(bootstrap: str, value: bytes) -> None:
-    """Write one record to topic ``rivers``, and be sure it arrived."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic("rivers", 1, 1)])["rivers"].result(5)
-    producer = Producer({"bootstrap.servers": bootstrap})
-    producer.produce("rivers", value, key=b"k", headers=[("ce_id", b"1")])
-    assert producer.flush(5) == 0
-
-
-def read_first(bootstrap: str) -> tuple[bytes | None, bytes | None, object]:
-    """Return key, value and headers of the first record of topic ``rivers``."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "enable.auto.commit": False})
-    consumer.assign([TopicPartition("rivers", 0, 0)])
-    message = consumer.poll(5)
-    consumer.close()
-    assert message is not None
-    assert message.error() is None
-    return message.key(), message.value(), message.headers()
+    [pid] = record.pids
+    return pid
 
 
 def test_start_answers_and_carries_records(broker: EmbeddedBroker) -> None:
     """A record that was produced is consumed with its key, value and headers."""
     bootstrap = broker.start()
+    create(bootstrap, "rivers")
     produce(bootstrap, b"Liffey")
     assert read_first(bootstrap) == (b"k", b"Liffey", [("ce_id", b"1")])
 
@@ -83,8 +53,9 @@ def test_status_running_says_where_and_since_when(broker: EmbeddedBroker) -> Non
     assert status.state == "running"
     assert status.record is not None
     assert (status.record.engine, status.record.bootstrap) == ("noida-db", bootstrap)
-    assert bootstrap == f"127.0.0.1:{status.record.port}"
-    assert psutil.Process(status.record.pid).name() == "noida-db"
+    [node] = status.record.nodes
+    assert bootstrap == f"127.0.0.1:{node.port}"
+    assert psutil.Process(pid_of(broker)).name() == "noida-db"
     assert status.record.started.endswith("+00:00")
 
 
@@ -114,12 +85,51 @@ def test_start_twice_returns_the_running_broker(broker: EmbeddedBroker) -> None:
 
 def test_stop_leaves_no_process_and_keeps_the_data(broker: EmbeddedBroker) -> None:
     """After a stop the process is gone, and the next start serves what was written before."""
+    create(broker.start(), "rivers")
     produce(broker.start(), b"Anna")
     pid = pid_of(broker)
     broker.stop()
     assert is_gone(pid, 0.1)
     assert broker.status().state == "stopped"
     assert read_first(broker.start())[1] == b"Anna"
+
+
+def test_home_stops_what_runs_without_being_told_the_engine(broker: EmbeddedBroker) -> None:
+    """The data directory says what serves it; a start that has passed by is left alone."""
+    broker.start()
+    pid = pid_of(broker)
+    BrokerHome(broker.data_dir).stop(only="another start")
+    assert broker.status().state == "running"
+    BrokerHome(broker.data_dir).stop()
+    assert is_gone(pid, 0.1)
+    assert broker.status().state == "stopped"
+
+
+def test_start_another_engine_runs_there_is_refused(broker: EmbeddedBroker) -> None:
+    """Who asks for Apache Kafka is not given the embedded broker that happens to run in the directory."""
+    broker.start()
+    with pytest.raises(BrokerError, match=r"data: got a running noida-db, expected Apache Kafka or nothing; stop it"):
+        KafkaBroker(broker.data_dir).start()
+
+
+def test_node_killed_or_stopped_starts_again_on_its_data_and_port(broker: EmbeddedBroker) -> None:
+    """A node can be taken away and brought back; what it had saved is there, and so is its address."""
+    bootstrap = broker.start()
+    create(bootstrap, "rivers")
+    produce(bootstrap, b"Nore")
+    broker.stop_node(1)
+    assert broker.status().state == "stale"
+    broker.start_node(1)
+    pid = pid_of(broker)
+    broker.start_node(1)
+    assert pid_of(broker) == pid
+    assert read_first(bootstrap)[1] == b"Nore"
+    broker.kill(1)
+    assert is_gone(pid, 0.1)
+    broker.start_node(1)
+    assert broker.status().state == "running"
+    with pytest.raises(BrokerError, match=r"got node 2, expected one of those that were started: \[1\]"):
+        broker.kill(2)
 
 
 def test_stop_when_nothing_runs_is_fine(broker: EmbeddedBroker) -> None:
@@ -136,7 +146,7 @@ def test_stop_kills_an_engine_that_does_not_listen(broker: EmbeddedBroker, monke
     broker.start()
     pid = pid_of(broker)
     os.kill(pid, signal.SIGSTOP)
-    monkeypatch.setattr(module, "STOP_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(home, "STOP_GRACE_SECONDS", 0.2)
     broker.stop()
     assert is_gone(pid, 0.1)
 
@@ -156,17 +166,19 @@ def test_status_after_kill_is_stale_and_start_recovers(broker: EmbeddedBroker) -
 def test_stop_reused_pid_is_left_alone(broker: EmbeddedBroker) -> None:
     """When another program has the process id by now, it is not ours to stop."""
     broker.data_dir.mkdir()
-    stranger = {"engine": "noida-db", "pid": os.getpid(), "port": 1, "bootstrap": "", "started": "", "command": ["x"]}
+    node = {"number": 1, "port": 1, "command": ["x"], "pid": os.getpid()}
+    stranger = {"engine": "noida-db", "start_id": "", "started": "", "nodes": [node]}
     (broker.data_dir / "broker.json").write_text(json.dumps(stranger))
     assert broker.status().state == "stale"
     broker.stop()
     assert broker.status().state == "stopped"
 
 
-def test_status_unreadable_record_is_stale(broker: EmbeddedBroker) -> None:
+@pytest.mark.parametrize("text", ['{"engine": ', "[]", '{"engine": "noida-db", "pid": 1}'])
+def test_status_unreadable_record_is_stale(broker: EmbeddedBroker, text: str) -> None:
     """A half-written or foreign broker.json is stale, and a stop clears it away."""
     broker.data_dir.mkdir()
-    (broker.data_dir / "broker.json").write_text('{"engine": ')
+    (broker.data_dir / "broker.json").write_text(text)
     assert broker.status().state == "stale"
     broker.stop()
     assert broker.status().state == "stopped"
@@ -189,7 +201,7 @@ def test_start_engine_that_ends_early_quotes_its_log(tmp_path: Path, monkeypatch
     fake = tmp_path / "engine"
     fake.write_text("#!/bin/sh\necho 'disk is full' >&2\nexit 3\n")
     fake.chmod(0o755)
-    monkeypatch.setattr(module, "engine_path", lambda: fake)
+    monkeypatch.setattr(embedded, "engine_path", lambda: fake)
     broker = EmbeddedBroker(tmp_path / "data")
     with pytest.raises(
         BrokerError, match=r"exit status 3 before Kafka answered; .*broker\.log ends with:\n  disk is full"
@@ -203,8 +215,8 @@ def test_start_silent_engine_gives_up_and_ends_it(tmp_path: Path, monkeypatch: p
     fake = tmp_path / "engine"
     fake.write_text("#!/bin/sh\necho $$ > pid\nexec sleep 60\n")
     fake.chmod(0o755)
-    monkeypatch.setattr(module, "engine_path", lambda: fake)
-    monkeypatch.setattr(module, "START_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(embedded, "engine_path", lambda: fake)
+    monkeypatch.setattr(embedded, "START_TIMEOUT_SECONDS", 0.3)
     broker = EmbeddedBroker(tmp_path / "data")
     with pytest.raises(BrokerError, match=r"did not answer as Kafka within 0\.3 s"):
         broker.start()
@@ -215,7 +227,7 @@ def test_start_without_the_package_says_what_to_install(
     broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A missing engine is named together with the extra that brings it."""
-    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    monkeypatch.setattr(embedded, "find_spec", lambda _: None)
     with pytest.raises(BrokerError, match=r"pip install riverrun\[demo\]"):
         broker.start()
 
@@ -250,7 +262,4 @@ def test_parent_that_is_killed_takes_the_broker_along(broker: EmbeddedBroker, si
         pid = pid_of(broker)
         owner.send_signal(signum)
     assert is_gone(pid)
-    deadline = time.monotonic() + 5
-    while broker.status().state != "stopped" and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert broker.status().state == "stopped"
+    assert eventually(lambda: broker.status().state == "stopped", 5)
