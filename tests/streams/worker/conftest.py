@@ -1,4 +1,4 @@
-"""One broker for all tests of the worker; pipelines, hence topics and groups, have a name of their own each."""
+"""One broker of an engine for all tests of the worker; pipelines, hence topics and groups, have a name of their own."""
 
 import itertools
 import re
@@ -18,10 +18,17 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """A running broker."""
+def embedded_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers of the embedded broker."""
     with EmbeddedBroker(tmp_path_factory.mktemp("broker"), dies_with_parent=True) as bootstrap:
-        yield Kafka(bootstrap)
+        yield bootstrap
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> Kafka:
+    """A running broker: the embedded one, unless a test is parametrised by `engines.ON_BOTH`."""
+    fixture = getattr(request, "param", "embedded_kafka")
+    return Kafka(request.getfixturevalue(fixture))
 
 
 class Deployment:

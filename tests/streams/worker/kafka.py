@@ -71,11 +71,14 @@ class Kafka:
                 "bootstrap.servers": self.bootstrap,
                 "partitioner": partitioner,
                 "linger.ms": 5,
+                "enable.idempotence": True,
                 "message.max.bytes": LARGE + 1024 * 1024,
                 "queue.buffering.max.messages": 500_000,
             }
             self._producers[partitioner] = Producer(config)
         producer, failures, count = self._producers[partitioner], [], 0
+        # What is produced before the client knows of a new topic may come behind what is produced when it does.
+        producer.list_topics(topic, timeout=_SECONDS)
 
         def delivered(error: Any, message: Message) -> None:
             if error is not None:

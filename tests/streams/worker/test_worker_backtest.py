@@ -9,8 +9,11 @@ from river import datasets, evaluate, metrics
 from services.backtest import Backtest
 from streams.accounting import OUTCOMES
 from tests.streams.worker import declarations
+from tests.streams.worker.engines import ON_BOTH
 from tests.streams.worker.events import BAD, delayed, inline
 from tests.streams.worker.kafka import Event, Kafka, header
+
+pytestmark = ON_BOTH
 
 HUGE = 1_000_000
 

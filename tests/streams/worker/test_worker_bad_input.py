@@ -9,8 +9,11 @@ from confluent_kafka import Message
 
 from schemas.record import Record
 from services.backtest import Backtest
+from tests.streams.worker.engines import ON_BOTH
 from tests.streams.worker.events import BAD, inline
 from tests.streams.worker.kafka import LARGE, Event, Kafka, header
+
+pytestmark = ON_BOTH
 
 GOOD = 3
 

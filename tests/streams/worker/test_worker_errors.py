@@ -9,8 +9,11 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
+from tests.streams.worker.engines import ON_BOTH
 from tests.streams.worker.events import inline
 from tests.streams.worker.kafka import Kafka, header
+
+pytestmark = ON_BOTH
 
 
 def last_words(worker: Any) -> str:

@@ -13,8 +13,11 @@ from schemas import cloudevents as ce
 from schemas.avro import avro_event_schema, decode_avro
 from schemas.events import PredictionMade
 from streams.pipeline import Pipeline
+from tests.streams.worker.engines import ON_BOTH
 from tests.streams.worker.events import inline
 from tests.streams.worker.kafka import Event, Kafka, header
+
+pytestmark = ON_BOTH
 
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from tests.streams.worker.engines import ON_BOTH
 from tests.streams.worker.events import inline
 from tests.streams.worker.kafka import Kafka, header, until
+
+pytestmark = ON_BOTH
 
 ALL = {0, 1, 2, 3}
 
