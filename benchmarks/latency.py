@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine, records, topics
-from benchmarks.broker import fresh_broker
+from benchmarks.broker import Engine, fresh_broker
 from benchmarks.child import Child, exit_on_sigterm
 from benchmarks.contestants import Contestant, Job, select
 from benchmarks.race import RaceError
@@ -54,7 +54,9 @@ def play(bootstrap: str, topic: str, payloads: list[bytes], rate: int) -> Arriva
     return due_at
 
 
-def measure(contestant: Contestant | None, model: str, payloads: list[bytes], rate: int) -> dict[str, float]:
+def measure(
+    contestant: Contestant | None, model: str, payloads: list[bytes], rate: int, engine: Engine = Engine.EMBEDDED
+) -> dict[str, float]:
     """Return p50, p99 and maximum in milliseconds, and how many predictions never came.
 
     Parameters
@@ -63,8 +65,10 @@ def measure(contestant: Contestant | None, model: str, payloads: list[bytes], ra
         Who predicts; nobody measures the broker's floor.
     payloads
         `WARM_UP_RECORDS` at once, `RAMP_SECONDS` at the rate but not counted, the rest measured.
+    engine
+        What runs as broker.
     """
-    with fresh_broker() as bootstrap, TemporaryDirectory() as folder:
+    with fresh_broker(engine) as bootstrap, TemporaryDirectory() as folder:
         job = Job(bootstrap, model)
         topics.create(bootstrap, job.topics, 1)
         topics.fill(bootstrap, job.in_topic, payloads[:WARM_UP_RECORDS])
@@ -104,11 +108,12 @@ def main(
     model: Annotated[str, typer.Option(help="Model.")] = "lr",
     rate: Annotated[int, typer.Option(help="Events a second.", min=1)] = 1_000,
     seconds: Annotated[int, typer.Option(help="Measured time.", min=1)] = 10,
+    engine: Annotated[Engine, typer.Option(help="Broker; each contestant has a fresh one.")] = Engine.EMBEDDED,
 ) -> None:
     """Measure the floor and every contestant in turn; write results/latency.json."""
     exit_on_sigterm()
     payloads = list(records.generate(WARM_UP_RECORDS + (RAMP_SECONDS + seconds) * rate))
-    table = Table(title=f"latency at {rate:,} events/s, {seconds} s, due → readable")
+    table = Table(title=f"latency at {rate:,} events/s, {seconds} s, {engine.value} broker, due → readable")
     for heading in ("contestant", "p50 ms", "p99 ms", "max ms", "missing"):
         table.add_column(heading)
     rows: dict[str, object] = {}
@@ -118,14 +123,24 @@ def main(
             table.add_row(name, f"skipped: {reason}")
             continue
         try:
-            rows[name] = figures = measure(contestant, model, payloads, rate)
+            rows[name] = figures = measure(contestant, model, payloads, rate, engine)
             table.add_row(name, *(f"{value:.1f}" for value in list(figures.values())[:3]), str(figures["missing"]))
         except (RaceError, RuntimeError) as error:
             rows[name] = {"error": str(error)}
             table.add_row(name, str(error))
     Console(width=120).print(table)
     settings = {"producer": PRODUCER_SETTINGS, "reader": READER_SETTINGS}
-    save("latency", {"rate": rate, "seconds": seconds, **settings, "machine": machine.describe(), "rows": rows})
+    save(
+        engine.named("latency"),
+        {
+            "engine": engine.value,
+            "rate": rate,
+            "seconds": seconds,
+            **settings,
+            "machine": machine.describe(),
+            "rows": rows,
+        },
+    )
 
 
 if __name__ == "__main__":

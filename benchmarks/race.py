@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import topics
-from benchmarks.broker import fresh_broker
+from benchmarks.broker import Engine, fresh_broker
 from benchmarks.child import Child
 from benchmarks.contestants import Contestant, Job
 from benchmarks.verdict import judge
@@ -40,6 +40,8 @@ class Course:
         Of the input and of the output topic.
     timeout_seconds
         For the whole race, start-up included.
+    engine
+        What runs as broker.
     """
 
     payloads: list[bytes]
@@ -47,6 +49,7 @@ class Course:
     measured: int
     partitions: int
     timeout_seconds: float
+    engine: Engine = Engine.EMBEDDED
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def race(contestant: Contestant, model: str, course: Course) -> dict[str, object
     RaceError
         If it does not finish.
     """
-    with fresh_broker() as bootstrap, TemporaryDirectory() as folder:
+    with fresh_broker(course.engine) as bootstrap, TemporaryDirectory() as folder:
         job = Job(bootstrap, model)
         topics.create(bootstrap, job.topics, course.partitions)
         feed = topics.Feed(bootstrap, job.in_topic, course.payloads)

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import machine, records, table
+from benchmarks.broker import Engine
 from benchmarks.child import exit_on_sigterm
 from benchmarks.contestants import Contestant, select
 from benchmarks.race import Course, RaceError, race
@@ -44,7 +45,14 @@ class Heat:
 
 
 def heats(
-    models: list[str], partitions: list[int], size: int, warm_up: int, tail: int, timeout_seconds: float, folder: Path
+    models: list[str],
+    partitions: list[int],
+    size: int,
+    warm_up: int,
+    tail: int,
+    timeout_seconds: float,
+    folder: Path,
+    engine: Engine,
 ) -> list[Heat]:
     """Make the courses; the forest runs a tenth of the records, for a record costs it ten times as much."""
     courses = []
@@ -57,7 +65,8 @@ def heats(
         if not data.exists():
             records.save(list(records.generate(total)), data)
         payloads = records.load(data)
-        courses += [Heat(model, Course(payloads, warm, count, number, timeout_seconds), data) for number in partitions]
+        for number in partitions:
+            courses.append(Heat(model, Course(payloads, warm, count, number, timeout_seconds, engine), data))
     return courses
 
 
@@ -105,6 +114,7 @@ def main(
     repeat: Annotated[int, typer.Option(help="Rounds.", min=1)] = 3,
     size: Annotated[int, typer.Option("--records", help="Measured records a race.", min=100)] = 100_000,
     timeout: Annotated[float, typer.Option(help="Seconds a race may take.")] = TIMEOUT_SECONDS,
+    engine: Annotated[Engine, typer.Option(help="Broker; each race has a fresh one.")] = Engine.EMBEDDED,
     quick: Annotated[bool, typer.Option(help="One tiny round: does everything still run?")] = False,
 ) -> None:
     """Race the contestants; write results/latest.json (a quick run: results/quick.json).
@@ -122,15 +132,21 @@ def main(
     entries: list[Entry] = []
     with TemporaryDirectory(prefix="riverrun-bench-") as folder:
         numbers = [int(number) for number in partitions.split(",")]
-        for heat in heats(models.split(","), numbers, size, warm_up, tail, timeout, Path(folder)):
+        for heat in heats(models.split(","), numbers, size, warm_up, tail, timeout, Path(folder), engine):
             first = heat.model == MODEL_NAMES[0] and heat.course.partitions == 1
             racing = contestants if wanted or first else [c for c in contestants if c is None or c.name in CLOSE]
             entries += run_heat(heat, racing, repeat)
-    title = f"{size:,} records after {warm_up:,}, {repeat} round(s): median (min-max)"
+    title = f"{size:,} records after {warm_up:,}, {repeat} round(s), {engine.value} broker: median (min-max)"
     console.print(table.render(entries, title))
-    content = {"records": size, "warm_up": warm_up, "repeat": repeat, "machine": machine.describe()}
+    content = {
+        "records": size,
+        "warm_up": warm_up,
+        "repeat": repeat,
+        "engine": engine.value,
+        "machine": machine.describe(),
+    }
     content["entries"] = [table.summary(entry, entries) for entry in entries]
-    console.print(f"written: {table.save('quick' if quick else 'latest', content).name}")
+    console.print(f"written: {table.save(engine.named('quick' if quick else 'latest'), content).name}")
     if any(entry.failures and not entry.failures[0].startswith("skipped") for entry in entries):
         raise typer.Exit(1)
 

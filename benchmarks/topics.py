@@ -20,7 +20,7 @@ PRODUCER_SETTINGS = {"partitioner": "murmur2_random", "queue.buffering.max.messa
 
 def create(bootstrap: str, names: Sequence[str], partitions: int) -> None:
     """Create topics and wait for the broker's answer."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     created = admin.create_topics([NewTopic(name, partitions, 1) for name in names])
     for future in created.values():
         future.result(REQUEST_TIMEOUT_SECONDS)
