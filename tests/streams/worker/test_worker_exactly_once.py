@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from tests.streams.worker.engines import ON_BOTH
 from tests.streams.worker.events import inline
 from tests.streams.worker.kafka import Kafka, header, until
 from tests.streams.worker.runner import DEATHS
+
+pytestmark = ON_BOTH
 
 COUNT = 8_000
 

@@ -13,6 +13,7 @@ import pytest
 from services.broker import EmbeddedBroker, free_port
 from tests.streams.worker import declarations
 from tests.streams.worker.conftest import Deployment
+from tests.streams.worker.engines import ON_BOTH
 from tests.streams.worker.events import BAD, delayed, inline
 from tests.streams.worker.kafka import Kafka, header, until
 from tests.streams.worker.runner import ROOT
@@ -26,10 +27,11 @@ def ids(kafka: Kafka, topic: str) -> list[bytes | None]:
 def never_ahead(kafka: Kafka, deployment: Any) -> bool:
     """Tell whether each committed record has been answered: the offset is asked first."""
     committed = kafka.committed(deployment.pipeline).get(0, 0)
-    answered = kafka.count(deployment.predictions) + kafka.count(deployment.dead_letters)
+    answered = kafka.reach(deployment.predictions) + kafka.reach(deployment.dead_letters)
     return committed <= answered
 
 
+@ON_BOTH
 @pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
 @pytest.mark.parametrize(
     ("seed", "kills"), [(1, 2), pytest.param(2, 4, marks=pytest.mark.slow), pytest.param(3, 4, marks=pytest.mark.slow)]
@@ -39,7 +41,7 @@ def test_killed_worker_loses_nothing_and_repeats_only_as_promised(
 ) -> None:
     """After kill -9 at any moment the state is that of an undisturbed run; what is said twice is said alike."""
     rng = random.Random(seed)
-    deployment = deploy()
+    deployment = deploy(model="hat")
     count = 15_000
     kafka.produce(deployment.raw, inline(count, seed))
     for target in sorted(rng.randrange(1, count - 5000) for _ in range(kills)):
