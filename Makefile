@@ -44,11 +44,11 @@ demo: $(STAMP) ## Run the demo: a broker, a stream, a drift, a recovery
 test: $(STAMP) ## Run the quick tests and the doctests
 	@$(PYTEST) -m "not slow and not kafka" $(ARGS)
 
-test-full: $(STAMP) ## Run the slow tests too
-	@$(PYTEST) -m "not kafka" $(ARGS)
+test-full: $(STAMP) ## Run all tests, the slow ones and those against Apache Kafka too
+	@$(PYTEST) $(ARGS)
 
 test-kafka: $(STAMP) ## Run the tests against Apache Kafka (Java 17, Maven)
-	@$(PYTEST) -m kafka $(ARGS)
+	@$(PYTEST) -m "kafka and not slow" $(ARGS)
 
 check: $(STAMP) ## Check format, lint and types; changes nothing
 	@$(BIN)/ruff format --quiet --check . || { echo "check: files above are not formatted: run make format" >&2; exit 1; }
