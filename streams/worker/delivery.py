@@ -53,8 +53,14 @@ class Delivery(Protocol):
             When the worker has to stop.
         """
 
-    async def abort(self) -> None:
-        """Take back what can be taken back of the cycle."""
+    async def abort(self, seconds: float = ...) -> None:
+        """Take back what can be taken back of the cycle, within some seconds.
+
+        Raises
+        ------
+        BrokerError
+            When the broker does not answer in time.
+        """
 
 
 class AtLeastOnce:
@@ -87,7 +93,7 @@ class AtLeastOnce:
             raise
         return True
 
-    async def abort(self) -> None:
+    async def abort(self, seconds: float = 0.0) -> None:
         """Nothing: what was said stays said, and is said again with the same ids."""
 
 

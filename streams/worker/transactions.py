@@ -15,7 +15,8 @@ from streams.worker.emitter import Emitter
 from streams.worker.poller import Poller
 
 _RETRY_SECONDS = 0.1
-_INIT_SECONDS = 60.0
+# Twice the time after which the broker itself ends a transaction: to wait longer is of no use.
+_BROKER_SECONDS = 30.0
 _FENCED = (
     KafkaError._FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
@@ -49,7 +50,7 @@ class ExactlyOnce:
         self._open = False
 
     def start(self, producer: Producer) -> None:
-        """End what an earlier worker of the same id left open, and fence it; blocks, up to a minute.
+        """End what an earlier worker of the same id left open, and fence it; blocks, up to half a minute.
 
         Raises
         ------
@@ -57,7 +58,7 @@ class ExactlyOnce:
             When the broker does not answer, or knows no transactions.
         """
         try:
-            producer.init_transactions(_INIT_SECONDS)
+            producer.init_transactions(_BROKER_SECONDS)
         except KafkaException as error:
             raise BrokerError(
                 f"transactions: {error.args[0].str()}: exactly-once needs a broker with transactions and a "
@@ -85,10 +86,10 @@ class ExactlyOnce:
         self._send_positions(positions, poller.group_metadata)
         self._end()
 
-    async def abort(self) -> None:
+    async def abort(self, seconds: float = _BROKER_SECONDS) -> None:
         """Have the transaction's outputs never be read."""
         if self._open:
-            await asyncio.to_thread(self._abort)
+            await asyncio.to_thread(self._abort, seconds)
 
     # ------------------------------------------------------------------ calls of the producer
 
@@ -99,36 +100,38 @@ class ExactlyOnce:
 
     def _begin(self) -> None:
         if not self._open:
-            self._guard(self._producer.begin_transaction)
+            self._guard(lambda _: self._producer.begin_transaction())
             self._open = True
 
     def _send_positions(self, positions: Mapping[TP, int], group: Any) -> None:
-        self._guard(self._producer.send_offsets_to_transaction, to_offsets(positions), group)
+        offsets = to_offsets(positions)
+        self._guard(lambda seconds: self._producer.send_offsets_to_transaction(offsets, group, seconds))
 
     def _end(self) -> None:
         self._guard(self._producer.commit_transaction)
         self._open = False
 
-    def _abort(self) -> None:
-        self._guard(self._producer.abort_transaction)
+    def _abort(self, seconds: float) -> None:
+        self._guard(self._producer.abort_transaction, seconds)
         self._open = False
 
-    def _guard(self, call: Callable[..., Any], *arguments: Any) -> None:
-        """Call librdkafka, again while it says that this may help."""
+    def _guard(self, call: Callable[[float], object], seconds: float = _BROKER_SECONDS) -> None:
+        """Call librdkafka with the seconds that are left, again while it says that this may help."""
+        deadline = time.monotonic() + seconds
         while True:
             try:
-                call(*arguments)
+                call(max(0.0, deadline - time.monotonic()))
                 return
             except KafkaException as error:
-                self._weigh(error)
+                self._weigh(error, in_time=time.monotonic() < deadline)
                 time.sleep(_RETRY_SECONDS)
 
-    def _weigh(self, exception: KafkaException) -> None:
+    def _weigh(self, exception: KafkaException, *, in_time: bool) -> None:
         """Return when the same call is to be repeated, else raise what has to follow."""
         error = exception.args[0]
         if error.txn_requires_abort():
             raise CycleAborted(error.str()) from exception
-        if error.retriable():
+        if error.retriable() and in_time:
             return
         if error.code() in _FENCED:
             raise BrokerError(

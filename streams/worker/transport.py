@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCHEME = "riverrun"
 _LEAVE_SECONDS = 60.0
+_ABORT_SECONDS = 5.0
 
 
 class Consumer(base.Consumer):
@@ -240,13 +241,17 @@ class Producer(base.Producer):
 
     async def on_start(self) -> None:
         """Connect, before Faust subscribes: what an earlier worker left open is ended first."""
-        self.client = await asyncio.to_thread(self.app.new_producer)
+        try:
+            self.client = await asyncio.to_thread(self.app.new_producer)
+        except BrokerError as error:
+            self.app.fail(error)
+            raise
 
     async def on_stop(self) -> None:
         """Wait until everything is acknowledged; take back what cannot be committed any more."""
         await self.flush()
         try:
-            await self.app.delivery.abort()
+            await self.app.delivery.abort(_ABORT_SECONDS)
         except BrokerError as error:
             self.app.fail(error)
 

@@ -152,7 +152,7 @@ def test_derived_seed_is_a_number_of_31_bits(path: list[str]) -> None:
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="CPython 3.13 has no such difference")
 def test_objects_of_a_fresh_model_keep_no_dict_of_their_own() -> None:
-    """An object that was once asked for its dict is slower for as long as it lives; logistic regression by a tenth."""
+    """An object that was once asked for its dict is slower for as long as it lives."""
     model = seeded(preprocessing.StandardScaler() | linear_model.LogisticRegression(), "p", "v1")
     assert not [node for node in (model, *model.steps.values()) if keeps_a_dict(node)]
     node = model.steps["LogisticRegression"]

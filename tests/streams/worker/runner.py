@@ -118,7 +118,26 @@ DEATHS: dict[str, Callable[[int], Callable[[], None]]] = {
     "after commit": lambda count: die_at("_end", "after", count),
 }
 
-FAULTS: dict[str, Callable[[], None]] = {"lose_a_batch": lose_a_batch, "have_little_patience": have_little_patience}
+
+def know_no_transactions() -> None:
+    """Have the broker say that it knows no transactions."""
+    from confluent_kafka import KafkaError, KafkaException
+
+    from streams.worker.transactions import ExactlyOnce
+
+    class Producer:
+        def init_transactions(self, seconds: float) -> None:
+            raise KafkaException(KafkaError(KafkaError._UNSUPPORTED_FEATURE))
+
+    start: Any = ExactlyOnce.start
+    ExactlyOnce.start = lambda delivery, _: start(delivery, Producer())  # type: ignore[method-assign]
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    "lose_a_batch": lose_a_batch,
+    "have_little_patience": have_little_patience,
+    "know_no_transactions": know_no_transactions,
+}
 
 
 def plant(fault: str) -> None:

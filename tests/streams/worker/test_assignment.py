@@ -494,7 +494,7 @@ class Doubtful(AtLeastOnce):
             raise CycleAborted("no")
         return await super().commit(positions, poller)
 
-    async def abort(self) -> None:
+    async def abort(self, seconds: float = 0.0) -> None:
         """Note it."""
         self._journal.entries.append("abort")
 

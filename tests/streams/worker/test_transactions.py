@@ -1,6 +1,7 @@
 """Exactly once, with a producer that plays a script: what is called in which order, and what an error leads to."""
 
 import asyncio
+import itertools
 from collections import deque
 from types import SimpleNamespace
 from typing import Any
@@ -38,7 +39,7 @@ class FakeProducer:
             if name == "poll":
                 return
             if name == "send_offsets_to_transaction":
-                offsets, group = arguments
+                offsets, group, _ = arguments
                 assert offsets == [TopicPartition("p.raw", 0, 5)]
                 assert group == POLLER.group_metadata
             self.calls.append(name.removesuffix("_transaction").removesuffix("_to"))
@@ -92,6 +93,20 @@ def test_call_that_may_succeed_the_next_time_is_repeated(desk: tuple[ExactlyOnce
     name = call.removesuffix("_transaction").removesuffix("_to")
     assert producer.calls.count(name) == 3
     assert producer.calls.count("produce") == 1
+
+
+@pytest.mark.parametrize("call", ["send_offsets_to_transaction", "commit_transaction", "abort_transaction"])
+def test_broker_that_does_not_answer_in_time_ends_the_worker(
+    desk: tuple[ExactlyOnce, FakeProducer], call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What became of the transaction is unknown; nobody waits for ever, and a signal to stop is heard."""
+    delivery, producer = desk
+    now = itertools.count(0.0, 12.0)
+    monkeypatch.setattr(transactions, "time", SimpleNamespace(monotonic=lambda: next(now), sleep=lambda _: None))
+    producer.errors[call] = deque([failure(KafkaError._TIMED_OUT, retriable=True)] * 9)
+    delivery.emit([MESSAGE], more_follow=False)
+    with pytest.raises(BrokerError, match="transaction: "):
+        asyncio.run(delivery.abort()) if call == "abort_transaction" else commit(delivery)
 
 
 @pytest.mark.parametrize("call", ["send_offsets_to_transaction", "commit_transaction"])

@@ -67,6 +67,16 @@ def test_broken_model_stops_the_worker_at_the_tenth_error(kafka: Kafka, deploy: 
     assert kafka.count(deployment.predictions) >= committed - len(letters)
 
 
+def test_broker_without_transactions_is_told_before_anything_is_read(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+    """One line says what is missing and what does without."""
+    deployment = deploy()
+    kafka.produce(deployment.raw, inline(10))
+    words = last_words(deployment.start(fault="know_no_transactions"))
+    assert "transactions: " in words
+    assert "RIVERRUN_PROCESSING_GUARANTEE=at_least_once does without" in words
+    assert kafka.committed(deployment.pipeline) == {}
+
+
 def test_batch_that_gets_lost_stops_the_worker(kafka: Kafka, deploy: Callable[..., Any]) -> None:
     """A poller that skips records breaks a promise: the worker ends before it commits past the hole."""
     deployment = deploy()

@@ -1,6 +1,7 @@
-"""Kills and restarts: at least once, the same answers, and nothing lost."""
+"""Kills and restarts: the same answers, said as often as promised, and nothing lost."""
 
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -142,7 +143,7 @@ def test_broker_that_restarts_in_the_midst_of_work_costs_no_answer(tmp_path: Pat
             until(lambda: not worker.running or kafka.committed(deployment.pipeline) == {0: 20_000}, 60, "an outcome")
             if not worker.running:
                 assert worker.wait() == 1
-                assert "producer: " in worker.log
+                assert re.search("CRITICAL (producer|transaction): ", worker.log)
                 worker = deployment.start()
             assert deployment.finish() == 20_000
             assert worker.terminate()[0] == 0
@@ -151,3 +152,23 @@ def test_broker_that_restarts_in_the_midst_of_work_costs_no_answer(tmp_path: Pat
             for worker in deployment.workers:
                 worker.kill()
                 print(worker.log[-3000:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
+def test_worker_whose_kafka_is_gone_ends_when_it_is_told_to(tmp_path: Path, guarantee: str) -> None:
+    """Not at once, for the broker may come back, but in the end, with an error: what it had begun is not committed."""
+    with EmbeddedBroker(tmp_path / "broker", port=free_port(), dies_with_parent=True) as bootstrap:
+        kafka = Kafka(bootstrap)
+        deployment = Deployment(kafka, declarations.small("gone", model="hat"), "small", {"model": "hat"}, tmp_path)
+        kafka.create(deployment.pipeline)
+        kafka.produce(deployment.raw, inline(20_000))
+        worker = deployment.start(processing_guarantee=guarantee)
+        try:
+            deployment.predicted(1000)
+            EmbeddedBroker(tmp_path / "broker").kill(1)
+            code, _ = worker.terminate(100)
+            assert code == 1
+            assert " CRITICAL " in worker.log
+        finally:
+            worker.kill()
