@@ -6,6 +6,9 @@ Bad *data* is never an exception: it becomes a dead letter. What is raised is fo
      ├── DeclarationError      a Pipeline that cannot work, found at import; names the field
      ├── ConfigurationError    a setting of the deployment (environment, command line)
      ├── BrokerError           Kafka, or the local broker, did not do what was asked
+     ├── SealError             a document that cannot be signed, or whose signature is not to be believed
+     ├── SnapshotError         a store of snapshots did not keep, or does not have, what was asked for
+     │    └── NotPicklableError    a model that cannot be written down, or bytes that must not be read as one
      ├── ModelError            a model raised, or answered with NaN; the record becomes a dead letter
      ├── ModelBrokenError      ten of these in a row: the model is broken, not the data
      └── InvariantError        riverrun's own promise would be broken: the worker stops before the offset moves
@@ -47,6 +50,18 @@ class ConfigurationError(RiverrunError):
 
 class BrokerError(RiverrunError):
     """Kafka did not do what was asked of it."""
+
+
+class SealError(RiverrunError):
+    """A document cannot be sealed, or what was read is not what somebody trusted has sealed."""
+
+
+class SnapshotError(RiverrunError):
+    """A part or a manifest of a snapshot cannot be written, or is not there."""
+
+
+class NotPicklableError(SnapshotError):
+    """A model cannot be written down, or what was read names what no model is made of."""
 
 
 class ModelError(RiverrunError):

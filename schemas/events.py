@@ -190,7 +190,7 @@ class DeadLetter(Struct, frozen=True):
     record
         The record as it came.
     stage
-        Where it failed: ``envelope``, ``decode``, ``validate``, ``score``, ``learn`` or ``encode``.
+        Where it failed: ``envelope``, ``decode``, ``validate``, ``score``, ``learn``, ``encode`` or ``quarantine``.
     reason
         What happened: what was got and what was expected.
     attempt

@@ -27,14 +27,14 @@ class Outgoing(Struct, frozen=True, gc=False):
     Parameters
     ----------
     topic, key, value, headers
-        As Kafka has them.
+        As Kafka has them; without a value it takes back what had the key, where the topic is compacted.
     partition
         `ANY_PARTITION` leaves it to the partitioner.
     """
 
     topic: str
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: Headers
     partition: int
 
@@ -149,4 +149,4 @@ class OutgoingEncoder:
 
 def _size(message: Outgoing) -> int:
     headers = sum(len(name) + len(value or b"") + 10 for name, value in message.headers)
-    return len(message.value) + len(message.key or b"") + headers
+    return len(message.value or b"") + len(message.key or b"") + headers

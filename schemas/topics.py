@@ -48,6 +48,16 @@ def dead_letters(pipeline: str) -> str:
     return f"{pipeline}.dead-letters"
 
 
+def manifests(pipeline: str) -> str:
+    """Return the name of the topic of the manifests of snapshots."""
+    return f"{pipeline}.manifests"
+
+
+def snapshots(pipeline: str) -> str:
+    """Return the name of the topic of the parts of snapshots."""
+    return f"{pipeline}.snapshots"
+
+
 def topic_table(pipeline: str, source: str, *, max_record_bytes: int = _MEBIBYTE) -> list[Topic]:
     """Return the topics a pipeline needs.
 
@@ -63,7 +73,8 @@ def topic_table(pipeline: str, source: str, *, max_record_bytes: int = _MEBIBYTE
     Examples
     --------
     >>> [topic.name for topic in topic_table("flights", "flights.raw")]
-    ['flights.raw', 'flights.predictions', 'flights.lifecycle', 'flights.dead-letters']
+    ['flights.raw', 'flights.predictions', 'flights.lifecycle', 'flights.dead-letters', 'flights.manifests', \
+'flights.snapshots']
     """
 
     def config(days: int, max_bytes: int = _MEBIBYTE) -> dict[str, str]:
@@ -72,6 +83,16 @@ def topic_table(pipeline: str, source: str, *, max_record_bytes: int = _MEBIBYTE
             "retention.ms": str(days * _DAY_MS),
             "max.message.bytes": str(max_bytes),
             "message.timestamp.type": "CreateTime",
+        }
+
+    def compacted(segment_mib: int) -> dict[str, str]:
+        # Compaction never touches the segment that is written to: small ones, so that what was dropped goes soon.
+        return {
+            "cleanup.policy": "compact",
+            "segment.bytes": str(segment_mib * _MEBIBYTE),
+            "segment.ms": str(_DAY_MS // 24),
+            "min.cleanable.dirty.ratio": "0.3",
+            "max.message.bytes": str(_MEBIBYTE),
         }
 
     return [
@@ -84,4 +105,6 @@ def topic_table(pipeline: str, source: str, *, max_record_bytes: int = _MEBIBYTE
             "original bytes and the reason, in headers",
             config(30, max_record_bytes + 64 * 1024),
         ),
+        Topic(manifests(pipeline), "partition and position", "what each snapshot consists of", compacted(8)),
+        Topic(snapshots(pipeline), "part and chunk", "the state of the tasks, in parts", compacted(64)),
     ]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli import backtest, bridge, broker, demo, doctor, run, schema, send, tail, topics
+from services.cli import backtest, bridge, broker, demo, doctor, keys, run, schema, send, tail, topics
 from services.cli.errors import Commands
 from services.cli.hash_seed import fix_hash_seed
 
@@ -37,7 +37,7 @@ def _start(
         typer.echo(context.get_help())
 
 
-for _module in (demo, run, send, tail, backtest, topics, doctor, schema, bridge, broker):
+for _module in (demo, run, send, tail, backtest, topics, doctor, schema, bridge, broker, keys):
     _module.register(app)
 
 

@@ -1,0 +1,130 @@
+"""What a snapshot consists of: its position, whose state it is, and the parts it is stored in."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from schemas.errors import SnapshotError
+
+#: Raised when the parts mean something else than before.
+FORMAT = 1
+
+
+class Identity(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose state a snapshot is; one of another identity is not loaded.
+
+    Parameters
+    ----------
+    pipeline
+        Name of the pipeline.
+    declaration
+        Digest of all that can change an answer.
+    topic
+        The input topic.
+    partition, partitions
+        Number of the partition, and how many the topic has: keys live elsewhere when that changes.
+    river
+        Version of River, whose objects change between versions.
+    format
+        Of the parts.
+    """
+
+    pipeline: str
+    declaration: str
+    topic: str
+    partition: int
+    partitions: int
+    river: str
+    format: int = FORMAT
+
+
+class Part(Struct, frozen=True, forbid_unknown_fields=True):
+    """A piece of state that is stored once, and referred to as long as it does not change.
+
+    Parameters
+    ----------
+    name
+        Such as ``champion`` or ``pending-17``.
+    digest
+        SHA-256 of its bytes, 64 hexadecimal digits.
+    size_bytes
+        Their number.
+    entries
+        How many entries it held when it was written, 0 where that means nothing.
+    since
+        Position of the snapshot that wrote it.
+    places
+        Offsets of its chunks, where the store is a Kafka topic.
+    """
+
+    name: str
+    digest: str
+    size_bytes: int
+    entries: int
+    since: int
+    places: tuple[int, ...] = ()
+
+
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A snapshot: the state of one partition's task before the record at `next`.
+
+    Parameters
+    ----------
+    identity
+        Whose state it is.
+    next
+        Offset of the first record that the state has not seen.
+    parts
+        Where the state is.
+    time
+        When it was taken, milliseconds since 1970.
+    riverrun, python
+        Versions that wrote it, for the record.
+    parent
+        Position of the snapshot before it, None for the first of a worker's life.
+    skips
+        Positions that are passed over in every replay, see `schemas.attempts`.
+
+    Examples
+    --------
+    >>> identity = Identity("flights", "0123456789ab", "flights.raw", 0, 1, "0.26.1")
+    >>> manifest = Manifest(identity, 1042, (Part("state", "0" * 64, 10, 0, 1042),), 0, "0.1.0", "3.11.2")
+    >>> Manifest.from_document(manifest.to_document()) == manifest
+    True
+    """
+
+    identity: Identity
+    next: int
+    parts: tuple[Part, ...]
+    time: int
+    riverrun: str
+    python: str
+    parent: int | None = None
+    skips: tuple[int, ...] = ()
+
+    def to_document(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        document: dict[str, Any] = msgspec.to_builtins(self)
+        return document
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "Manifest":
+        """Return the manifest in a document.
+
+        Raises
+        ------
+        SnapshotError
+            When it is none.
+        """
+        try:
+            return msgspec.convert(document, cls)
+        except msgspec.ValidationError as error:
+            raise SnapshotError(f"no manifest: {error}") from None
+
+    def check(self, expected: Identity) -> None:
+        """Raise `SnapshotError` when this is the state of something else."""
+        for name in Identity.__struct_fields__:
+            got, wanted = getattr(self.identity, name), getattr(expected, name)
+            if got != wanted:
+                raise SnapshotError(f"another {name}: got {got!r}, expected {wanted!r}")

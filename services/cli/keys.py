@@ -1,0 +1,78 @@
+"""``riverrun keys``: the pair of keys that snapshots are signed and believed with."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.options import Output, OutputOption
+from services.cli.printing import print_json, print_table
+
+DEFAULT_FOLDER = Path(".riverrun/keys")
+
+HELP = (
+    "The keys that snapshots are signed with, and those whose snapshots are believed.\n\n"
+    "To rotate: make another pair (riverrun keys init --folder NEW), put its trusted/*.pem beside the trusted keys of "
+    "all workers and restart them; let RIVERRUN_SIGNING_KEY name its signing.pem and restart them again; take the old "
+    "trusted key away when no snapshot signed with it is kept any more. A key that others may have seen is taken away "
+    "at once: workers then replay the log."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    commands = typer.Typer(help=HELP, epilog="Example: riverrun keys init", no_args_is_help=True)
+    commands.command("init", epilog="Example: riverrun keys init --folder .riverrun/keys")(init)
+    commands.command("show", epilog="Example: riverrun keys show --output json")(show)
+    app.add_typer(commands, name="keys")
+
+
+def init(
+    folder: Annotated[Path, typer.Option(help="Where the pair is written.")] = DEFAULT_FOLDER,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Make a pair of keys; one that is there is never overwritten."""
+    from streams.worker.keys import make_keys
+
+    private, public = make_keys(folder)
+    if output is Output.JSON:
+        print_json({"key": public.stem, "signing_key": str(private), "trusted_key": str(public)})
+        return
+    typer.echo(f"made key {public.stem}: {private} signs and is a secret, {public} is what others trust")
+    typer.echo(f"export RIVERRUN_SIGNING_KEY={private}")
+    typer.echo(f"export RIVERRUN_TRUSTED_KEYS={public.parent}")
+
+
+def show(
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where `init` wrote them; else RIVERRUN_SIGNING_KEY and RIVERRUN_TRUSTED_KEYS.", show_default=False
+        ),
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List the key that a worker signs with and those that it trusts."""
+    from schemas.signing import key_id_of
+    from streams.worker.keys import SIGNING_FILE, TRUSTED_FOLDER, load_signer, trusted_files
+    from streams.worker.settings import load_settings
+
+    if folder is None:
+        settings = load_settings()
+        private, trusted_folder = settings.signing_key, settings.trusted_keys
+    else:
+        private, trusted_folder = folder / SIGNING_FILE, folder / TRUSTED_FOLDER
+    key_id = load_signer(private).key_id
+    trusted = {path: key_id_of(key) for path, key in trusted_files(trusted_folder).items()}
+    if output is Output.JSON:
+        signing = {"key": key_id, "file": str(private)}
+        print_json({"signing": signing, "trusted": [{"key": one, "file": str(path)} for path, one in trusted.items()]})
+    else:
+        rows = [("signing", key_id, private), *(("trusted", one, path) for path, one in trusted.items())]
+        print_table(("use", "key", "file"), rows)
+    if key_id not in trusted.values():
+        typer.echo(
+            f"riverrun: key {key_id} signs and is not trusted, so no worker here believes what it signs: "
+            f"openssl pkey -in {private} -pubout -out {trusted_folder / key_id}.pem",
+            err=True,
+        )

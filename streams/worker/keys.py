@@ -1,0 +1,137 @@
+"""The keys of a deployment, as files: made once, read at start."""
+
+import errno
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from schemas.errors import ConfigurationError
+from schemas.signing import Signer, TrustedKeys, generate, public_key_from_pem, signer_from_pem
+
+SIGNING_FILE = "signing.pem"
+TRUSTED_FOLDER = "trusted"
+
+_HOW_TO_MAKE = "`riverrun keys init` makes a pair"
+_READ_BY_OTHERS = 0o077
+
+
+def make_keys(folder: Path) -> tuple[Path, Path]:
+    """Write a new pair: ``signing.pem``, which only its owner may read, and ``trusted/<key id>.pem``.
+
+    Returns
+    -------
+    tuple[Path, Path]
+        The private file, the public one.
+
+    Raises
+    ------
+    FileExistsError
+        There is a signing key already; nothing has changed.
+    OSError
+        A file cannot be written; none is left half written.
+    """
+    private_pem, public_pem = generate()
+    private = folder / SIGNING_FILE
+    public = folder / TRUSTED_FOLDER / f"{signer_from_pem(private_pem).key_id}.pem"
+    if private.exists():
+        raise _already_there(private)
+    public.parent.mkdir(parents=True, exist_ok=True)
+    # The public one first: a kill in between leaves a key that nobody has, not one that nobody trusts.
+    _write_new(public, public_pem, 0o644)
+    try:
+        _write_new(private, private_pem, 0o600)
+    except FileExistsError:
+        public.unlink(missing_ok=True)
+        raise _already_there(private) from None
+    except OSError:
+        public.unlink(missing_ok=True)
+        raise
+    return private, public
+
+
+def _already_there(private: Path) -> FileExistsError:
+    advice = "there is a signing key, which stays as it is; another one needs another --folder"
+    return FileExistsError(errno.EEXIST, advice, str(private))
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    """Write a file that is not there yet; O_EXCL follows no link and overwrites nothing."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        path.chmod(mode)  # whatever the umask took away
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def load_signer(path: Path) -> Signer:
+    """Return the signer of the private key in a file.
+
+    Raises
+    ------
+    ConfigurationError
+        There is none, others may read it, or it is no Ed25519 private key in PEM without a passphrase.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode & 0o777
+            data = file.read()
+    except OSError as error:
+        raise ConfigurationError(f"RIVERRUN_SIGNING_KEY: {path}: {error.strerror}; {_HOW_TO_MAKE}") from None
+    if os.name != "nt" and mode & _READ_BY_OTHERS:
+        raise ConfigurationError(
+            f"RIVERRUN_SIGNING_KEY: {path}: got mode {mode:04o}, expected one that only its owner may read: "
+            f"chmod 600 {path}"
+        )
+    try:
+        return signer_from_pem(data)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"RIVERRUN_SIGNING_KEY: {path}: got {error}, expected an Ed25519 private key in PEM; {_HOW_TO_MAKE}"
+        ) from None
+
+
+def load_trusted(folder: Path) -> TrustedKeys:
+    """Return the keys whose documents are believed: those of all ``*.pem`` files in a folder.
+
+    Raises
+    ------
+    ConfigurationError
+        There is none, or one of the files is no Ed25519 public key in PEM.
+    """
+    return TrustedKeys(trusted_files(folder).values())
+
+
+def trusted_files(folder: Path) -> dict[Path, Ed25519PublicKey]:
+    """Return the trusted keys by the file they are in, in the order of the files' names.
+
+    Raises
+    ------
+    ConfigurationError
+        As `load_trusted`.
+    """
+    try:
+        paths = sorted(entry for entry in folder.iterdir() if entry.suffix == ".pem")
+        keys = {path: _public_key(path) for path in paths}
+    except OSError as error:
+        where = error.filename or folder
+        raise ConfigurationError(f"RIVERRUN_TRUSTED_KEYS: {where}: {error.strerror}; {_HOW_TO_MAKE}") from None
+    if not keys:
+        raise ConfigurationError(
+            f"RIVERRUN_TRUSTED_KEYS: {folder}: got no *.pem, expected at least one; {_HOW_TO_MAKE}"
+        )
+    return keys
+
+
+def _public_key(path: Path) -> Ed25519PublicKey:
+    try:
+        return public_key_from_pem(path.read_bytes())
+    except ValueError as error:
+        raise ConfigurationError(
+            f"RIVERRUN_TRUSTED_KEYS: {path}: got {error}, expected an Ed25519 public key in PEM; {_HOW_TO_MAKE}"
+        ) from None
