@@ -8,7 +8,11 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from streams.worker.keys import make_keys
 
 PIPELINES_FILE = "benchmarks/pipelines.py"
 
@@ -39,7 +43,8 @@ class Job:
     @property
     def topics(self) -> list[str]:
         """All topics a contestant may want."""
-        return [self.in_topic, self.out_topic, f"{self.pipeline}.lifecycle", f"{self.pipeline}.dead-letters"]
+        ends = ("lifecycle", "dead-letters", "manifests", "snapshots")
+        return [self.in_topic, self.out_topic, *(f"{self.pipeline}.{end}" for end in ends)]
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class Contestant:
     name
         The row's name, and the word for `--only`.
     argv
-        Program and arguments; `{bootstrap}`, `{in_topic}`, `{out_topic}`, `{group}` and `{model}` are filled in.
+        Program and arguments; `{bootstrap}`, `{in_topic}`, `{out_topic}`, `{group}`, `{model}` and `{keys}`, a folder of
+        keys for snapshots, are filled in.
     env
         Environment variables, filled in likewise.
     imports
@@ -77,8 +83,21 @@ class Contestant:
 
 def _fill(template: str, job: Job) -> str:
     return template.format(
-        bootstrap=job.bootstrap, in_topic=job.in_topic, out_topic=job.out_topic, group=job.group, model=job.model
+        bootstrap=job.bootstrap,
+        in_topic=job.in_topic,
+        out_topic=job.out_topic,
+        group=job.group,
+        model=job.model,
+        keys=_keys().name,
     )
+
+
+@cache
+def _keys() -> TemporaryDirectory[str]:
+    """Return a folder with a pair of keys, gone when the driver ends."""
+    folder = TemporaryDirectory(prefix="riverrun-bench-")
+    make_keys(Path(folder.name))
+    return folder
 
 
 def _peer(name: str, module: str, package: str, *extra: str) -> Contestant:
@@ -111,6 +130,8 @@ def _riverrun(name: str, guarantee: str) -> Contestant:
         {
             "RIVERRUN_BOOTSTRAP_SERVERS": "{bootstrap}",
             "RIVERRUN_PROCESSING_GUARANTEE": guarantee,
+            "RIVERRUN_SIGNING_KEY": "{keys}/signing.pem",
+            "RIVERRUN_TRUSTED_KEYS": "{keys}/trusted",
             "PYTHONPATH": ".",
         },
         imports=("services.cli", "river.linear_model", "river.preprocessing"),

@@ -1,5 +1,7 @@
 """The books: every record read has exactly one outcome."""
 
+from typing import Any
+
 #: Outcome → what it means. Per partition, records read = the sum of these.
 OUTCOMES = {
     "scored": "events that were scored",
@@ -52,3 +54,12 @@ class Books:
     def balanced(self) -> bool:
         """Whether each record read has one outcome."""
         return self.read == sum(self.count[outcome] for outcome in OUTCOMES)
+
+    def snapshot(self) -> Any:
+        """Return the state."""
+        return self.read, dict(self.count)
+
+    def restore(self, state: Any) -> None:
+        """Become what `snapshot` was taken of."""
+        self.read, count = state
+        self.count |= count

@@ -1,7 +1,7 @@
 """Drift: a change point in the champion's loss, from where to where, told apart from a change for the better."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from river.drift import ADWIN
 
@@ -144,6 +144,16 @@ class LossDetector:
             level if rises else "fall", detector.before, detector.after, offset, detector.width, detector.delta
         )
 
+    def snapshot(self) -> Any:
+        """Return the state."""
+        return [detector.snapshot() for detector in self._detectors], self._markers.marks, self._seen, self._losses
+
+    def restore(self, state: Any) -> None:
+        """Become what `snapshot` was taken of."""
+        detectors, self._markers.marks, self._seen, self._losses = state
+        for detector, its_state in zip(self._detectors, detectors, strict=True):
+            detector.restore(its_state)
+
 
 class _Detector:
     """ADWIN that remembers what its window held before it was cut."""
@@ -169,22 +179,28 @@ class _Detector:
         self.before = min(1.0, max(0.0, (total - self.after * self.width) / dropped))
         return True
 
+    def snapshot(self) -> Any:
+        return self.before, self.after, self.width, self._adwin
+
+    def restore(self, state: Any) -> None:
+        self.before, self.after, self.width, self._adwin = state
+
 
 class _Markers:
     """Offsets of some past values, ever sparser as they age, never more than a fixed number."""
 
     def __init__(self) -> None:
-        self._marks: list[tuple[int, int]] = []
+        self.marks: list[tuple[int, int]] = []
 
     def add(self, count: int, offset: int) -> None:
-        self._marks.append((count, offset))
-        if len(self._marks) > _MARKERS:
-            old, new = self._marks[: _MARKERS // 2], self._marks[_MARKERS // 2 :]
-            self._marks = old[::2] + new
+        self.marks.append((count, offset))
+        if len(self.marks) > _MARKERS:
+            old, new = self.marks[: _MARKERS // 2], self.marks[_MARKERS // 2 :]
+            self.marks = old[::2] + new
 
     def at_or_before(self, count: int) -> int:
-        offset = self._marks[0][1]
-        for marked, at in self._marks:
+        offset = self.marks[0][1]
+        for marked, at in self.marks:
             if marked > count:
                 break
             offset = at

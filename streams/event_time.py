@@ -1,6 +1,7 @@
 """The event-time watermark: the largest event time seen that can be believed."""
 
 import sys
+from typing import Any
 
 
 class EventTime:
@@ -61,3 +62,11 @@ class EventTime:
         else:
             self.watermark_ms, self._leapt = self.after(time_ms), self.leaps(time_ms)
         self._horizon_ms = self.watermark_ms + self._max_leap_ms
+
+    def snapshot(self) -> Any:
+        """Return the state."""
+        return self.watermark_ms, self._leapt, self._start_ms, self._horizon_ms
+
+    def restore(self, state: Any) -> None:
+        """Become what `snapshot` was taken of."""
+        self.watermark_ms, self._leapt, self._start_ms, self._horizon_ms = state

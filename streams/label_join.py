@@ -1,18 +1,25 @@
 """Labels meet their events: delayed, early, duplicate, late, corrected, never."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any, Literal
 
 import orjson
 from msgspec import Struct
 
 _OVERHEAD_BYTES = 250
+#: Entries that are stored together in a snapshot.
+SEGMENT = 8192
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 #: What is remembered of an event whose wait is over without a label.
 EXPIRED: Literal["expired"] = "expired"
 EVICTED: Literal["evicted"] = "evicted"
+
+
+#: An entry of `PendingLabels`: how many were added before it, id, deadline, encoded fields.
+Entry = tuple[int, str, int, bytes]
 
 
 class Asked(Struct, frozen=True, gc=False):
@@ -80,7 +87,9 @@ class PendingLabels:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._entries: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
+        # Deadline, fields, and how many came before.
+        self._entries: OrderedDict[str, tuple[int, bytes, int]] = OrderedDict()
+        self.added = 0
         self.size_bytes = 0
 
     def __len__(self) -> int:
@@ -92,14 +101,15 @@ class PendingLabels:
     def add(self, event_id: str, deadline_ms: int, fields: list[Any]) -> list[tuple[str, list[Any]]]:
         """Keep an entry until its deadline; return the entries that had to make room."""
         encoded = orjson.dumps(fields, option=_OPTIONS)
-        self._entries[event_id] = (deadline_ms, encoded)
+        self._entries[event_id] = (deadline_ms, encoded, self.added)
+        self.added += 1
         self.size_bytes += len(encoded) + len(event_id) + _OVERHEAD_BYTES
         return self._make_room()
 
     def _make_room(self) -> list[tuple[str, list[Any]]]:
         evicted = []
         while self.size_bytes > self._max_bytes:
-            oldest, (_, data) = self._entries.popitem(last=False)
+            oldest, (_, data, _) = self._entries.popitem(last=False)
             self._forget(oldest, data)
             evicted.append((oldest, orjson.loads(data)))
         return evicted
@@ -115,9 +125,9 @@ class PendingLabels:
 
     def replace(self, event_id: str, fields: list[Any]) -> list[tuple[str, list[Any]]]:
         """Exchange the fields of an entry that is there, its deadline stays; return what had to make room."""
-        deadline_ms, data = self._entries[event_id]
+        deadline_ms, data, number = self._entries[event_id]
         encoded = orjson.dumps(fields, option=_OPTIONS)
-        self._entries[event_id] = (deadline_ms, encoded)
+        self._entries[event_id] = (deadline_ms, encoded, number)
         self.size_bytes += len(encoded) - len(data)
         return self._make_room()
 
@@ -132,7 +142,7 @@ class PendingLabels:
         entries = self._entries
         while entries:
             event_id = next(iter(entries))
-            deadline_ms, data = entries[event_id]
+            deadline_ms, data, _ = entries[event_id]
             if deadline_ms > watermark_ms:
                 return
             del entries[event_id]
@@ -141,6 +151,19 @@ class PendingLabels:
 
     def _forget(self, event_id: str, data: bytes) -> None:
         self.size_bytes -= len(data) + len(event_id) + _OVERHEAD_BYTES
+
+    def segments(self) -> Iterator[tuple[int, list[Entry]]]:
+        """Yield the entries, by the number of their segment: those that came as the n-th 8,192 of all."""
+        entries = ((number, key, deadline_ms, data) for key, (deadline_ms, data, number) in self._entries.items())
+        for segment, run in groupby(entries, lambda entry: entry[0] // SEGMENT):
+            yield segment, list(run)
+
+    def restore(self, entries: Iterable[Entry], added: int) -> None:
+        """Hold these entries, and count on from those ever added."""
+        for number, event_id, deadline_ms, data in entries:
+            self._entries[event_id] = (deadline_ms, data, number)
+            self.size_bytes += len(data) + len(event_id) + _OVERHEAD_BYTES
+        self.added = added
 
 
 class RecentIds:
@@ -179,6 +202,10 @@ class RecentIds:
         self.young[event_id] = outcome
         if len(self.young) >= self._window:
             self.old, self.young = self.young, {}
+
+    def restore(self, young: dict[str, Any], old: dict[str, Any]) -> None:
+        """Remember these."""
+        self.young, self.old = young, old
 
 
 class LabelJoin:

@@ -20,13 +20,15 @@ class Learner:
     Parameters
     ----------
     fresh
-        Makes the River model, unlearned; the same one every time.
+        Makes the River model this version begins with; the same one every time.
     version
         Such as ``v1``.
     kind
         The task kind: it decides which of River's verbs are used.
     checkpoint
         Writes the model down for the undo log.
+    learned
+        Number of examples that the model of `fresh` has learned: more than 0 after a restore.
 
     Examples
     --------
@@ -46,9 +48,11 @@ class Learner:
         version: str,
         kind: TaskKind,
         checkpoint: Callable[[Any], Checkpoint] = Pickled,
+        *,
+        learned: int = 0,
     ) -> None:
         self.version = version
-        self.learned = 0
+        self.learned = learned
         self._kind = kind
         self._undo = UndoLog(fresh, checkpoint)
         self._adopt(fresh())

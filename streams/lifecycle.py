@@ -58,7 +58,7 @@ class Lifecycle:
         self._labelled = 0
         self._quiet_until = 0
         self._serving_from = 0
-        self._warning: DriftWarned | None = None
+        self._warning: str | None = None
         self._warned_at = 0
         self._successor_of: str | None = None
         self.challenger: Learner | None = None
@@ -70,6 +70,37 @@ class Lifecycle:
         version = f"v{self._versions}"
         fresh = partial(self._pipeline.fresh_model, version)
         return Learner(fresh, version, self._pipeline.kind, self._checkpoint)
+
+    def snapshot(self) -> Any:
+        """Return the state but for the models."""
+        counts = self._versions, self._labelled, self._quiet_until, self._serving_from, self._warned_at
+        learners = {role: (learner.version, learner.learned) for role, learner in self.learners.items()}
+        return counts, self._warning, self._successor_of, self._detector.snapshot(), learners
+
+    def restore(self, state: Any, load: Callable[[str], Any]) -> None:
+        """Become what `snapshot` was taken of.
+
+        Parameters
+        ----------
+        state
+            What `snapshot` returned.
+        load
+            Returns the model of a role; each time another copy.
+        """
+        counts, self._warning, self._successor_of, detector, learners = state
+        self._versions, self._labelled, self._quiet_until, self._serving_from, self._warned_at = counts
+        self._detector.restore(detector)
+        restored = {
+            role: Learner(partial(load, role), version, self._pipeline.kind, self._checkpoint, learned=learned)
+            for role, (version, learned) in learners.items()
+        }
+        self.champion, self.challenger = restored["champion"], restored.get("challenger")
+
+    @property
+    def learners(self) -> dict[str, Learner]:
+        """The models by role: the champion, and the challenger if there is one."""
+        roles = {"champion": self.champion, "challenger": self.challenger}
+        return {role: learner for role, learner in roles.items() if learner is not None}
 
     def learn_in_shadow(self, x: dict[str, Any], y: Any) -> None:
         """Let the challenger learn what the champion has learned; its errors are its own, and may end it."""
@@ -118,11 +149,11 @@ class Lifecycle:
         if change.level == "warning":
             if self._warning is not None:
                 return []
-            self._warning = self._drift_event(DriftWarned, change, moment)
-            self._warned_at = self._labelled
+            warned = self._drift_event(DriftWarned, change, moment)
+            self._warning, self._warned_at = warned.id, self._labelled
             if self._acts:
                 self.challenger = self._new_learner()
-            return [self._warning]
+            return [warned]
         detected = self._drift_event(DriftDetected, change, moment)
         self._warning = None
         self._quiet_until = self._labelled + self._pipeline.drift.cooldown
@@ -163,7 +194,7 @@ class Lifecycle:
             return []
         self._warning = self.challenger = None
         common = self._common(DriftCleared, moment)
-        return [DriftCleared(**common, version=self.champion.version, warning=warning.id)]
+        return [DriftCleared(**common, version=self.champion.version, warning=warning)]
 
     def _drift_event(self, event: type[DriftWarned], change: Change, moment: Moment) -> DriftWarned:
         return event(

@@ -86,6 +86,14 @@ class Preprocessor:
                     count, total = self._sums.get(name, (0, 0.0))
                     self._sums[name] = (count + 1, total + value)
 
+    def snapshot(self) -> Any:
+        """Return the state."""
+        return self._seen, self._sums, self._last
+
+    def restore(self, state: Any) -> None:
+        """Become what `snapshot` was taken of."""
+        self._seen, self._sums, self._last = state
+
 
 def _within(feature: Feature, value: float) -> Any:
     """Return a number within its bounds: itself, the nearest bound, or None for missing."""

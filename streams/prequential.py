@@ -43,7 +43,7 @@ class Prequential:
     def __init__(self, metrics: Sequence[Any]) -> None:
         self._names = [metric_name(metric) for metric in metrics]
         self._metrics = [copy.deepcopy(metric) for metric in metrics]
-        self._cumulative = [(m, wants_score(m)) for m in self._metrics if not isinstance(m, utils.Rolling)]
+        self._cumulative = _cumulative(self._metrics)
         sizes = [m.window_size for m in self._metrics if isinstance(m, utils.Rolling)]
         self._window: deque[tuple[Any, Any, Any]] = deque(maxlen=max(sizes, default=0))
         self._fed = 0
@@ -95,6 +95,22 @@ class Prequential:
         index = len(self._window) - 1 - (self._fed - number)
         if index >= 0:
             self._window[index] = (new, prediction, score)
+
+    def snapshot(self) -> Any:
+        """Return the state."""
+        return self._metrics, list(self._window), self._fed
+
+    def restore(self, state: Any) -> None:
+        """Become what `snapshot` was taken of."""
+        self._metrics, window, self._fed = state
+        self._cumulative = _cumulative(self._metrics)
+        self._window.clear()
+        self._window.extend(window)
+
+
+def _cumulative(metrics: Sequence[Any]) -> list[tuple[Any, bool]]:
+    """Return the metrics that are fed answer by answer, and whether with scores."""
+    return [(metric, wants_score(metric)) for metric in metrics if not isinstance(metric, utils.Rolling)]
 
 
 def _feed(verb: Any, y: Any, value: Any) -> None:
@@ -214,3 +230,11 @@ class Loss:
         if self._count == _SCALE_EXAMPLES:
             self._scale = _SCALE_FACTOR * self._residuals / self._count or 1.0
         return None
+
+    def snapshot(self) -> Any:
+        """Return the state."""
+        return self._scale, self._residuals, self._count
+
+    def restore(self, state: Any) -> None:
+        """Become what `snapshot` was taken of."""
+        self._scale, self._residuals, self._count = state

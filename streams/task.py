@@ -19,6 +19,11 @@ from streams.undo_log import Checkpoint, Pickled
 
 MODEL_ERRORS_IN_A_ROW = 10
 _KEY_SAMPLE = 64
+_DEADLY = (
+    "several workers in a row have died at this record, before they could commit anything: it was passed over, "
+    "undecoded. Look for what the system said of them (out of memory, a fault in a library), mend it, and send the "
+    "record again"
+)
 _LEAP = ("time-leap",)
 
 
@@ -73,12 +78,12 @@ class Task:
         self._cleans_nothing = self.preprocessor.idle
         self.lifecycle = Lifecycle(pipeline, self.books, checkpoint)
         self.evaluation = Prequential(pipeline.metrics or ())
-        self._loss = Loss(pipeline.kind, pipeline.drift.loss)
-        self._keeps_scores = self.evaluation.wants_scores or self._loss.wants_scores or pipeline.kind == "anomaly"
+        self.loss = Loss(pipeline.kind, pipeline.drift.loss)
+        self._keeps_scores = self.evaluation.wants_scores or self.loss.wants_scores or pipeline.kind == "anomaly"
         self._decode = Decoder(pipeline).decode
         self._public_score = binary_score if pipeline.kind == "binary" else public_score
         self._name, self._declaration, self._model_name = pipeline.name, pipeline.declaration, pipeline.model_name
-        self._model_errors = 0
+        self.model_errors = 0
 
     # ------------------------------------------------------------------ the way of a record
 
@@ -126,6 +131,13 @@ class Task:
                 events += self._expire(record, decoded.time_ms, self.clock.watermark_ms)
         return events
 
+    def skip(self, record: Record) -> list[Event]:
+        """Pass over the next record without a look into it: workers have died of it."""
+        self.next_offset = record.offset + 1
+        self.books.read += 1
+        self.books.count["skipped"] += 1
+        return [DeadLetter(record, "quarantine", _DEADLY)]
+
     def _score(self, record: Record, example: Example) -> list[Event]:
         """An event: clean, score, and learn if its label is known already."""
         count = self.books.count
@@ -158,7 +170,7 @@ class Task:
             self.preprocessor.observe(example.x)
         if leapt:
             count["time_leap"] += 1
-        self._model_errors = 0
+        self.model_errors = 0
         count["scored"] += 1
         if record.offset % _KEY_SAMPLE == 0 and self._is_foreign(record):
             count["foreign_key"] += 1
@@ -172,7 +184,7 @@ class Task:
         if asked is not None:
             events = [*self._learn(label.id, asked, label.y, Moment(record, label.time_ms))]
             count["label_joined"] += 1
-            self._model_errors = 0
+            self.model_errors = 0
             return events
         # A label may end its event's wait itself, by its own time.
         expired = self._expire(record, label.time_ms, watermark) if label.id in self.join.pending else []
@@ -217,11 +229,11 @@ class Task:
         number = loss = None
         if y is not None:
             number = self.evaluation.update(y, asked.prediction, asked.score)
-            loss = self._loss.of(y, asked.prediction, asked.score)
+            loss = self.loss.of(y, asked.prediction, asked.score)
         self.join.settle(event_id, Settled(y, asked.prediction, asked.score, number, assumed))
         events = lifecycle.observe(loss, asked.offset, moment)
         if lifecycle.champion is not champion:
-            self._loss.new_champion()
+            self.loss.new_champion()
         return events
 
     def _expire(self, record: Record, time_ms: int, watermark: int) -> list[Event]:
@@ -291,10 +303,10 @@ class Task:
     def _model_failed(self, record: Record, error: ModelError) -> DeadLetter:
         """Count a model error; ten in a row are not the data's fault."""
         self.books.count["model_error"] += 1
-        self._model_errors += 1
-        if self._model_errors >= MODEL_ERRORS_IN_A_ROW:
+        self.model_errors += 1
+        if self.model_errors >= MODEL_ERRORS_IN_A_ROW:
             raise ModelBrokenError(
-                f"{record.position}: {self._model_errors} model errors in a row, the last: {error}. "
+                f"{record.position}: {self.model_errors} model errors in a row, the last: {error}. "
                 "Mend the model in the declaration and start again; nothing was committed for this record."
             ) from error
         return DeadLetter(record, error.stage, str(error))

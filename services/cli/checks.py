@@ -14,6 +14,7 @@ from services.topic_plan import TopicPlan, describe
 
 if TYPE_CHECKING:
     from streams.pipeline import Pipeline
+    from streams.worker.conformance import Trial, Verdict
 
 _SMALLEST_OUTPUT_BYTES = 64 * 1024
 
@@ -70,7 +71,7 @@ def check_topics(plans: Iterable[TopicPlan]) -> Iterator[Check]:
 def check_sizes(pipeline: "Pipeline", plans: list[TopicPlan]) -> Iterator[Check]:
     """See that what comes in can be passed on, and what is refused be kept."""
     source, predictions, lifecycle, dead_letters = (
-        int(plan.existing.config.get("max.message.bytes", 0)) if plan.existing else None for plan in plans
+        int(plan.existing.config.get("max.message.bytes", 0)) if plan.existing else None for plan in plans[:4]
     )
     if source is not None and dead_letters is not None:
         found = f"raw takes {source} bytes, dead letters {dead_letters}"
@@ -155,3 +156,25 @@ def check_broker(error: BrokerError | None, servers: str) -> Check:
     if error is None:
         return Check("broker", True, f"{servers} answers")
     return Check("broker", False, "does not answer", str(error))
+
+
+def check_trial(trial: "Trial") -> Check:
+    """Say how one check of the broker's transactions went."""
+    advice = (
+        "exactly_once needs it: on this broker run workers with RIVERRUN_PROCESSING_GUARANTEE=at_least_once, or mend "
+        "it and probe again"
+    )
+    return Check(f"probe {trial.name}", trial.passed, trial.found, "" if trial.passed else advice)
+
+
+def check_verdict(verdict: "Verdict", topic: str) -> Check:
+    """Say where the verdict is kept, and what workers make of it."""
+    follows = "refuse to start" if verdict.failures else "start without a warning"
+    return Check(
+        "probe verdict", True, f"kept in {topic} for cluster {verdict.cluster}: exactly_once workers {follows}"
+    )
+
+
+def check_unprobed(error: BrokerError) -> Check:
+    """Say why there is no verdict."""
+    return Check("probe verdict", False, "none was kept", str(error))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from schemas.errors import RiverrunError
 from services.demo.scenario import ROOT
+from streams.worker.keys import SIGNING_FILE, TRUSTED_FOLDER, make_keys
 
 STOP_GRACE_SECONDS = 10.0
 TAIL_LINES = 12
@@ -41,13 +42,19 @@ class Worker:
     ----------
     log_path
         What it says goes there.
+    keys
+        Folder of the keys that its snapshots are signed with; made if they are not there.
     """
 
-    def __init__(self, log_path: Path) -> None:
+    def __init__(self, log_path: Path, keys: Path) -> None:
         self.log_path = log_path
         # What is set for other deployments is not meant for this one.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RIVERRUN_")}
         paths = filter(None, (str(ROOT), inherited.get("PYTHONPATH")))
+        signing_key, trusted_keys = keys / SIGNING_FILE, keys / TRUSTED_FOLDER
+        if not signing_key.exists():
+            make_keys(keys)
+        ours = {"RIVERRUN_SIGNING_KEY": str(signing_key), "RIVERRUN_TRUSTED_KEYS": str(trusted_keys)}
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM],
@@ -55,7 +62,7 @@ class Worker:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={"PYTHONHASHSEED": "0", **inherited, "PYTHONPATH": os.pathsep.join(paths)},
+                env={"PYTHONHASHSEED": "0", **inherited, **ours, "PYTHONPATH": os.pathsep.join(paths)},
             )
 
     @property

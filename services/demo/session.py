@@ -103,7 +103,7 @@ class Session:
         _make_room(self.data_dir)
         self.broker = EmbeddedBroker(self.data_dir, port=self._port, dies_with_parent=not self.keep)
         self._stack.callback(self._stop_broker)
-        self.worker = Worker(self.data_dir / "worker.log")
+        self.worker = Worker(self.data_dir / "worker.log", self.data_dir / "keys")
         self._stack.callback(self.worker.stop)
         pipeline = load_pipeline(f"{example}:pipeline")
         say("starting a Kafka broker")

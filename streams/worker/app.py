@@ -4,6 +4,7 @@ import asyncio
 import logging
 import tempfile
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import faust
@@ -12,15 +13,25 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from faust.transport.drivers import TRANSPORTS
 from faust.types import TP
 
-from schemas.errors import BrokerError, RiverrunError
+from schemas import topics
+from schemas.errors import BrokerError, ConfigurationError, RiverrunError
 from schemas.murmur2 import home_partition
-from schemas.outgoing import OutgoingEncoder
+from schemas.outgoing import Outgoing, OutgoingEncoder
+from schemas.signing import Signer, TrustedKeys
 from streams.pipeline import Pipeline
 from streams.worker.assignment import Assignment
 from streams.worker.batch import BatchSchema
+from streams.worker.conformance import heed_verdict
 from streams.worker.delivery import AtLeastOnce
-from streams.worker.emitter import Emitter
+from streams.worker.emitter import Emitter, OnDelivery
+from streams.worker.keys import load_signer, load_trusted
+from streams.worker.quarantine import Quarantine
+from streams.worker.recovery import Recovery
 from streams.worker.settings import Settings
+from streams.worker.snapshots import Snapshots
+from streams.worker.stores import open_store
+from streams.worker.stores.kafka import KafkaStore
+from streams.worker.stores.store import SnapshotStore, Threaded
 from streams.worker.transactions import ExactlyOnce
 
 log = logging.getLogger("riverrun.worker")
@@ -48,9 +59,11 @@ class App(faust.App):
         self.group_id = settings.group_id or f"riverrun-{pipeline.name}"
         self._partition_counts = topic_partitions(settings, [topic.name for topic in pipeline.topics])
         self._check_topics()
-        names = [topic.name for topic in pipeline.topics]
+        if settings.processing_guarantee == "exactly_once":
+            heed_verdict(settings)
+        names = [name for name, count in self._partition_counts.items() if count]
         encoder = OutgoingEncoder(pipeline.name, pipeline.output_format, max_message_bytes(settings, names))
-        self.emitter = Emitter()
+        self.emitter, self._outside = Emitter(), Emitter()
         self.transactional_id = f"{pipeline.name}-{settings.worker_id or uuid.uuid4().hex}"
         self._transactions = settings.processing_guarantee == "exactly_once"
         self.delivery: ExactlyOnce | AtLeastOnce = (
@@ -72,22 +85,69 @@ class App(faust.App):
             value_serializer="raw",
         )
         partitions = self._partition_counts[pipeline.source_topic]
-        self.assignment = Assignment(pipeline, partitions, encoder, self.delivery, settings)
+        self.recovery: Recovery | None = None
+        self.snapshots: Snapshots | None = None
+        quarantine: Quarantine | None = None
+        if settings.snapshot_interval:
+            store, signer, trusted = self._open_store(), *self._load_keys()
+            self.recovery = Recovery(store, trusted)
+            self.snapshots = Snapshots(store, signer, trusted, settings.snapshot_interval)
+            quarantine = Quarantine(store, signer, trusted, pipeline.name, pipeline.source_topic)
+        self.assignment = Assignment(
+            pipeline, partitions, encoder, self.delivery, settings, self.recovery, self.snapshots, quarantine
+        )
         self.raw_topic = self.topic(pipeline.source_topic, schema=BatchSchema())
 
     def _check_topics(self) -> None:
         source = self.pipeline.source_topic
         missing = [name for name, count in self._partition_counts.items() if count == 0]
+        if not self.settings.snapshots_in_kafka:
+            missing = [name for name in missing if name not in self._snapshot_topics]
         if missing:
             raise BrokerError(
                 f"no topic {', '.join(missing)} on {self.settings.bootstrap_servers}: riverrun topics apply"
             )
-        predictions = self.pipeline.topics[1].name
-        if self._partition_counts[predictions] < self._partition_counts[source]:
-            raise BrokerError(
-                f"{predictions}: got {self._partition_counts[predictions]} partitions, expected at least the "
-                f"{self._partition_counts[source]} of {source}: riverrun topics apply"
+        aligned = [topics.predictions(self.pipeline.name)]
+        if self.settings.snapshots_in_kafka:
+            aligned += self._snapshot_topics
+        for name in aligned:
+            if self._partition_counts[name] < self._partition_counts[source]:
+                raise BrokerError(
+                    f"{name}: got {self._partition_counts[name]} partitions, expected at least the "
+                    f"{self._partition_counts[source]} of {source}: riverrun topics apply"
+                )
+
+    @property
+    def _snapshot_topics(self) -> list[str]:
+        return [topics.manifests(self.pipeline.name), topics.snapshots(self.pipeline.name)]
+
+    def _load_keys(self) -> tuple[Signer, TrustedKeys]:
+        settings = self.settings
+        signer, trusted = load_signer(settings.signing_key), load_trusted(settings.trusted_keys)
+        if signer.key_id not in trusted.key_ids:
+            raise ConfigurationError(
+                f"RIVERRUN_TRUSTED_KEYS: {settings.trusted_keys} has not the key {signer.key_id} of "
+                f"{settings.signing_key}: this worker would not believe its own snapshots. Put its public key there."
             )
+        return signer, trusted
+
+    def _open_store(self) -> SnapshotStore:
+        if self.settings.snapshots_in_kafka:
+            emit = self._emit_with_outputs if self._transactions else self._emit_now
+            return KafkaStore(self.pipeline.name, self.settings.client(), emit, self._emit_now)
+        return Threaded(open_store(f"{self.settings.snapshot_store.rstrip('/')}/{self.pipeline.name}"))
+
+    def _emit_with_outputs(self, messages: Sequence[Outgoing], on_delivery: OnDelivery) -> None:
+        """Produce pieces of a snapshot within the transaction of the cycle."""
+        self.delivery.emit(messages, more_follow=True, on_delivery=on_delivery)
+
+    def _emit_now(self, messages: Sequence[Outgoing], on_delivery: OnDelivery | None = None) -> None:
+        """Produce outside of transactions, and wait until the broker has it."""
+        if self._outside.producer is None:
+            config = self._producer_config(**{"message.timeout.ms": _TRANSACTION_MS})
+            self._outside.producer = Producer(config, logger=logging.getLogger("riverrun.kafka"))
+        self._outside.emit(messages, on_delivery or self._outside.delivered)
+        self._outside.flush()
 
     def consumer_config(self) -> dict[str, Any]:
         """Return the consumer's configuration."""
@@ -127,8 +187,16 @@ class App(faust.App):
             "delivery.report.only.error": True,
             "on_delivery": self.emitter.delivered,
         }
-        config = self.settings.client(
-            **(transactional if self._transactions else reporting),
+        config = self._producer_config(**(transactional if self._transactions else reporting))
+        producer = Producer(config, logger=logging.getLogger("riverrun.kafka"))
+        self.emitter.producer = producer
+        if isinstance(self.delivery, ExactlyOnce):
+            self.delivery.start(producer)
+        return producer
+
+    def _producer_config(self, **further: Any) -> dict[str, Any]:
+        return self.settings.client(
+            **further,
             **{
                 "client.id": "riverrun",
                 "enable.idempotence": True,
@@ -139,11 +207,6 @@ class App(faust.App):
                 "queue.buffering.max.messages": 200_000,
             },
         )
-        producer = Producer(config, logger=logging.getLogger("riverrun.kafka"))
-        self.emitter.producer = producer
-        if isinstance(self.delivery, ExactlyOnce):
-            self.delivery.start(producer)
-        return producer
 
     def partitions(self, topic: str) -> int:
         """Return the number of partitions of a topic, 0 where there is no such topic."""
@@ -159,7 +222,7 @@ class App(faust.App):
         """Stop the worker with an error, before any further offset moves."""
         if self.error is None:
             self.error = error
-            self.assignment.stop()
+            self.assignment.stop(error)
             log.critical("%s", error, exc_info=None if isinstance(error, RiverrunError) else error)
             self._crashing = asyncio.ensure_future(self.crash(error))
 

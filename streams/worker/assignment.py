@@ -4,23 +4,34 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from faust.types import TP
 
-from schemas.errors import BrokerError, InvariantError
+from schemas.attempts import Attempts
+from schemas.errors import BrokerError, InvariantError, RiverrunError
+from schemas.events import Event
+from schemas.manifest import Identity, Manifest
 from schemas.outgoing import Outgoing, OutgoingEncoder
+from schemas.record import Record
 from streams.pipeline import Pipeline
+from streams.snapshot import identity_of
 from streams.task import Task
 from streams.worker.batch import Batch
 from streams.worker.delivery import CycleAborted, Delivery
 from streams.worker.forked import checkpoint
 from streams.worker.poller import Extent, Poller
+from streams.worker.quarantine import Quarantine
+from streams.worker.recovery import Recovered, Recovery
 from streams.worker.settings import Settings
+from streams.worker.snapshots import Snapshots
 
 log = logging.getLogger("riverrun.worker")
 
 _MIN_RECORDS = 16
 _ABORTS_IN_A_ROW = 5
+#: So many records behind the offset at which workers have died are committed one by one.
+_CAREFUL_RECORDS = 5_000
 
 
 class Shard:
@@ -34,13 +45,37 @@ class Shard:
         Next position to be stepped through.
     emit_from
         Records before this position are replayed: their events were emitted already and are suppressed.
+    snapshot
+        The newest snapshot of it.
+    attempts
+        The workers that began at the committed offset, and what is to be passed over.
     """
 
-    def __init__(self, task: Task, position: int, emit_from: int) -> None:
+    def __init__(
+        self,
+        task: Task,
+        position: int,
+        emit_from: int,
+        snapshot: Manifest | None = None,
+        attempts: Attempts | None = None,
+    ) -> None:
         self.task = task
         self.position = position
         self.emit_from = emit_from
         self.committed = emit_from
+        self.snapshot = snapshot
+        self.attempts = attempts
+        self.skips = attempts.skips if attempts is not None else ()
+        self._to_skip = [skip for skip in self.skips if skip >= position]
+        careful = attempts is not None and attempts.is_careful
+        self.careful_until = emit_from + _CAREFUL_RECORDS if careful else 0
+
+    def step(self, record: Record) -> list[Event]:
+        """Step the task, or pass over the record at which workers have died."""
+        if self._to_skip and record.offset >= self._to_skip[0]:
+            del self._to_skip[0]
+            return self.task.skip(record)
+        return self.task.step(record)
 
 
 class Assignment:
@@ -58,10 +93,24 @@ class Assignment:
         Makes outputs and positions durable.
     settings
         Of the deployment.
+    recovery
+        Restores tasks from snapshots; without, the whole log is replayed.
+    snapshots
+        Takes snapshots.
+    quarantine
+        Counts the workers that die at a record.
     """
 
     def __init__(
-        self, pipeline: Pipeline, partitions: int, encoder: OutgoingEncoder, delivery: Delivery, settings: Settings
+        self,
+        pipeline: Pipeline,
+        partitions: int,
+        encoder: OutgoingEncoder,
+        delivery: Delivery,
+        settings: Settings,
+        recovery: Recovery | None = None,
+        snapshots: Snapshots | None = None,
+        quarantine: Quarantine | None = None,
     ) -> None:
         self.shards: dict[TP, Shard] = {}
         self.last_commit = time.monotonic()
@@ -73,6 +122,9 @@ class Assignment:
         self._encode = encoder.encode
         self._delivery = delivery
         self._settings = settings
+        self._recovery = recovery
+        self._snapshots = snapshots
+        self._quarantine = quarantine
         self._parked: dict[TP, Shard] = {}
         self._epoch = 0
         self._poller: Poller | None = None
@@ -89,8 +141,9 @@ class Assignment:
     def assign(self, extents: list[Extent], epoch: int) -> dict[TP, int]:
         """Make the tasks of newly assigned partitions; return the position from which each is to be read.
 
-        State is restored by replay: the log is read from its start, with outputs suppressed up to the
-        committed offset. A task that was released cleanly is used again when nobody has committed since.
+        State is restored from the newest snapshot that can be believed, and the log is read from there, else from
+        its start; outputs are suppressed up to the committed offset. A task that was released cleanly is used again
+        when nobody has committed since.
 
         Raises
         ------
@@ -109,12 +162,30 @@ class Assignment:
         parked = self._parked.get(extent.tp)
         if parked is not None and parked.position == extent.committed:
             return parked
-        task = Task(self._pipeline, extent.tp.partition, self._partitions, checkpoint)
-        start, emit_from = extent.low, max(extent.committed, extent.low)
+        emit_from = max(extent.committed, extent.low)
+        recovered = self._recovered(extent)
+        attempts = None
+        if self._quarantine is not None:
+            attempts = self._quarantine.look(extent.tp.partition, emit_from, recovered.skips)
+        if recovered.task is not None and recovered.manifest is not None:
+            return Shard(recovered.task, recovered.manifest.next, emit_from, recovered.manifest, attempts)
+        task, start = self._fresh_task(extent.tp), extent.low
         if extent.committed > 0 and extent.low > 0:
             start = self._without_history(extent)
         task.next_offset = start
-        return Shard(task, start, emit_from)
+        return Shard(task, start, emit_from, None, attempts)
+
+    def _fresh_task(self, tp: TP) -> Task:
+        return Task(self._pipeline, tp.partition, self._partitions, checkpoint)
+
+    def _identity(self, tp: TP) -> Identity:
+        return identity_of(self._pipeline, tp.partition, self._partitions)
+
+    def _recovered(self, extent: Extent) -> Recovered:
+        if self._recovery is None or extent.committed <= 0:
+            return Recovered()
+        fresh, identity = partial(self._fresh_task, extent.tp), self._identity(extent.tp)
+        return self._recovery.recover(fresh, identity, extent.low, extent.committed)
 
     def _without_history(self, extent: Extent) -> int:
         """Return where to start when the beginning of the log is gone."""
@@ -132,11 +203,10 @@ class Assignment:
         """Finish the batch at work, commit, and park the tasks; what cannot be committed is dropped."""
         async with self._busy:
             try:
-                await self._commit()
+                await self._commit(self._earned())
             except CycleAborted as reason:
                 await self._drop(reason)
-            self._epoch = -1
-            self._parked, self.shards = self.shards, {}
+            self._park()
 
     async def lose(self) -> None:
         """Drop everything: others own the partitions already, so what is in memory is worth nothing."""
@@ -145,8 +215,14 @@ class Assignment:
             self._forget()
 
     def _forget(self) -> None:
+        self._park()
+        self._parked = {}
+
+    def _park(self) -> None:
         self._epoch = -1
-        self._parked, self.shards = {}, {}
+        self._parked, self.shards = self.shards, {}
+        if self._snapshots is not None:
+            self._snapshots.forget()
 
     async def _drop(self, reason: CycleAborted) -> None:
         """Take a cycle back, with all state that came of it.
@@ -173,9 +249,11 @@ class Assignment:
         if self._poller is not None:
             self._poller.rejoin()
 
-    def stop(self) -> None:
+    def stop(self, error: Exception) -> None:
         """Commit nothing any more: a promise was broken."""
         self._broken = True
+        if self._quarantine is not None and isinstance(error, RiverrunError):
+            self._quarantine.forgive()
 
     # ------------------------------------------------------------------ records
 
@@ -190,19 +268,33 @@ class Assignment:
         async with self._busy:
             if batch.epoch == self._epoch and not self._broken:
                 try:
-                    self._process(batch)
+                    if self.shards[batch.tp].careful_until > batch.fetched_from:
+                        await self._process_one_by_one(batch)
+                    else:
+                        self._process(batch)
                 except CycleAborted as reason:
                     await self._restart(reason)
 
-    def _process(self, batch: Batch) -> None:
+    async def _process_one_by_one(self, batch: Batch) -> None:
+        """Commit each record for itself: should this worker die, the next one knows at which."""
+        for single in batch.singles():
+            self._process(single, of_many=True)
+            await self._commit(self._earned())
+        self._more_follow(batch)
+
+    def _process(self, batch: Batch, *, of_many: bool = False) -> None:
         shard = self.shards[batch.tp]
         if batch.fetched_from != shard.position:
             raise InvariantError(
                 f"{batch.tp.topic}[{batch.tp.partition}]: got a batch fetched from {batch.fetched_from}, "
                 f"expected one from {shard.position}"
             )
+        if self._quarantine is not None and shard.attempts is not None and batch.next_position > shard.emit_from:
+            self._quarantine.begin(shard.attempts)
+            shard.attempts = None
         began = time.perf_counter()
-        step, encode, emit_from = shard.task.step, self._encode, shard.emit_from
+        step = shard.step if shard.skips else shard.task.step
+        encode, emit_from = self._encode, shard.emit_from
         said: list[Outgoing] = []
         for record in batch.records():
             events = step(record)
@@ -211,7 +303,7 @@ class Assignment:
                 continue
             for event in events:
                 said.append(encode(event, record))
-        self._delivery.emit(said, more_follow=self._more_follow(batch))
+        self._delivery.emit(said, more_follow=of_many or self._more_follow(batch))
         shard.position = batch.next_position
         self._adapt(len(batch.messages), time.perf_counter() - began)
         self.on_progress()
@@ -235,13 +327,23 @@ class Assignment:
         """Make outputs durable, and the positions they came from."""
         async with self._busy:
             try:
-                return await self._commit()
+                return await self._commit(self._earned_with_snapshots())
             except CycleAborted as reason:
                 await self._restart(reason)
                 return False
 
-    async def _commit(self) -> bool:
-        earned = {tp: s.position for tp, s in self.shards.items() if s.position > s.committed}
+    def _earned(self) -> dict[TP, int]:
+        return {tp: s.position for tp, s in self.shards.items() if s.position > s.committed}
+
+    def _earned_with_snapshots(self) -> dict[TP, int]:
+        """Return what is to be committed after snapshots have gone a step on: what they store goes with a position."""
+        if self._snapshots is None or self._broken:
+            return self._earned()
+        stored_for = self._snapshots.advance(self.shards, self._identity)
+        committed = {} if stored_for is None else {stored_for: self.shards[stored_for].committed}
+        return committed | self._earned()
+
+    async def _commit(self, earned: dict[TP, int]) -> bool:
         if self._broken or self._poller is None:
             return False
         if not earned:

@@ -38,6 +38,14 @@ class Batch(Struct, frozen=True):
     next_position: int
     messages: list[Message]
 
+    def singles(self) -> Iterator["Batch"]:
+        """Yield batches of one record each."""
+        start = self.fetched_from
+        for message in self.messages:
+            end = self.next_position if message is self.messages[-1] else message.offset() + 1
+            yield Batch(self.tp, self.epoch, start, end, [message])
+            start = end
+
     def records(self) -> Iterator[Record]:
         """Yield the records as the core takes them, one at a time."""
         topic, partition = self.tp

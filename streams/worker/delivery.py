@@ -10,7 +10,7 @@ from faust.types import TP
 
 from schemas.errors import RiverrunError
 from schemas.outgoing import Outgoing
-from streams.worker.emitter import Emitter
+from streams.worker.emitter import Emitter, OnDelivery
 from streams.worker.poller import Poller
 
 log = logging.getLogger("riverrun.worker")
@@ -31,7 +31,7 @@ class CycleAborted(RiverrunError):
 class Delivery(Protocol):
     """Makes a cycle durable: the outputs since the last commit, and the positions they came from."""
 
-    def emit(self, messages: Sequence[Outgoing], *, more_follow: bool) -> None:
+    def emit(self, messages: Sequence[Outgoing], *, more_follow: bool, on_delivery: OnDelivery | None = None) -> None:
         """Hand outputs to the producer; when nothing more follows they need not wait for company.
 
         Raises
@@ -75,9 +75,9 @@ class AtLeastOnce:
     def __init__(self, emitter: Emitter) -> None:
         self._emitter = emitter
 
-    def emit(self, messages: Sequence[Outgoing], *, more_follow: bool) -> None:
+    def emit(self, messages: Sequence[Outgoing], *, more_follow: bool, on_delivery: OnDelivery | None = None) -> None:
         """Hand outputs to the producer, and have them sent at once when nothing more follows."""
-        self._emitter.emit(messages)
+        self._emitter.emit(messages, on_delivery)
         if not more_follow:
             self._emitter.send_now()
 

@@ -11,6 +11,9 @@ from schemas.outgoing import Outgoing
 _QUEUE_FULL_SECONDS = 1.0
 _SEND_SECONDS = 0.001
 
+#: librdkafka's delivery report.
+OnDelivery = Callable[[KafkaError | None, Message], None]
+
 
 class Emitter:
     """Produces messages.
@@ -33,8 +36,15 @@ class Emitter:
         if error is not None and self._failed is None:
             self._failed = f"{message.topic()}[{message.partition()}]: not delivered: {error.str()}"
 
-    def emit(self, messages: Iterable[Outgoing]) -> None:
+    def emit(self, messages: Iterable[Outgoing], on_delivery: OnDelivery | None = None) -> None:
         """Hand over messages.
+
+        Parameters
+        ----------
+        messages
+            What to produce.
+        on_delivery
+            Called with the error, if any, and the message, when the broker has it or has refused it.
 
         Raises
         ------
@@ -48,7 +58,7 @@ class Emitter:
             while True:
                 try:
                     # By position, which is cheaper: no callbacks of its own, no timestamp of its own.
-                    produce(topic, message.value, message.key, message.partition, None, None, 0, message.headers)
+                    produce(topic, message.value, message.key, message.partition, on_delivery, None, 0, message.headers)
                     break
                 except BufferError:
                     self._serve(self.producer.poll, _QUEUE_FULL_SECONDS)

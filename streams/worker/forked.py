@@ -1,4 +1,4 @@
-"""Checkpoints of models, written by a forked child: it sees the model as it was, and this process goes on."""
+"""What a forked child writes: it sees this process as it was, and this process goes on."""
 
 import gc
 import os
@@ -7,44 +7,47 @@ import signal
 import sys
 import tempfile
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 from streams.undo_log import Checkpoint, Pickled
 
 _CHILD_SECONDS = 120
 _CHILD_RECURSION = 20_000
+_MESSAGE_CHARACTERS = 1000
 
 
 class Forked:
-    """A checkpoint that a child process writes to an unnamed file.
+    """An unnamed file that a child process writes.
 
     Parameters
     ----------
-    model
-        What to write; the child has it as it is now, whatever becomes of it here.
+    write
+        Writes to the file; it finds everything as it is now, whatever becomes of it here.
 
     Examples
     --------
     >>> numbers = [1, 2]
-    >>> forked = Forked(numbers)
+    >>> forked = Forked(lambda file: file.write(bytes(numbers)))
     >>> numbers.append(3)
-    >>> forked.load()
-    [1, 2]
+    >>> forked.file().read()
+    b'\\x01\\x02'
     """
 
-    _size: int | None
-
-    def __init__(self, model: Any) -> None:
-        self._child, self._size = 0, None
+    def __init__(self, write: Callable[[BinaryIO], object]) -> None:
+        self._child = 0
+        self._size: int | None = None
+        #: Why the child failed, if it did and could tell.
+        self.failure = ""
         self._file = tempfile.TemporaryFile(prefix="riverrun-")  # noqa: SIM115 - it lives as long as this does
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # other threads: the child touches nothing of theirs
             self._child = os.fork()
         if self._child == 0:
-            _write_and_exit(model, self._file.fileno())
+            _write_and_exit(write, self._file.fileno())
 
     def size_bytes(self) -> int | None:
-        """Return the size of the pickle, None while the child is at it, 0 when it failed."""
+        """Return the size of the file, None while the child is at it, 0 when it failed."""
         if self._size is None:
             self._look(os.WNOHANG)
         return self._size
@@ -52,21 +55,54 @@ class Forked:
     def _look(self, options: int) -> None:
         """Ask how the child fares, or wait for it."""
         ended, status = os.waitpid(self._child, options)
-        if ended:
-            self._size = os.fstat(self._file.fileno()).st_size if status == 0 else 0
+        if not ended:
+            return
+        self._size = os.fstat(self._file.fileno()).st_size if status == 0 else 0
+        if status != 0:
+            told = os.pread(self._file.fileno(), 4 * _MESSAGE_CHARACTERS, 0) if os.WIFEXITED(status) else b""
+            self.failure = told.decode(errors="replace") or f"the child that writes it ended with status {status}"
 
-    def load(self) -> Any:
-        """Return the model as it was; waits for the child."""
+    def file(self) -> BinaryIO:
+        """Return the file, at its beginning; waits for the child."""
         if self._size is None:
             self._look(0)
         self._file.seek(0)
-        return pickle.load(self._file)
+        return self._file
 
     def __del__(self) -> None:
-        """Leave no zombie behind when a checkpoint is forgotten before it is written."""
+        """Leave no zombie behind when this is forgotten before it is written."""
         if self._child and self._size is None:
             os.kill(self._child, signal.SIGKILL)
             os.waitpid(self._child, 0)
+
+
+class ForkedCheckpoint:
+    """A checkpoint of a model that a child process writes.
+
+    Parameters
+    ----------
+    model
+        What to write.
+
+    Examples
+    --------
+    >>> numbers = [1, 2]
+    >>> checkpoint = ForkedCheckpoint(numbers)
+    >>> numbers.append(3)
+    >>> checkpoint.load()
+    [1, 2]
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._written = Forked(lambda file: pickle.dump(model, file, pickle.HIGHEST_PROTOCOL))
+
+    def size_bytes(self) -> int | None:
+        """Return the size of the pickle, None while the child is at it, 0 when it failed."""
+        return self._written.size_bytes()
+
+    def load(self) -> Any:
+        """Return the model as it was; waits for the child."""
+        return pickle.load(self._written.file())
 
 
 def checkpoint(model: Any) -> Checkpoint:
@@ -74,12 +110,12 @@ def checkpoint(model: Any) -> Checkpoint:
     if not hasattr(os, "fork"):
         return Pickled(model)
     try:
-        return Forked(model)
+        return ForkedCheckpoint(model)
     except OSError:
         return Pickled(model)  # no room for another process, or no place for the file
 
 
-def _write_and_exit(model: Any, descriptor: int) -> None:
+def _write_and_exit(write: Callable[[BinaryIO], object], descriptor: int) -> None:
     """The child: write, and end without running anything that belongs to the parent."""
     status = 1
     try:
@@ -90,7 +126,12 @@ def _write_and_exit(model: Any, descriptor: int) -> None:
         signal.alarm(_CHILD_SECONDS)
         sys.setrecursionlimit(_CHILD_RECURSION)
         with open(descriptor, "wb", closefd=False) as file:
-            pickle.dump(model, file, pickle.HIGHEST_PROTOCOL)
-        status = 0
+            try:
+                write(file)
+                status = 0
+            except Exception as error:
+                file.seek(0)
+                file.truncate()
+                file.write(f"{type(error).__name__}: {error}"[:_MESSAGE_CHARACTERS].encode())
     finally:
         os._exit(status)

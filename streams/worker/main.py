@@ -6,13 +6,19 @@ import logging
 import sys
 
 import faust
-from prometheus_client import REGISTRY, start_http_server
+from prometheus_client import REGISTRY
 
 from streams.pipeline import Pipeline
 from streams.worker.agents import define_agents
 from streams.worker.app import App
+from streams.worker.endpoint import serve
+from streams.worker.last_resort import LastResort
+from streams.worker.log_ends import LogEnds
 from streams.worker.settings import Settings
 from streams.worker.telemetry import Telemetry
+from streams.worker.watchdog import Watchdog
+
+_LOG_END_SECONDS = 5.0
 
 
 def run_worker(pipeline: Pipeline, settings: Settings) -> int:
@@ -38,18 +44,29 @@ def run_worker(pipeline: Pipeline, settings: Settings) -> int:
     app = App(pipeline, settings)
     define_agents(app)
     _say_once_why(app)
+    watchdog = _watchdog(app)
     if settings.metrics_port:
         REGISTRY.register(Telemetry(app))
-        start_http_server(settings.metrics_port)
+        serve(settings.metrics_port, watchdog.report)
     gc.collect()
     gc.freeze()  # what is loaded by now lives as long as the process
     gc.set_threshold(50_000, 20, 50)
     worker = faust.Worker(app, quiet=True, override_logging=False, redirect_stdouts=False, stdout=io.StringIO())
+    if settings.stall_limit:
+        watchdog.start()
     try:
         worker.execute_from_commandline()
     except SystemExit as exit:
         return 1 if app.error is not None else int(exit.code or 0)
+    finally:
+        watchdog.stop()
     return 0
+
+
+def _watchdog(app: App) -> Watchdog:
+    limit = app.settings.stall_limit
+    ends = LogEnds(app.settings, app.group_id, min(_LOG_END_SECONDS, limit / 2))
+    return Watchdog(app.assignment, ends, limit, LastResort())
 
 
 def _configure_logging(level: str) -> None:

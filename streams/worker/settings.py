@@ -1,11 +1,15 @@
 """What a deployment sets: brokers, security, intervals. All of it comes from ``RIVERRUN_…`` in the environment."""
 
+import re
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import ConfigurationError
+
+_STORE_URL = re.compile(r"file:///[^?#\s]+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#\s]*)?")
 
 
 class Settings(BaseSettings):
@@ -36,6 +40,19 @@ class Settings(BaseSettings):
     on_state_lost
         When the log no longer reaches back to where the state came from: ``stop``, go on with a ``fresh`` model,
         or relearn from the ``earliest`` record left.
+    signing_key
+        File of the private key that snapshots are signed with, as ``riverrun keys init`` makes it.
+    trusted_keys
+        Folder of the public keys (``*.pem``) whose snapshots are believed. A key taken out is not believed any more.
+    snapshot_store
+        Where snapshots are kept: ``kafka`` in topics beside the log, ``file:///folder`` in a folder of this machine,
+        ``s3://bucket/prefix`` in an object store.
+    snapshot_interval
+        Seconds between snapshots of a partition. Raising it costs less and makes recovery replay more of the log;
+        0 takes none, and recovery replays all of it.
+    stall_limit
+        Seconds without a commit, while there is something to commit, after which the worker ends; likewise without a
+        record read, while there is one to read. Raising it bears with slower models and brokers; 0 never ends it.
     metrics_port
         Port of the Prometheus endpoint, 0 for none.
     log_level
@@ -63,6 +80,11 @@ class Settings(BaseSettings):
     batch_records: int = Field(default=1000, ge=1, le=10_000)
     batch_seconds: float = Field(default=0.05, gt=0, le=10)
     on_state_lost: Literal["stop", "fresh", "earliest"] = "stop"
+    signing_key: Path = Path(".riverrun/keys/signing.pem")
+    trusted_keys: Path = Path(".riverrun/keys/trusted")
+    snapshot_store: str = "kafka"
+    snapshot_interval: float = Field(default=30.0, ge=0, le=86_400)
+    stall_limit: float = Field(default=120.0, ge=0, le=86_400)
     metrics_port: int = Field(default=0, ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -73,6 +95,11 @@ class Settings(BaseSettings):
             return self.commit_interval
         return 0.1 if self.processing_guarantee == "exactly_once" else 1.0
 
+    @property
+    def snapshots_in_kafka(self) -> bool:
+        """Whether snapshots are taken, and kept in topics."""
+        return self.snapshot_interval > 0 and self.snapshot_store == "kafka"
+
     @field_validator("bootstrap_servers")
     @classmethod
     def _check_servers(cls, value: str) -> str:
@@ -80,6 +107,13 @@ class Settings(BaseSettings):
             host, _, port = server.strip().rpartition(":")
             if not host or not port.isdigit():
                 raise ValueError(f"{server!r} is no host:port")
+        return value
+
+    @field_validator("snapshot_store")
+    @classmethod
+    def _check_store(cls, value: str) -> str:
+        if value != "kafka" and not _STORE_URL.fullmatch(value):
+            raise ValueError(f"{value!r} is none of kafka, file:///absolute/folder, s3://bucket[/prefix]")
         return value
 
     def client(self, **further: Any) -> dict[str, Any]:

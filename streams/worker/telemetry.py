@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -16,6 +16,7 @@ from streams.accounting import OUTCOMES
 
 if TYPE_CHECKING:
     from streams.worker.app import App
+    from streams.worker.assignment import Shard
 
 log = logging.getLogger("riverrun.worker")
 
@@ -92,5 +93,35 @@ class Telemetry(Collector):
         aborted = CounterMetricFamily("riverrun_transactions_aborted", "Cycles that were taken back and done again")
         aborted.add_metric([], self._app.assignment.aborted)
         yield aborted
+        yield from self._snapshot_metrics(shards)
         age = time.monotonic() - self._app.assignment.last_commit
         yield GaugeMetricFamily("riverrun_last_commit_age_seconds", "Time since the last commit", value=age)
+
+    def _snapshot_metrics(self, shards: "Mapping[TP, Shard]") -> Iterator[Metric]:
+        snapshots, recovery = self._app.snapshots, self._app.recovery
+        if snapshots is None or recovery is None:
+            return
+        age = GaugeMetricFamily(
+            "riverrun_snapshot_age_seconds", "Since the newest snapshot was taken", labels=["partition"]
+        )
+        behind = GaugeMetricFamily(
+            "riverrun_snapshot_behind_records", "Positions that a recovery would replay", labels=["partition"]
+        )
+        for tp, shard in sorted(shards.items()):
+            if shard.snapshot is not None:
+                age.add_metric([str(tp.partition)], max(0.0, time.time() - shard.snapshot.time / 1000))
+                behind.add_metric([str(tp.partition)], shard.position - shard.snapshot.next)
+        yield from (age, behind)
+        counts = CounterMetricFamily("riverrun_snapshots", "Snapshots by what became of them", labels=["outcome"])
+        for outcome, count in (
+            ("taken", snapshots.taken),
+            ("failed", snapshots.failed),
+            ("restored", recovery.restored),
+            ("refused", recovery.refused),
+        ):
+            counts.add_metric([outcome], count)
+        yield counts
+        dump, size, restore = snapshots.last_seconds, snapshots.last_bytes, recovery.last_seconds
+        yield GaugeMetricFamily("riverrun_snapshot_seconds", "What the last dump took", value=dump)
+        yield GaugeMetricFamily("riverrun_snapshot_bytes", "What it wrote: the parts that had changed", value=size)
+        yield GaugeMetricFamily("riverrun_restore_seconds", "What the last restore from a snapshot took", value=restore)

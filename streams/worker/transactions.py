@@ -11,7 +11,7 @@ from faust.types import TP
 from schemas.errors import BrokerError
 from schemas.outgoing import Outgoing
 from streams.worker.delivery import CycleAborted, to_offsets
-from streams.worker.emitter import Emitter
+from streams.worker.emitter import Emitter, OnDelivery
 from streams.worker.poller import Poller
 
 _RETRY_SECONDS = 0.1
@@ -66,13 +66,13 @@ class ExactlyOnce:
                 "RIVERRUN_PROCESSING_GUARANTEE=at_least_once does without"
             ) from error
 
-    def emit(self, messages: Sequence[Outgoing], *, more_follow: bool) -> None:
+    def emit(self, messages: Sequence[Outgoing], *, more_follow: bool, on_delivery: OnDelivery | None = None) -> None:
         """Hand outputs to the producer, within the transaction of the cycle."""
         if not messages:
             return
         self._begin()
         try:
-            self._emitter.emit(messages)
+            self._emitter.emit(messages, on_delivery)
         except KafkaException as error:
             raise CycleAborted(error.args[0].str()) from error
 

@@ -93,7 +93,7 @@ def test_demo_ends_by_itself_with_a_summary(tmp_path: Path, scenario: str, rows:
     assert f"predictions   {rows:,}\n" in out
     assert "dead letters  0\n" in out
     assert "majority class" in out
-    assert {path.name for path in data_dir.iterdir()} == {"riverrun-demo", "broker.log", "worker.log"}
+    assert {path.name for path in data_dir.iterdir()} == {"riverrun-demo", "broker.log", "keys", "worker.log"}
     assert left_running(data_dir) == []
 
 
@@ -130,7 +130,7 @@ def test_demo_killed_leaves_nothing_running(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_worker_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
     """The error of a worker is the demo's error."""
-    worker = Worker(tmp_path / "worker.log")
+    worker = Worker(tmp_path / "worker.log", tmp_path / "keys")
     try:
         worker.run(tmp_path / "absent.py", "127.0.0.1:1", 0)
         with pytest.raises(WorkerFailed, match=r"exit status 2(.|\n)*absent\.py: got no such file"):

@@ -123,7 +123,7 @@ def test_detector_keeps_a_bounded_number_of_markers() -> None:
     detector = LossDetector(Drift())
     for i in range(100_000):
         detector.update(float(i % 10 == 0), i)
-    assert len(detector._markers._marks) <= 1025
+    assert len(detector._markers.marks) <= 1025
 
 
 def test_detector_with_delayed_losses_names_an_offset_of_a_labelled_record() -> None:

@@ -146,8 +146,8 @@ def test_declaration_that_can_work_makes_a_task(changes: dict[str, Any]) -> None
 
 def test_pipeline_names_its_topics() -> None:
     """The input topic is the pipeline's own unless another source is named."""
-    names = [topic.name for topic in declared().topics]
-    assert names == ["p.raw", "p.predictions", "p.lifecycle", "p.dead-letters"]
+    names = [topic.name.removeprefix("p.") for topic in declared().topics]
+    assert names == ["raw", "predictions", "lifecycle", "dead-letters", "manifests", "snapshots"]
     assert declared(source="events").topics[0].name == "events"
 
 

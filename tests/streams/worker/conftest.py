@@ -10,6 +10,7 @@ import pytest
 
 from services.broker import EmbeddedBroker, free_port
 from streams.pipeline import Pipeline
+from streams.worker.keys import make_keys
 from tests.streams.worker import declarations
 from tests.streams.worker.kafka import Kafka, until
 from tests.streams.worker.runner import Worker
@@ -31,17 +32,35 @@ def kafka(request: pytest.FixtureRequest) -> Kafka:
     return Kafka(request.getfixturevalue(fixture))
 
 
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Settings that name a pair of keys."""
+    private, public = make_keys(tmp_path_factory.mktemp("keys"))
+    return {"signing_key": private, "trusted_keys": public.parent}
+
+
 class Deployment:
     """A pipeline with topics of its own, and the workers that a test starts for it."""
 
-    def __init__(self, kafka: Kafka, pipeline: Pipeline, recipe: str, further: dict[str, Any], folder: Path) -> None:
+    def __init__(
+        self,
+        kafka: Kafka,
+        pipeline: Pipeline,
+        recipe: str,
+        further: dict[str, Any],
+        folder: Path,
+        keys: dict[str, Path],
+    ) -> None:
         self.pipeline = pipeline
         self.workers: list[Worker] = []
         self._kafka = kafka
         self._recipe = recipe
         self._further = further
+        self._keys = keys
         self.folder = folder
-        self.raw, self.predictions, self.lifecycle, self.dead_letters = (t.name for t in pipeline.topics)
+        self.raw, self.predictions, self.lifecycle, self.dead_letters, self.manifests, self.snapshots = (
+            topic.name for topic in pipeline.topics
+        )
 
     def predicted(self, count: int, seconds: float = 40.0) -> None:
         """Wait until there are as many predictions, or more."""
@@ -60,6 +79,7 @@ class Deployment:
             "worker_id": "w0",
             "metrics_port": free_port(),
             "commit_interval": 0.2,
+            **self._keys,
         } | settings
         env = {f"RIVERRUN_{name.upper()}": str(value) for name, value in settings.items() if value is not None}
         log = self.folder / f"worker{len(self.workers)}.log"
@@ -69,7 +89,9 @@ class Deployment:
 
 
 @pytest.fixture
-def deploy(kafka: Kafka, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
+def deploy(
+    kafka: Kafka, request: pytest.FixtureRequest, tmp_path: Path, keys: dict[str, Path]
+) -> Iterator[Callable[..., Deployment]]:
     """Make pipelines with their topics; what runs of them at the end is killed."""
     made: list[Deployment] = []
 
@@ -83,7 +105,7 @@ def deploy(kafka: Kafka, request: pytest.FixtureRequest, tmp_path: Path) -> Iter
             kafka.create(pipeline, limits)
         folder = tmp_path / name
         folder.mkdir()
-        made.append(Deployment(kafka, pipeline, recipe, further, folder))
+        made.append(Deployment(kafka, pipeline, recipe, further, folder, keys))
         return made[-1]
 
     yield deploy

@@ -1,6 +1,7 @@
 """A worker in a process of its own: what a test starts, signals and kills."""
 
 import contextlib
+import ctypes
 import itertools
 import multiprocessing
 import os
@@ -8,12 +9,14 @@ import signal
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import orjson
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -119,6 +122,33 @@ DEATHS: dict[str, Callable[[int], Callable[[], None]]] = {
 }
 
 
+def die_after(method: str, count: int) -> Callable[[], None]:
+    """Return a fault: kill -9 when a piece of a snapshot has been handed to the producer."""
+
+    def plant() -> None:
+        from streams.worker.stores.kafka import KafkaStore
+
+        step: Any = getattr(KafkaStore, method)
+        taken = itertools.count(1)
+
+        def deadly(*arguments: Any) -> Any:
+            answer = step(*arguments)
+            if next(taken) == count:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+        setattr(KafkaStore, method, deadly)
+
+    return plant
+
+
+#: Where a worker may die within a snapshot.
+SNAPSHOT_DEATHS: dict[str, Callable[[int], Callable[[], None]]] = {
+    "mid snapshot write": lambda count: die_after("put", count),
+    "after the manifest": lambda count: die_after("seal", count),
+}
+
+
 def know_no_transactions() -> None:
     """Have the broker say that it knows no transactions."""
     from confluent_kafka import KafkaError, KafkaException
@@ -133,10 +163,56 @@ def know_no_transactions() -> None:
     ExactlyOnce.start = lambda delivery, _: start(delivery, Producer())  # type: ignore[method-assign]
 
 
+def stop_fetching() -> None:
+    """Let the poller poll no more once it has seen offset 300, and do everything else as ever."""
+    from streams.worker.poller import Poller
+
+    add: Any = Poller._add
+
+    def deaf(poller: Any, messages: list[Any]) -> None:
+        add(poller, messages)
+        while messages[-1].offset() >= 300 and not poller._stopping:
+            poller._serve_commits(0.1)
+
+    Poller._add = deaf  # type: ignore[method-assign]
+
+
+def hang_in_agent(hang: Callable[[], object]) -> Callable[[], None]:
+    """Return a fault: the agent never comes back from the first batch that ends behind offset 300."""
+
+    def plant() -> None:
+        from streams.worker.assignment import Assignment
+
+        process: Any = Assignment._process
+
+        def hanging(assignment: Any, batch: Any) -> None:
+            if batch.next_position > 300:
+                hang()
+            process(assignment, batch)
+
+        Assignment._process = hanging  # type: ignore[method-assign]
+
+    return plant
+
+
+def commit_nothing() -> None:
+    """Put every commit off to the next time."""
+    from streams.worker.transactions import ExactlyOnce
+
+    async def commit(*_: Any) -> bool:
+        return False
+
+    ExactlyOnce.commit = commit  # type: ignore[method-assign]
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     "lose_a_batch": lose_a_batch,
     "have_little_patience": have_little_patience,
     "know_no_transactions": know_no_transactions,
+    "stop_fetching": stop_fetching,
+    "block_loop": hang_in_agent(threading.Event().wait),
+    "hold_gil": hang_in_agent(lambda: ctypes.PyDLL(None).sleep(600)),
+    "commit_nothing": commit_nothing,
 }
 
 
@@ -146,7 +222,7 @@ def plant(fault: str) -> None:
         FAULTS[fault]()
         return
     death, _, count = fault.partition(":")
-    DEATHS[death](int(count))()
+    (DEATHS | SNAPSHOT_DEATHS)[death](int(count))()
 
 
 class Worker:
@@ -218,6 +294,16 @@ class Worker:
                 if sample.name == name:
                     found[sample.labels[label]] = found.get(sample.labels[label], 0.0) + sample.value
         return found
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        """Return status and body of its health; 0 and nothing before it listens, or when it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._metrics_port}/health", timeout=2) as answer:
+                return answer.status, orjson.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, orjson.loads(error.read())
+        except OSError:
+            return 0, {}
 
     def partitions(self) -> set[int]:
         """Return the partitions it works on."""

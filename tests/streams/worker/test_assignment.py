@@ -66,7 +66,7 @@ class Journal:
         """Leave an event as it is."""
         return event, record
 
-    def emit(self, said: Iterable[tuple[Event, Record]]) -> None:
+    def emit(self, said: Iterable[tuple[Event, Record]], on_delivery: None = None) -> None:
         """Note the events by the offsets of their records."""
         for event, record in said:
             if isinstance(event, PredictionMade):
@@ -397,7 +397,7 @@ def test_stop_commits_nothing_any_more() -> None:
         desk = Desk()
         desk.assign()
         await desk.process(0, 4)
-        desk.assignment.stop()
+        desk.assignment.stop(BrokerError("gone"))
         await desk.process(4, 6)
         assert not await desk.assignment.commit()
         await desk.assignment.release()

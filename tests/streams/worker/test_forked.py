@@ -10,7 +10,7 @@ from river import tree
 
 from streams.undo_log import Pickled
 from streams.worker import forked
-from streams.worker.forked import Forked, checkpoint
+from streams.worker.forked import ForkedCheckpoint, checkpoint
 from tests.streams.worker.kafka import until
 
 
@@ -20,7 +20,7 @@ def test_checkpoint_is_of_its_moment_and_this_process_goes_on() -> None:
     held = threading.Event()
     threading.Thread(target=lambda: (lock.acquire(), held.set()), daemon=True).start()
     held.wait()
-    made = Forked(numbers)
+    made = ForkedCheckpoint(numbers)
     numbers.append(3)
     until(lambda: made.size_bytes() is not None, what="the child has written")
     assert made.load() == [1, 2]
@@ -33,21 +33,21 @@ def test_tree_too_deep_for_this_process_is_written_by_the_child() -> None:
     for i in range(1_500):
         model.learn_one({"a": float(i)}, float(i % 7))
     assert Pickled(model).size_bytes() == 0
-    assert Forked(model).load().predict_one({"a": 3.0}) == model.predict_one({"a": 3.0})
+    assert ForkedCheckpoint(model).load().predict_one({"a": 3.0}) == model.predict_one({"a": 3.0})
 
 
 def test_child_that_dies_is_a_checkpoint_that_failed() -> None:
     """Killed for its memory, say."""
-    made = Forked(Stuck())
-    os.kill(made._child, signal.SIGKILL)
+    made = ForkedCheckpoint(Stuck())
+    os.kill(made._written._child, signal.SIGKILL)
     until(lambda: made.size_bytes() is not None, what="the child is gone")
     assert made.size_bytes() == 0
 
 
 def test_forgotten_checkpoint_leaves_no_child() -> None:
     """A partition that is taken away takes its checkpoints with it."""
-    made = Forked(Stuck())
-    child = made._child
+    made = ForkedCheckpoint(Stuck())
+    child = made._written._child
     del made
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)

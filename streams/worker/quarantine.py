@@ -1,0 +1,94 @@
+"""Keeps a record that kills workers from killing them for ever."""
+
+import logging
+
+import msgspec
+
+from schemas.attempts import Attempts
+from schemas.errors import RiverrunError, SealError, SnapshotError
+from schemas.signing import Signer, TrustedKeys
+from streams.worker.stores.store import SnapshotStore
+
+log = logging.getLogger("riverrun.worker")
+
+
+class Quarantine:
+    """Counts the workers that began at a committed offset and never moved it.
+
+    The count is written, beside the snapshots, before the first record is stepped through: whoever dies at it has been
+    counted. A worker that ends with an error of riverrun's own takes its count back, for that is no fault of a record.
+
+    Parameters
+    ----------
+    store
+        Where the counts are kept.
+    signer, trusted
+        Sign them, and tell whose are believed.
+    pipeline, topic
+        Whose log it is.
+    """
+
+    def __init__(self, store: SnapshotStore, signer: Signer, trusted: TrustedKeys, pipeline: str, topic: str) -> None:
+        self._store = store
+        self._signer = signer
+        self._trusted = trusted
+        self._pipeline = pipeline
+        self._topic = topic
+        #: What this worker has written, by partition.
+        self._begun: dict[int, Attempts] = {}
+
+    def look(self, partition: int, committed: int, skips: tuple[int, ...]) -> Attempts:
+        """Return the attempts at a committed offset, this worker's included; nothing is written yet.
+
+        Parameters
+        ----------
+        partition
+            Number of the partition.
+        committed
+            The committed offset that was found.
+        skips
+            Positions to be passed over, as far as a snapshot knows them.
+        """
+        begun = self._begun.get(partition)
+        if begun is not None and begun.committed == committed:
+            attempts = begun  # it was this worker that began there, and has lost the partition since
+        else:
+            attempts = self._noted(partition).begun_at(committed)
+        return msgspec.structs.replace(attempts, skips=tuple(sorted({*skips, *attempts.skips})))
+
+    def _noted(self, partition: int) -> Attempts:
+        none = Attempts(self._pipeline, self._topic, partition)
+        try:
+            document = self._store.noted(partition)
+            noted = none if document is None else Attempts.from_document(self._trusted.open(document))
+        except (SealError, SnapshotError) as error:
+            log.warning("%s[%d]: no count of the workers that died: %s", self._topic, partition, error)
+            return none
+        mine = (noted.pipeline, noted.topic, noted.partition) == (self._pipeline, self._topic, partition)
+        return noted if mine else none
+
+    def begin(self, attempts: Attempts) -> None:
+        """Write the attempts down: from now on this worker may die."""
+        if self._begun.get(attempts.partition) != attempts:
+            self._write(attempts)
+            self._begun[attempts.partition] = attempts
+            if attempts.is_careful:
+                log.warning(
+                    "%s[%d]: start %d at offset %d: records are committed one by one",
+                    attempts.topic,
+                    attempts.partition,
+                    attempts.starts,
+                    attempts.committed,
+                )
+
+    def forgive(self) -> None:
+        """Take back what was written: this worker ends, and no record is to blame."""
+        for attempts in self._begun.values():
+            self._write(attempts.forgiven())
+        self._begun = {}
+
+    def _write(self, attempts: Attempts) -> None:
+        try:
+            self._store.note(attempts.partition, self._signer.seal(attempts.to_document()))
+        except RiverrunError as error:
+            log.warning("%s[%d]: this start is not counted: %s", attempts.topic, attempts.partition, error)

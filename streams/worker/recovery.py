@@ -1,0 +1,148 @@
+"""Finds the newest snapshot that can be believed, and makes a task of it."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from msgspec import Struct
+
+from schemas.errors import RiverrunError, SnapshotError
+from schemas.manifest import Identity, Manifest
+from schemas.signing import TrustedKeys
+from streams import snapshot
+from streams.task import Task
+from streams.worker.stores.store import SnapshotStore
+
+log = logging.getLogger("riverrun.worker")
+
+#: How many manifests are looked at before the log is read from its beginning.
+_LOOKED_AT = 64
+
+
+class Recovered(Struct, frozen=True):
+    """What snapshots know of a partition.
+
+    Parameters
+    ----------
+    task
+        The task as it was at the newest snapshot that can be used; None without one.
+    manifest
+        The manifest of that.
+    skips
+        Positions that have to be passed over, whatever the state is restored from.
+    """
+
+    task: Task | None = None
+    manifest: Manifest | None = None
+    skips: tuple[int, ...] = ()
+
+
+class Recovery:
+    """Restores tasks from snapshots.
+
+    Nothing is loaded before signature, identity, position and digests are checked, and then only classes that are on
+    the list. What does not pass is passed over, with a word why: the log itself can restore everything, it only takes
+    longer.
+
+    Parameters
+    ----------
+    store
+        Where snapshots are kept.
+    trusted
+        Keys whose snapshots are believed.
+    """
+
+    def __init__(self, store: SnapshotStore, trusted: TrustedKeys) -> None:
+        self.refused = self.restored = 0
+        self.last_seconds = 0.0
+        self._store = store
+        self._trusted = trusted
+
+    def recover(self, fresh: Callable[[], Task], identity: Identity, low: int, committed: int) -> Recovered:
+        """Return the newest state from which the log can be read on, if there is one.
+
+        Parameters
+        ----------
+        fresh
+            Makes a task of the declaration.
+        identity
+            Whose state is wanted.
+        low, committed
+            First offset that the log still has, and the committed one: only a snapshot between them is of use.
+        """
+        began = time.monotonic()
+        where = f"{identity.topic}[{identity.partition}]"
+        try:
+            documents = list(islice(self._store.manifests(identity.partition), _LOOKED_AT))
+        except SnapshotError as error:
+            log.warning("%s: no snapshots: %s", where, error)
+            return Recovered()
+        authentic = list(self._authentic(documents, where))
+        skips = next((m.skips for m in authentic if _is_of_this_log(m.identity, identity)), ())
+        for manifest in self._credible(authentic, identity, low, committed, where):
+            try:
+                task = self._load(fresh(), manifest)
+            except Exception as error:  # whatever a part may hold
+                self._refuse(where, f"snapshot at {manifest.next}: {_words(error)}")
+                continue
+            self.restored += 1
+            self.last_seconds = time.monotonic() - began
+            return Recovered(task, manifest, skips)
+        return Recovered(skips=skips)
+
+    def _authentic(self, documents: list[bytes], where: str) -> Iterator[Manifest]:
+        """Yield the manifests that somebody trusted has signed."""
+        for document in documents:
+            try:
+                yield Manifest.from_document(self._trusted.open(document))
+            except RiverrunError as error:
+                self._refuse(where, str(error))
+
+    def _credible(
+        self, manifests: list[Manifest], identity: Identity, low: int, committed: int, where: str
+    ) -> list[Manifest]:
+        """Return the manifests that may be loaded, the newest state first."""
+        credible: list[Manifest] = []
+        oldest = committed
+        for manifest in manifests:
+            try:
+                manifest.check(identity)
+            except SnapshotError as error:
+                self._refuse(where, str(error))
+                continue
+            if not low <= manifest.next <= committed:
+                continue  # of no use: the log begins later, or somebody has set the group back
+            if manifest.next > oldest:
+                # Newest first: what was written before cannot be of later. Somebody wrote an old one once more.
+                self._refuse(where, f"snapshot at {oldest} stands behind that at {manifest.next}: written again")
+            oldest = min(oldest, manifest.next)
+            credible.append(manifest)
+        return sorted(credible, key=lambda manifest: -manifest.next)
+
+    def _load(self, task: Task, manifest: Manifest) -> Task:
+        parts = sorted(manifest.parts, key=lambda part: part.places)
+        data: dict[str, bytes] = {}
+        for part, found in zip(parts, self._store.get(manifest.identity.partition, parts), strict=True):
+            if hashlib.sha256(found).hexdigest() != part.digest:
+                raise SnapshotError(f"part {part.name}: its bytes are not those that were signed")
+            data[part.name] = found
+        snapshot.restore(task, data)
+        if task.next_offset > manifest.next:
+            raise SnapshotError(f"its state is of {task.next_offset}, beyond it")
+        return task
+
+    def _refuse(self, where: str, why: str) -> None:
+        self.refused += 1
+        log.warning("%s: snapshot refused: %s", where, why)
+
+
+def _is_of_this_log(identity: Identity, wanted: Identity) -> bool:
+    """Tell whether a snapshot is of the same log, under whatever declaration and version."""
+    log_of = (identity.pipeline, identity.topic, identity.partition)
+    return log_of == (wanted.pipeline, wanted.topic, wanted.partition)
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, RiverrunError) else f"{type(error).__name__}: {error}"

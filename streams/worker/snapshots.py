@@ -1,0 +1,228 @@
+"""Takes snapshots of the tasks while they work: a child writes what has changed, cycles carry it to the store."""
+
+import logging
+import platform
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from importlib.metadata import version
+from typing import Any, BinaryIO, Protocol
+
+from faust.types import TP
+
+from schemas.errors import SealError, SnapshotError
+from schemas.manifest import Identity, Manifest, Part
+from schemas.signing import Signer, TrustedKeys
+from streams.ladder import orphans, outlived
+from streams.snapshot import Dump, read_index, write
+from streams.task import Task
+from streams.worker.forked import Forked
+from streams.worker.stores.store import SnapshotStore
+
+log = logging.getLogger("riverrun.worker")
+
+#: A dump may take this share of the time.
+_SHARE = 0.02
+_BYTES_A_CYCLE = 4 * 1024 * 1024
+_SWEEP_EVERY = 20
+
+
+class Snapshotted(Protocol):
+    """A shard as snapshots see it."""
+
+    task: Task
+    position: int
+    committed: int
+    snapshot: Manifest | None
+    skips: tuple[int, ...]
+
+
+class Writing(Protocol):
+    """A file that is being written, such as `Forked`."""
+
+    failure: str
+
+    def size_bytes(self) -> int | None:
+        """Return its size, None until it is written, 0 when that failed."""
+
+    def file(self) -> BinaryIO:
+        """Return the file at its beginning."""
+
+
+class Snapshots:
+    """Takes snapshots, one at a time, of the shard whose last one is oldest.
+
+    A snapshot is of the moment at which its child was forked. Its parts go to the store bit by bit, in later cycles,
+    and its manifest once the position of that moment is committed: so a manifest is never ahead of its commit.
+
+    Parameters
+    ----------
+    store
+        Where they are kept.
+    signer
+        Signs the manifests.
+    trusted
+        Keys whose manifests are taken into account when old ones are dropped.
+    interval_seconds
+        Time between two snapshots of a shard, at least; longer when a dump takes more than a fiftieth of that.
+    dump
+        Has a file written, of this moment.
+    clock
+        Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        store: SnapshotStore,
+        signer: Signer,
+        trusted: TrustedKeys,
+        interval_seconds: float,
+        dump: Callable[[Callable[[BinaryIO], object]], Writing] = Forked,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.taken = self.failed = 0
+        self.last_seconds = 0.0
+        self.last_bytes = 0
+        self._store = store
+        self._signer = signer
+        self._trusted = trusted
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="riverrun-manifests")
+        self._interval = interval_seconds
+        self._dump = dump
+        self._clock = clock
+        self._due: dict[TP, float] = {}
+        self._work: Iterator[bool] | None = None
+        self._working_on: TP | None = None
+
+    def forget(self) -> None:
+        """Drop the snapshot at work: its partition is ours no more, or its cycle was aborted."""
+        self._work = self._working_on = None
+        self._due = {}
+
+    def advance(self, shards: Mapping[TP, Any], identity: Callable[[TP], Identity]) -> TP | None:
+        """Go on with the snapshot at work, or begin one that is due.
+
+        Parameters
+        ----------
+        shards
+            What there is to take snapshots of.
+        identity
+            Whose state a partition's is.
+
+        Returns
+        -------
+        The partition for which something was handed to the store, that has to be committed now.
+        """
+        if self._work is None:
+            self._working_on = self._most_due(shards)
+            if self._working_on is None:
+                return None
+            self._work = self._take(self._working_on, shards[self._working_on], identity(self._working_on))
+        try:
+            return self._working_on if next(self._work) else None
+        except StopIteration:
+            pass
+        except (SnapshotError, OSError) as error:
+            self.failed += 1
+            log.warning("no snapshot of %s[%d]: %s", *self._working_on, error)  # type: ignore[misc]
+        self._work = self._working_on = None
+        return None
+
+    def _most_due(self, shards: Mapping[TP, Snapshotted]) -> TP | None:
+        now = self._clock()
+        for tp in shards.keys() - self._due.keys():
+            self._due[tp] = now + self._interval
+        due = [tp for tp, shard in shards.items() if self._due[tp] <= now and _has_moved(shard)]
+        return min(due, key=self._due.__getitem__, default=None)
+
+    def _take(self, tp: TP, shard: Snapshotted, identity: Identity) -> Iterator[bool]:
+        """Take one snapshot, a step a cycle; yield whether something was handed to the store."""
+        began, position, time_ms = self._clock(), shard.position, round(time.time() * 1000)
+        last = shard.snapshot
+        stored: Collection[Part] = last.parts if last is not None else ()
+        written = self._dump(partial(write, shard.task, stored))
+        while (size := written.size_bytes()) is None:
+            yield False
+        seconds = self._clock() - began
+        self._due[tp] = began + max(self._interval, seconds / _SHARE)
+        if size == 0:
+            raise SnapshotError(written.failure)
+        dump = read_index(written.file())
+        places: dict[str, Future[tuple[int, ...]]] = {}
+        handed_bytes = 0
+        for part in dump.parts:
+            if part.digest in dump.starts and part.digest not in places:
+                data = _read(written.file(), dump.starts[part.digest], part.size_bytes)
+                places[part.digest] = self._store.put(tp.partition, part, data)
+                handed_bytes += len(data)
+                if handed_bytes >= _BYTES_A_CYCLE:
+                    handed_bytes = 0
+                    yield True
+        yield True
+        while not all(place.done() for place in places.values()) or shard.committed < position:
+            yield False
+        manifest = Manifest(
+            identity,
+            position,
+            tuple(_placed(part, places) for part in dump.parts),
+            time_ms,
+            version("riverrun"),
+            platform.python_version(),
+            last.next if last is not None else None,
+            shard.skips,
+        )
+        sealed = self._store.seal(tp.partition, position, self._signer.seal(manifest.to_document()))
+        yield True
+        while not sealed.done():
+            yield False
+        sealed.result()
+        shard.snapshot = manifest
+        self.taken += 1
+        self.last_seconds, self.last_bytes = seconds, _new_bytes(dump)
+        if self.taken % _SWEEP_EVERY == 0:
+            yield from self._sweep(tp)
+
+    def _sweep(self, tp: TP) -> Iterator[bool]:
+        """Drop the snapshots that the ladder does not keep, with the parts that only they name."""
+        listing = self._reader.submit(self._list, tp.partition)
+        while not listing.done():
+            yield False
+        manifests = listing.result()
+        gone = outlived(manifests, round(time.time() * 1000))
+        if not gone:
+            return
+        dropped = self._store.drop(tp.partition, [manifest.next for manifest in gone], orphans(gone, manifests))
+        yield True
+        while not dropped.done():
+            yield False
+        dropped.result()
+
+    def _list(self, partition: int) -> list[Manifest]:
+        """Return the manifests of a partition that can be believed."""
+        manifests = []
+        for document in self._store.manifests(partition):
+            with suppress(SealError, SnapshotError):
+                manifests.append(Manifest.from_document(self._trusted.open(document)))
+        return manifests
+
+
+def _has_moved(shard: Snapshotted) -> bool:
+    return shard.snapshot is None or shard.position > shard.snapshot.next
+
+
+def _read(file: BinaryIO, start: int, size_bytes: int) -> bytes:
+    file.seek(start)
+    return file.read(size_bytes)
+
+
+def _new_bytes(dump: Dump) -> int:
+    return sum(part.size_bytes for part in dump.parts if part.digest in dump.starts)
+
+
+def _placed(part: Part, places: Mapping[str, "Future[tuple[int, ...]]"]) -> Part:
+    """Return a part with its places, if it was stored anew."""
+    if part.digest not in places:
+        return part
+    return Part(part.name, part.digest, part.size_bytes, part.entries, part.since, places[part.digest].result())

@@ -1,0 +1,211 @@
+"""Snapshots in two compacted topics: parts in chunks, and manifests that name the offsets of their chunks."""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas import topics
+from schemas.errors import BrokerError, SnapshotError
+from schemas.manifest import Part
+from schemas.outgoing import Outgoing
+
+_CHUNK_BYTES = 512 * 1024
+_SECONDS = 30.0
+_NEWEST = 16
+_LOOKED_AT = 128
+_NOTE = b"/note"
+
+#: Hands messages to a producer; it calls back with the error, if any, and each message as it was stored.
+Emit = Callable[[Sequence[Outgoing], Callable[[KafkaError | None, Message], None]], None]
+
+
+class KafkaStore:
+    """Keeps the snapshots of partition n in partition n of two topics.
+
+    Keys are never used twice, so that compaction takes nothing away which a manifest names. It takes what was dropped.
+
+    Parameters
+    ----------
+    pipeline
+        Name of the pipeline.
+    config
+        Configuration of a consumer.
+    emit
+        Hands messages to the producer, within the transaction of the cycle where there are transactions.
+    emit_now
+        Hands messages to a producer, outside of any transaction, and waits until the broker has them.
+    """
+
+    def __init__(
+        self,
+        pipeline: str,
+        config: Mapping[str, Any],
+        emit: Emit,
+        emit_now: Callable[[Sequence[Outgoing]], None],
+    ) -> None:
+        self._manifests, self._snapshots = topics.manifests(pipeline), topics.snapshots(pipeline)
+        self._emit, self._emit_now = emit, emit_now
+        self._config = {
+            **config,
+            "group.id": "riverrun-snapshots",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 10,
+            "queued.max.messages.kbytes": 16 * 1024,
+        }
+
+    def put(self, partition: int, part: Part, data: bytes) -> "Future[tuple[int, ...]]":
+        """Produce a part in chunks; the answer is their offsets, once the broker has them."""
+        chunks = [data[start : start + _CHUNK_BYTES] for start in range(0, len(data), _CHUNK_BYTES)]
+        keys = [f"{_part_key(partition, part)}/{number}" for number in range(len(chunks))]
+        return self._produce(self._snapshots, partition, dict(zip(keys, chunks, strict=True)))
+
+    def seal(self, partition: int, position: int, document: bytes) -> "Future[None]":
+        """Produce a manifest."""
+        stored = self._produce(self._manifests, partition, {f"{partition}/{position}": document})
+        return _without_answer(stored)
+
+    def drop(self, partition: int, positions: Collection[int], parts: Collection[Part]) -> "Future[None]":
+        """Produce tombstones."""
+        chunks = {f"{_part_key(partition, part)}/{n}": None for part in parts for n in range(len(part.places))}
+        self._produce(self._snapshots, partition, chunks)
+        stored = self._produce(self._manifests, partition, {f"{partition}/{p}": None for p in positions})
+        return _without_answer(stored)
+
+    def _produce(self, topic: str, partition: int, values: Mapping[str, bytes | None]) -> "Future[tuple[int, ...]]":
+        stored: Future[tuple[int, ...]] = Future()
+        offsets: dict[str, int] = {}
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if stored.done():
+                return
+            if error is not None:
+                stored.set_exception(SnapshotError(f"{topic}[{partition}]: not stored: {error.str()}"))
+                return
+            offsets[message.key().decode()] = message.offset()
+            if len(offsets) == len(values):
+                stored.set_result(tuple(offsets[key] for key in values))
+
+        if values:
+            self._emit([Outgoing(topic, k.encode(), v, [], partition) for k, v in values.items()], delivered)
+        else:
+            stored.set_result(())
+        return stored
+
+    def get(self, partition: int, parts: Sequence[Part]) -> Iterator[bytes]:
+        """Read the chunks of each part from where the manifest says they are."""
+        with closing(_Reader(self._config, self._snapshots, partition)) as reader:
+            for part in parts:
+                yield b"".join(self._chunk(reader, partition, part, place) for place in part.places)
+
+    def _chunk(self, reader: "_Reader", partition: int, part: Part, place: int) -> bytes:
+        message = reader.at(place)
+        if message is None or not (message.key() or b"").startswith(_part_key(partition, part).encode()):
+            raise SnapshotError(f"{self._snapshots}[{partition}]@{place}: no chunk of {part.name} there")
+        value: bytes = message.value() or b""
+        return value
+
+    def manifests(self, partition: int) -> Iterator[bytes]:
+        """Read backwards, in ever larger steps: the newest are found in the same time however many there are."""
+        with closing(_Reader(self._config, self._manifests, partition)) as reader:
+            low, end = reader.extent()
+            step, seen = _NEWEST, set[bytes]()
+            while end > low:
+                start = max(low, end - step)
+                for message in reversed(list(reader.between(start, end))):
+                    key, value = message.key() or b"", message.value()
+                    if value and key not in seen and not key.endswith(_NOTE):
+                        yield value
+                    seen.add(key)  # what was dropped, or written again, is found here before what it replaces
+                end, step = start, 4 * step
+
+    def note(self, partition: int, document: bytes) -> None:
+        """Produce a document to the topic of the manifests, at once."""
+        key = f"{partition}".encode() + _NOTE
+        try:
+            self._emit_now([Outgoing(self._manifests, key, document, [], partition)])
+        except BrokerError as error:
+            raise SnapshotError(str(error)) from error
+
+    def noted(self, partition: int) -> bytes | None:
+        """Look for it among the newest records of that topic; one that is older has lost its meaning."""
+        with closing(_Reader(self._config, self._manifests, partition)) as reader:
+            low, end = reader.extent()
+            newest = list(reader.between(max(low, end - _LOOKED_AT), end)) if end > low else []
+            found = [message.value() for message in newest if (message.key() or b"").endswith(_NOTE)]
+        return found[-1] if found else None
+
+
+class _Reader:
+    """Reads single stretches of a partition."""
+
+    def __init__(self, config: Mapping[str, Any], topic: str, partition: int) -> None:
+        self._consumer = Consumer(dict(config), logger=logging.getLogger("riverrun.kafka"))
+        self._topic, self._partition = topic, partition
+        self._next = -1
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def extent(self) -> tuple[int, int]:
+        """Return the first offset and the one after the last."""
+        try:
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(self._topic, self._partition), timeout=_SECONDS
+            )
+        except KafkaException as error:
+            raise SnapshotError(f"{self._topic}[{self._partition}]: {error.args[0].str()}") from None
+        return low, high
+
+    def at(self, offset: int) -> Message | None:
+        """Return the record at an offset, None when there is none."""
+        return next(iter(self.between(offset, offset + 1)), None)
+
+    def between(self, start: int, end: int) -> Iterator[Message]:
+        """Yield the committed records from one offset to another."""
+        if start != self._next:
+            self._consumer.assign([TopicPartition(self._topic, self._partition, start)])
+        deadline = time.monotonic() + _SECONDS
+        while True:
+            message = self._consumer.poll(0.1)
+            if message is None:
+                if time.monotonic() > deadline:
+                    raise SnapshotError(f"{self._topic}[{self._partition}]@{start}: nothing came in {_SECONDS:g} s")
+                continue
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                if error.retriable():
+                    continue
+                raise SnapshotError(f"{self._topic}[{self._partition}]@{start}: {error.str()}")
+            self._next = message.offset() + 1 if error is None else -1
+            if error is not None or message.offset() >= end:
+                self._next = -1
+                return
+            yield message
+            if message.offset() == end - 1:
+                return
+
+
+def _part_key(partition: int, part: Part) -> str:
+    return f"{partition}/{part.since}/{part.digest}"
+
+
+def _without_answer(stored: "Future[tuple[int, ...]]") -> "Future[None]":
+    done: Future[None] = Future()
+
+    def forward(stored: "Future[tuple[int, ...]]") -> None:
+        error = stored.exception()
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    stored.add_done_callback(forward)
+    return done

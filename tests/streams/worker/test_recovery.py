@@ -1,0 +1,194 @@
+"""Which snapshots are believed: a damaged, foreign, forged or repeated one never is, and the one before it serves."""
+
+import random
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+
+from schemas.manifest import Manifest
+from schemas.record import Record
+from schemas.signing import TrustedKeys, generate, signer_from_pem
+from streams.snapshot import identity_of
+from streams.task import Task
+from streams.worker.recovery import Recovered, Recovery
+from tests.streams.worker.declarations import small
+from tests.streams.worker.memory_store import SIGNER, TRUSTED, Desk, MemoryStore
+
+
+def fold(task: Task, start: int, end: int) -> list[Any]:
+    """Step a task through good events; return what it answered."""
+    answers = []
+    for offset in range(start, end):
+        value = orjson.dumps({"a": float(offset % 7), "b": offset % 3, "y": offset % 2 == 0})
+        answers += task.step(Record("p.raw", 0, offset, 1_700_000_000_000 + offset, None, value))
+    return answers
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """Return a shard with snapshots at 100 and 200, and its task at 250."""
+    made = Desk(small("p"))
+    for position in (100, 200):
+        fold(made.shard.task, made.shard.position, position)
+        made.shard.position = position
+        made.take()
+    fold(made.shard.task, 200, 250)
+    return made
+
+
+def recover(desk: Desk, committed: int = 250, low: int = 0, **identity: Any) -> Any:
+    """Return what is recovered, and the recovery."""
+    recovery = Recovery(desk.store, identity.pop("trusted", TRUSTED))
+    wanted = msgspec.structs.replace(identity_of(desk.pipeline, 0, 1), **identity)
+    return recovery.recover(lambda: Task(desk.pipeline), wanted, low, committed), recovery
+
+
+def position(recovered: Recovered | None) -> int | None:
+    """Return the position of what was recovered."""
+    return None if recovered is None or recovered.manifest is None else recovered.manifest.next
+
+
+def rewrite(desk: Desk, **changes: Any) -> None:
+    """Change the newest manifest, and sign it again."""
+    at, document = desk.store.documents[-1]
+    manifest = msgspec.structs.replace(Manifest.from_document(TRUSTED.open(document)), **changes)
+    desk.store.documents[-1] = (at, SIGNER.seal(manifest.to_document()))
+
+
+def test_newest_snapshot_is_restored_and_goes_on_identically(desk: Desk) -> None:
+    """From the position that its manifest names."""
+    recovered, recovery = recover(desk)
+    assert (position(recovered), recovery.refused, recovery.restored) == (200, 0, 1)
+    straight = fold(Task(desk.pipeline), 0, 300)
+    assert fold(recovered.task, 200, 300) == straight[200:]
+
+
+@pytest.mark.parametrize(
+    ("committed", "low", "expected"),
+    [(250, 0, 200), (200, 0, 200), (199, 0, 100), (99, 0, None), (250, 101, 200), (250, 201, None), (150, 120, None)],
+)
+def test_snapshot_is_of_use_between_the_beginning_of_the_log_and_the_committed_offset(
+    desk: Desk, committed: int, low: int, expected: int | None
+) -> None:
+    """Later ones belong to another past of the group, earlier ones lack the records that follow; neither is an error."""
+    recovered, recovery = recover(desk, committed, low)
+    assert (position(recovered), recovery.refused) == (expected, 0)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"pipeline": "q"},
+        {"declaration": "000000000000"},
+        {"topic": "q.raw"},
+        {"partition": 1},
+        {"partitions": 2},
+        {"river": "0.25.0"},
+        {"format": 2},
+    ],
+    ids=lambda foreign: next(iter(foreign)),
+)
+def test_snapshot_of_something_else_is_refused_by_name(
+    desk: Desk, foreign: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before anything of it is loaded."""
+    desk.store.parts.clear()
+    recovered, recovery = recover(desk, **foreign)
+    assert (recovered.task, recovery.refused) == (None, 2)
+    assert f"another {next(iter(foreign))}: got " in caplog.text
+
+
+def test_hundred_random_bit_flips_in_manifest_and_parts_are_all_refused(desk: Desk) -> None:
+    """None is loaded; the snapshot before serves, unless a part that both name was hit."""
+    rng = random.Random(0)
+    good_documents, good_parts = list(desk.store.documents), dict(desk.store.parts)
+    newest = Manifest.from_document(TRUSTED.open(good_documents[-1][1]))
+    older = {part.digest for part in Manifest.from_document(TRUSTED.open(good_documents[0][1])).parts}
+    for _ in range(100):
+        desk.store.documents, desk.store.parts = list(good_documents), dict(good_parts)
+        part = rng.choice(newest.parts)
+        shared = False
+        if rng.random() < 0.5:
+            at, document = desk.store.documents[-1]
+            desk.store.documents[-1] = (at, flipped(document, rng))
+        else:
+            desk.store.parts[part.digest] = flipped(good_parts[part.digest], rng)
+            shared = part.digest in older
+        recovered, recovery = recover(desk)
+        assert position(recovered) == (None if shared else 100)
+        assert recovery.refused == (2 if shared else 1)
+
+
+def flipped(data: bytes, rng: random.Random) -> bytes:
+    """Return bytes of which one bit is another."""
+    changed = bytearray(data)
+    changed[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    return bytes(changed)
+
+
+def test_every_truncation_is_refused(desk: Desk) -> None:
+    """Of the manifest and of each part, at every byte of the first hundred and in steps of a kilobyte from there."""
+    good_documents, good_parts = list(desk.store.documents), dict(desk.store.parts)
+    newest = Manifest.from_document(TRUSTED.open(good_documents[-1][1]))
+    at, document = good_documents[-1]
+    for length in (*range(100), *range(100, len(document), 64)):
+        desk.store.documents = [good_documents[0], (at, document[:length])]
+        recovered, recovery = recover(desk)
+        assert (position(recovered), recovery.refused) == (100, 1)
+    desk.store.documents = good_documents[1:]
+    for part in newest.parts:
+        for length in (*range(100), *range(100, part.size_bytes, 1024)):
+            if length < part.size_bytes:
+                desk.store.parts = {**good_parts, part.digest: good_parts[part.digest][:length]}
+                assert recover(desk)[0].task is None
+
+
+def test_snapshot_signed_by_a_stranger_is_refused(desk: Desk) -> None:
+    """However right its contents are; a key that was taken out of the trusted ones makes a stranger."""
+    private, _ = generate()
+    at, document = desk.store.documents[-1]
+    stranger = signer_from_pem(private)
+    desk.store.documents[-1] = (at, stranger.seal(TRUSTED.open(document)))
+    recovered, recovery = recover(desk)
+    assert (position(recovered), recovery.refused) == (100, 1)
+    assert recover(desk, trusted=TrustedKeys([]))[0].task is None
+
+
+def test_old_snapshot_that_is_written_again_is_passed_over(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """It stands last in the store, and is not the newest."""
+    desk.store.documents.append(desk.store.documents[0])
+    recovered, recovery = recover(desk)
+    assert (position(recovered), recovery.refused) == (200, 1)
+    assert "written again" in caplog.text
+
+
+def test_manifest_that_claims_another_position_is_refused(desk: Desk) -> None:
+    """The state inside knows which records it has seen."""
+    rewrite(desk, next=150)
+    recovered, recovery = recover(desk)
+    assert (position(recovered), recovery.refused) == (100, 1)
+
+
+def test_missing_part_is_refused_and_the_snapshot_before_serves(desk: Desk) -> None:
+    """As after a retention that was set by hand."""
+    newest = Manifest.from_document(TRUSTED.open(desk.store.documents[-1][1]))
+    champion = next(part for part in newest.parts if part.name == "champion")
+    del desk.store.parts[champion.digest]
+    recovered, recovery = recover(desk)
+    assert (position(recovered), recovery.refused) == (100, 1)
+
+
+def test_store_that_does_not_answer_is_no_reason_to_stop(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """The log can restore everything."""
+
+    class Silent(MemoryStore):
+        def manifests(self, partition: int) -> Any:
+            from schemas.errors import SnapshotError
+
+            raise SnapshotError("nothing came in 30 s")
+
+    desk.store = Silent()
+    assert recover(desk)[0].task is None
+    assert "no snapshots: nothing came" in caplog.text

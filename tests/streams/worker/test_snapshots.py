@@ -1,0 +1,153 @@
+"""Taking snapshots: when, in which order, and what stops one."""
+
+from typing import Any
+
+import pytest
+
+from schemas.manifest import Manifest
+from streams.worker import snapshots
+from streams.worker.delivery import CycleAborted
+from tests.streams.worker.declarations import small
+from tests.streams.worker.memory_store import TRUSTED, Desk
+from tests.streams.worker.test_recovery import fold
+
+
+def test_snapshot_is_taken_when_it_is_due_and_something_has_moved() -> None:
+    """Not before the interval is over, and not twice of one position."""
+    desk = Desk(small("p"))
+    desk.advance()
+    fold(desk.shard.task, 0, 10)
+    desk.shard.position = desk.shard.committed = 10
+    assert desk.advance(3) == [False] * 3
+    desk.clock.now = 10.0
+    assert desk.advance(4) == [True, True, False, False]
+    assert desk.snapshots.taken == 1
+    desk.clock.now = 100.0
+    assert desk.advance(4) == [False] * 4
+    desk.shard.position = 11
+    assert any(desk.advance(4))
+
+
+def test_manifest_waits_until_its_position_is_committed() -> None:
+    """It is never ahead of its commit."""
+    desk = Desk(small("p"))
+    desk.advance()
+    fold(desk.shard.task, 0, 10)
+    desk.shard.position, desk.shard.committed = 10, 9
+    desk.clock.now = 10.0
+    desk.advance(20)
+    assert desk.store.parts
+    assert desk.store.documents == []
+    desk.shard.committed = 10
+    desk.advance(2)
+    assert [at for at, _ in desk.store.documents] == [10]
+
+
+def test_manifest_waits_until_all_parts_are_stored() -> None:
+    """Each place is known before it is signed."""
+    desk = Desk(small("p"))
+    desk.store.late = []
+    desk.advance()
+    fold(desk.shard.task, 0, 10)
+    desk.shard.position = desk.shard.committed = 10
+    desk.clock.now = 10.0
+    desk.advance(20)
+    answers = list(desk.store.late)
+    for answer in answers[:-1]:
+        answer()
+    desk.advance(5)
+    assert desk.store.documents == []
+    answers[-1]()
+    desk.advance(2)
+    manifest = Manifest.from_document(TRUSTED.open(desk.store.documents[0][1]))
+    assert all(part.places for part in manifest.parts)
+
+
+def test_dump_takes_a_fiftieth_of_the_time_at_most() -> None:
+    """A dump of two seconds is followed by the next one after a hundred."""
+    desk = Desk(small("p"))
+    desk.advance()
+    desk.clock.now = 10.0
+    desk.shard.position = desk.shard.committed = 1
+    dump = desk.snapshots._dump
+
+    def slow(write: Any) -> Any:
+        desk.clock.now += 2.0
+        return dump(write)
+
+    desk.snapshots._dump = slow
+    desk.advance(5)
+    assert desk.snapshots.last_seconds == pytest.approx(2.0)
+    desk.shard.position = desk.shard.committed = 2
+    desk.clock.now = 109.0
+    assert desk.advance(5) == [False] * 5
+    desk.clock.now = 110.0
+    assert any(desk.advance(5))
+
+
+def test_failed_dump_is_counted_and_tried_again_later(caplog: pytest.LogCaptureFixture) -> None:
+    """The worker goes on, and says why there is none."""
+    desk = Desk(small("p"))
+    desk.advance()
+    desk.shard.position = desk.shard.committed = 1
+    desk.clock.now = 10.0
+    desk.shard.task.preprocessor._last["f"] = desk  # nothing that may stand in a snapshot
+    desk.advance(5)
+    assert (desk.snapshots.failed, desk.snapshots.taken) == (1, 0)
+    assert "Desk" in caplog.text
+    del desk.shard.task.preprocessor._last["f"]
+    desk.clock.now = 25.0
+    desk.advance(5)
+    assert desk.snapshots.taken == 1
+
+
+def test_aborted_cycle_ends_the_snapshot() -> None:
+    """What was handed over in it is not stored."""
+    desk = Desk(small("p"))
+    desk.advance()
+    desk.shard.position = desk.shard.committed = 1
+    desk.clock.now = 10.0
+
+    def abort(*_: Any) -> None:
+        raise CycleAborted("the broker")
+
+    desk.store.put = abort  # type: ignore[method-assign]
+    with pytest.raises(CycleAborted):
+        desk.advance()
+    desk.snapshots.forget()
+    del desk.store.put
+    desk.advance()
+    desk.clock.now = 30.0
+    desk.advance(5)
+    assert desk.snapshots.taken == 1
+
+
+def test_unchanged_parts_are_stored_once() -> None:
+    """The second snapshot of an almost unchanged task is small."""
+    desk = Desk(small("p", ttl_seconds=3600))
+    fold(desk.shard.task, 0, 500)
+    desk.shard.position = 500
+    desk.take()
+    first = desk.store.put_bytes
+    desk.shard.position = 501
+    desk.take()
+    assert desk.store.put_bytes - first < first / 3
+
+
+def test_sweep_drops_what_the_ladder_does_not_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the parts that nothing names any more; what is left can all be loaded."""
+    monkeypatch.setattr(snapshots, "_SWEEP_EVERY", 5)
+    desk = Desk(small("p"))
+    for position in range(1, 6):
+        fold(desk.shard.task, desk.shard.position, position)
+        desk.shard.position = position
+        desk.take()
+    for _ in range(1000):
+        desk.advance()
+        if len(desk.store.documents) < 5:
+            break
+    assert 2 <= len(desk.store.documents) <= 4  # two, and one more where an hour or a day began meanwhile
+    named = set()
+    for _, document in desk.store.documents:
+        named |= {part.digest for part in Manifest.from_document(TRUSTED.open(document)).parts}
+    assert set(desk.store.parts) == named
