@@ -9,6 +9,8 @@ from schemas.errors import SnapshotError
 
 #: So many workers may die at a position before its record is passed over.
 DEATHS = 3
+#: So many records behind the offset at which workers have died are committed one by one.
+CAREFUL_RECORDS = 5_000
 
 
 class Attempts(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,8 +49,11 @@ class Attempts(Struct, frozen=True, forbid_unknown_fields=True):
     def begun_at(self, committed: int) -> "Attempts":
         """Return the attempts with one more, of a worker that begins at a committed offset.
 
-        The fourth worker passes over the record at which three have died.
+        The fourth worker passes over the record at which three have died. One that was careful and came further died
+        at the very offset that is found now.
         """
+        if self.is_careful and self.committed < committed <= self.committed + CAREFUL_RECORDS:
+            return msgspec.structs.replace(self, committed=committed, starts=2)
         if committed != self.committed:
             return msgspec.structs.replace(self, committed=committed, starts=1)
         if self.starts < DEATHS:

@@ -8,7 +8,7 @@ from functools import partial
 
 from faust.types import TP
 
-from schemas.attempts import Attempts
+from schemas.attempts import CAREFUL_RECORDS, Attempts
 from schemas.errors import BrokerError, InvariantError, RiverrunError
 from schemas.events import Event
 from schemas.manifest import Identity, Manifest
@@ -30,8 +30,6 @@ log = logging.getLogger("riverrun.worker")
 
 _MIN_RECORDS = 16
 _ABORTS_IN_A_ROW = 5
-#: So many records behind the offset at which workers have died are committed one by one.
-_CAREFUL_RECORDS = 5_000
 
 
 class Shard:
@@ -68,7 +66,7 @@ class Shard:
         self.skips = attempts.skips if attempts is not None else ()
         self._to_skip = [skip for skip in self.skips if skip >= position]
         careful = attempts is not None and attempts.is_careful
-        self.careful_until = emit_from + _CAREFUL_RECORDS if careful else 0
+        self.careful_until = emit_from + CAREFUL_RECORDS if careful else 0
 
     def step(self, record: Record) -> list[Event]:
         """Step the task, or pass over the record at which workers have died."""
@@ -115,6 +113,8 @@ class Assignment:
         self.shards: dict[TP, Shard] = {}
         self.last_commit = time.monotonic()
         self.replayed = 0
+        #: Whether a batch is being stepped through.
+        self.stepping = False
         self.aborted = 0
         self._aborted_in_a_row = 0
         self._pipeline = pipeline
@@ -252,7 +252,12 @@ class Assignment:
     def stop(self, error: Exception) -> None:
         """Commit nothing any more: a promise was broken."""
         self._broken = True
-        if self._quarantine is not None and isinstance(error, RiverrunError):
+        if isinstance(error, RiverrunError):
+            self.forgive()
+
+    def forgive(self) -> None:
+        """Take note that this worker ends, and that no record is to blame."""
+        if self._quarantine is not None:
             self._quarantine.forgive()
 
     # ------------------------------------------------------------------ records
@@ -296,6 +301,7 @@ class Assignment:
         step = shard.step if shard.skips else shard.task.step
         encode, emit_from = self._encode, shard.emit_from
         said: list[Outgoing] = []
+        self.stepping = True
         for record in batch.records():
             events = step(record)
             if record.offset < emit_from:
@@ -303,6 +309,7 @@ class Assignment:
                 continue
             for event in events:
                 said.append(encode(event, record))
+        self.stepping = False
         self._delivery.emit(said, more_follow=of_many or self._more_follow(batch))
         shard.position = batch.next_position
         self._adapt(len(batch.messages), time.perf_counter() - began)

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 log = logging.getLogger("riverrun.worker")
@@ -36,8 +37,8 @@ class LastResort:
             self._disarmed = True
             faulthandler.cancel_dump_traceback_later()
 
-    def end(self, words: str) -> None:
-        """Say why in one line, write the stacks of all threads to standard error, and end."""
+    def end(self, words: str, last_act: Callable[[], object] = lambda: None) -> None:
+        """Say why in one line, write the stacks of all threads to standard error, act once more, and end."""
         try:
             # Somebody may hang who holds the lock of a log handler: then it ends without words.
             threading.Timer(_WORDS_SECONDS, os._exit, (1,)).start()
@@ -46,6 +47,7 @@ class LastResort:
             for handler in logging.getLogger().handlers:
                 handler.flush()
             sys.stderr.flush()
+            last_act()
         finally:
             os._exit(1)
 

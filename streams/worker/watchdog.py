@@ -56,7 +56,9 @@ class Watchdog(threading.Thread):
             self._last_resort.arm(2 * self._limit_seconds)
             self.stall = self._watch.look(time.monotonic(), self._standings())
             if self.stall is not None and self.stall.share > 1 and not self._stopped.is_set():
-                self._last_resort.end(self._words(self.stall))
+                # Unless it hangs within a step, no record is to blame.
+                blameless = (lambda: None) if self._assignment.stepping else self._assignment.forgive
+                self._last_resort.end(self._words(self.stall), blameless)
 
     def stop(self) -> None:
         """Look no more."""

@@ -1,6 +1,7 @@
 """The ladder of snapshots: the newest two, one an hour, one a day."""
 
 import random
+from itertools import pairwise
 
 from schemas.manifest import Identity, Manifest, Part
 from streams.ladder import orphans, outlived
@@ -28,7 +29,7 @@ def test_month_of_snapshots_every_half_a_minute_leaves_some_thirty() -> None:
     assert ages[:2] == [0, 30_000]
     assert 24 + 5 <= len(ages) <= 2 + 24 + 7
     assert max(ages) < 7 * 24 * HOUR
-    assert all(b - a <= HOUR for a, b in zip(ages, ages[1:], strict=False) if b < 22 * HOUR)
+    assert all(b - a <= HOUR for a, b in pairwise(ages) if b < 22 * HOUR)
 
 
 def test_swept_again_and_again_keeps_what_one_sweep_keeps() -> None:

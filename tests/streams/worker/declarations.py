@@ -1,5 +1,7 @@
 """Pipelines that the tests' workers run: named recipes, made anew in each process."""
 
+import os
+import signal
 from datetime import timedelta
 from typing import Any
 
@@ -60,6 +62,17 @@ class Broken(base.Classifier):
         return {False: 0.25, True: 0.75}
 
 
+class Deadly(naive_bayes.GaussianNB):
+    """A good model, but for one number: then the process is gone, as when a library falls over."""
+
+    def predict_proba_one(self, x: dict[str, Any]) -> dict[bool, float]:
+        """Answer, or die."""
+        if x["a"] == 666.0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer: dict[bool, float] = super().predict_proba_one(x)
+        return answer
+
+
 NUMBERS = compose.SelectType(int, float)
 MODELS: dict[str, Any] = {
     "lr": lambda: NUMBERS | preprocessing.StandardScaler() | linear_model.LogisticRegression(),
@@ -68,6 +81,7 @@ MODELS: dict[str, Any] = {
     "arf": lambda: forest.ARFClassifier(n_models=3, seed=7),
     "slow": Slow,
     "broken": Broken,
+    "deadly": Deadly,
 }
 
 

@@ -1,4 +1,4 @@
-"""A store of snapshots in memory, a dump on the spot, and a shard: what snapshots need, without processes and brokers."""
+"""A store of snapshots in memory, a dump on the spot, a shard: what snapshots need, without processes and brokers."""
 
 import io
 from collections.abc import Callable, Collection, Iterator, Sequence

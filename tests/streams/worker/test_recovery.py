@@ -72,7 +72,7 @@ def test_newest_snapshot_is_restored_and_goes_on_identically(desk: Desk) -> None
 def test_snapshot_is_of_use_between_the_beginning_of_the_log_and_the_committed_offset(
     desk: Desk, committed: int, low: int, expected: int | None
 ) -> None:
-    """Later ones belong to another past of the group, earlier ones lack the records that follow; neither is an error."""
+    """Later ones are of another past of the group, earlier ones lack the records that follow; neither is an error."""
     recovered, recovery = recover(desk, committed, low)
     assert (position(recovered), recovery.refused) == (expected, 0)
 

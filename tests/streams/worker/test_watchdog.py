@@ -1,6 +1,7 @@
 """The watchdog: its rule as a table, its thread with fakes, and what it says of a worker."""
 
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,6 +77,8 @@ class Fakes:
         self.armed: list[float] = []
         self.disarmed = False
         self.words: list[str] = []
+        self.stepping = False
+        self.forgiven = 0
 
     def beyond(self, positions: dict[TP, int]) -> dict[TP, int]:
         """The ends of the logs."""
@@ -91,9 +94,14 @@ class Fakes:
         """Take note."""
         self.disarmed = True
 
-    def end(self, words: str) -> None:
+    def end(self, words: str, last_act: Callable[[], object]) -> None:
         """Take note, and live on."""
+        last_act()
         self.words.append(words)
+
+    def forgive(self) -> None:
+        """Count it."""
+        self.forgiven += 1
 
     def watchdog(self, limit_seconds: float) -> Watchdog:
         """A watchdog that sees nothing else."""
@@ -121,6 +129,18 @@ def test_thread_ends_the_process_with_what_it_found() -> None:
     assert fakes.words[0].endswith("RIVERRUN_STALL_LIMIT=0.5 is the time allowed")
     assert set(fakes.armed) == {1.0}
     assert fakes.disarmed
+
+
+@pytest.mark.parametrize("stepping", [True, False])
+def test_record_is_to_blame_only_when_the_worker_hangs_within_a_step(stepping: bool) -> None:
+    """A deaf consumer or a refused commit is no reason to pass over what stands next in the log."""
+    fakes = Fakes()
+    fakes.stepping, fakes.end_offset = stepping, 400
+    watchdog = fakes.watchdog(0.2)
+    watchdog.start()
+    until(lambda: fakes.words, 5)
+    watchdog.stop()
+    assert (fakes.forgiven > 0) is not stepping
 
 
 def test_ends_that_cannot_be_asked_are_unknown_and_the_thread_goes_on(caplog: pytest.LogCaptureFixture) -> None:
