@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,12 +25,24 @@ def register(app: typer.Typer) -> None:
     app.command("doctor", epilog="Example: riverrun doctor examples/flights.py:pipeline")(doctor)
 
 
-def doctor(pipeline: PipelineArgument, servers: ServersOption = None, output: OutputOption = Output.TEXT) -> None:
+def doctor(
+    pipeline: PipelineArgument,
+    servers: ServersOption = None,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Find out, on temporary topics and within half a minute, whether the broker's transactions hold; "
+            "exactly_once workers heed the verdict, which is kept in the topic riverrun.conformance.",
+        ),
+    ] = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
     """Look at broker, topics, sizes, progress and partitioners; exit code 3 when something is wrong."""
     settings = settings_of(servers)
     declared = load_pipeline(pipeline)
     checks = []
-    for check in examine(declared, settings):
+    for check in examine(declared, settings, probe=probe):
         checks.append(check)
         if output is Output.TEXT:
             typer.secho("✓" if check.ok else "✗", fg="green" if check.ok else "red", nl=False)
@@ -43,7 +55,7 @@ def doctor(pipeline: PipelineArgument, servers: ServersOption = None, output: Ou
         raise typer.Exit(PROBLEMS)
 
 
-def examine(pipeline: "Pipeline", settings: "Settings") -> "Iterator[Check]":
+def examine(pipeline: "Pipeline", settings: "Settings", *, probe: bool = False) -> "Iterator[Check]":
     """Yield what there is to say, the broker first; without one there is no more."""
     from schemas.errors import BrokerError
     from services.cli import checks
@@ -57,6 +69,8 @@ def examine(pipeline: "Pipeline", settings: "Settings") -> "Iterator[Check]":
         yield checks.check_broker(error, settings.bootstrap_servers)
         return
     yield checks.check_broker(None, settings.bootstrap_servers)
+    if probe:
+        yield from probe_broker(settings)
     yield from checks.check_topics(plans)
     yield from checks.check_sizes(pipeline, plans)
     source = plans[0]
@@ -69,6 +83,23 @@ def examine(pipeline: "Pipeline", settings: "Settings") -> "Iterator[Check]":
     newest = -max(1, _SAMPLE_RECORDS // partitions)
     sample = read(settings, source.name, str(newest), follow=False)
     yield from checks.check_partitioners(sample, partitions, source.name)
+
+
+def probe_broker(settings: "Settings") -> "Iterator[Check]":
+    """Probe the broker's transactions, and keep the verdict there."""
+    from schemas.errors import BrokerError
+    from services import conformance
+    from services.cli import checks
+    from streams.worker.conformance import TOPIC
+
+    trials = []
+    try:
+        for trial in conformance.probe(settings):
+            trials.append(trial)
+            yield checks.check_trial(trial)
+        yield checks.check_verdict(conformance.store(settings, trials), TOPIC)
+    except BrokerError as error:
+        yield checks.check_unprobed(error)
 
 
 def progress_of(settings: "Settings", group: str, topic: str, partitions: int) -> "dict[str, Progress]":

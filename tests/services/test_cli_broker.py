@@ -22,6 +22,7 @@ from services.broker import EmbeddedBroker
 from services.cli import app
 from services.cli.partitioners import crc32_partition, fnv1a_partition
 from services.topics import apply_topics, plan_topics
+from streams.worker.keys import make_keys
 from streams.worker.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +97,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     (folder / "declared.py").write_text(DECLARATION)
     with EmbeddedBroker(folder / "broker", dies_with_parent=True) as bootstrap, pytest.MonkeyPatch.context() as patch:
         patch.setenv("RIVERRUN_BOOTSTRAP_SERVERS", bootstrap)
+        private, public = make_keys(folder / "keys")
+        patch.setenv("RIVERRUN_SIGNING_KEY", str(private))
+        patch.setenv("RIVERRUN_TRUSTED_KEYS", str(public.parent))
         yield Desk(bootstrap, folder)
 
 
@@ -149,7 +153,8 @@ def test_worker_and_backtest_give_the_same_predictions(desk: Desk, events: Path)
         for process in (*tails, *workers):
             process.terminate()
         ended = [(worker.communicate(timeout=20)[1], worker.returncode) for worker in workers]
-    assert ended == [(b"", 0)] * 2
+    said = [(text.count(b"\n"), b"riverrun doctor --probe" in text, code) for text, code in ended]
+    assert said == [(1, True, 0)] * 2, ended
     for name, lines in zip(names, told, strict=True):
         report = desk.read("backtest", str(events), desk.pipeline(name))
         assert report["balanced"]
@@ -222,8 +227,8 @@ def test_topics_apply_is_idempotent_and_never_grows_raw(desk: Desk) -> None:
     result = desk.run("topics", "apply", pipeline, code=1)
     assert "grown.raw: got 2 partitions, expected 4: not grown" in result.stderr
     plans = plan_topics(load(desk, "grown"), desk.settings)
-    assert [plan.action for plan in plans] == ["refuse", "none", "none", "none"]
-    assert [plan.existing.partitions for plan in plans if plan.existing] == [2, 4, 1, 4]
+    assert [plan.action for plan in plans] == ["refuse"] + ["none"] * 5
+    assert [plan.existing.partitions for plan in plans if plan.existing] == [2, 4, 1, 4, 4, 4]
 
 
 def test_doctor_names_missing_topics(desk: Desk) -> None:
