@@ -9,6 +9,7 @@ Bad *data* is never an exception: it becomes a dead letter. What is raised is fo
      ├── SealError             a document that cannot be signed, or whose signature is not to be believed
      ├── SnapshotError         a store of snapshots did not keep, or does not have, what was asked for
      │    └── NotPicklableError    a model that cannot be written down, or bytes that must not be read as one
+     ├── DeclarationEnded      a log goes on under another declaration; the worker leaves it to others
      ├── ModelError            a model raised, or answered with NaN; the record becomes a dead letter
      ├── ModelBrokenError      ten of these in a row: the model is broken, not the data
      └── InvariantError        riverrun's own promise would be broken: the worker stops before the offset moves
@@ -62,6 +63,20 @@ class SnapshotError(RiverrunError):
 
 class NotPicklableError(SnapshotError):
     """A model cannot be written down, or what was read names what no model is made of."""
+
+
+class DeclarationEnded(RiverrunError):
+    """The log is folded under another declaration from here on.
+
+    Parameters
+    ----------
+    declaration
+        Digest of that one.
+    """
+
+    def __init__(self, declaration: str) -> None:
+        super().__init__(f"declaration {declaration} begins here")
+        self.declaration = declaration
 
 
 class ModelError(RiverrunError):

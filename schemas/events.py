@@ -156,6 +156,33 @@ class ModelRetrained(LifecycleEvent, frozen=True, kw_only=True):
     reason: str
 
 
+class DeclarationChanged(LifecycleEvent, frozen=True, kw_only=True):
+    """From here on the log is folded under another declaration.
+
+    Parameters
+    ----------
+    declaration, replaced
+        Digests of the new declaration and of the one before; equal when it was declared once more.
+    changed
+        Names of the declared fields that differ.
+    version
+        The champion's version.
+    challenger
+        Version of the new model that learns beside it and takes over, empty when there is none.
+    command
+        Id of the command.
+    """
+
+    type: ClassVar[str] = "riverrun.declaration.changed"
+
+    declaration: str
+    replaced: str
+    changed: tuple[str, ...]
+    version: str
+    challenger: str
+    command: str
+
+
 class CommandRefused(LifecycleEvent, frozen=True, kw_only=True):
     """A command was read and not obeyed.
 
@@ -178,6 +205,7 @@ LIFECYCLE_EVENTS: tuple[type[LifecycleEvent], ...] = (
     DriftDetected,
     DriftCleared,
     ModelRetrained,
+    DeclarationChanged,
     CommandRefused,
 )
 

@@ -75,6 +75,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
         Whose state it is.
     next
         Offset of the first record that the state has not seen.
+    declared
+        Digest of each declared field, by name.
     parts
         Where the state is.
     time
@@ -102,6 +104,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     python: str
     parent: int | None = None
     skips: tuple[int, ...] = ()
+    declared: dict[str, str] = {}
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -124,7 +127,10 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 
     def check(self, expected: Identity) -> None:
         """Raise `SnapshotError` when this is the state of something else."""
-        for name in Identity.__struct_fields__:
+        for name in self.differs_from(expected):
             got, wanted = getattr(self.identity, name), getattr(expected, name)
-            if got != wanted:
-                raise SnapshotError(f"another {name}: got {got!r}, expected {wanted!r}")
+            raise SnapshotError(f"another {name}: got {got!r}, expected {wanted!r}")
+
+    def differs_from(self, expected: Identity) -> list[str]:
+        """Return the names in which its identity is another."""
+        return [n for n in Identity.__struct_fields__ if getattr(self.identity, n) != getattr(expected, n)]

@@ -15,7 +15,9 @@ OUTCOMES = {
     "label_corrected": "labels that contradicted the one before: metrics corrected, model not unlearned",
     "label_evicted": "labels whose event, or that themselves, fell out of a full buffer",
     "label_misrouted": "labels of unknown events whose key belongs to another partition",
+    "command_obeyed": "commands that were obeyed",
     "command_refused": "commands that were not obeyed",
+    "command_other": "commands to another pipeline that reads the same topic",
     "dead_letter": "records that could not be used",
     "skipped": "positions passed over on purpose",
 }

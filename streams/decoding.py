@@ -53,6 +53,7 @@ class Command(Struct, frozen=True):
 
     id: str
     time_ms: int
+    body: bytes
 
 
 Decoded = Example | LabelArrival | Command | DeadLetter
@@ -124,7 +125,7 @@ class Decoder:
                 return self._example(record, value, envelope, time_ms)
             if envelope.kind == ce.LABEL:
                 return self._label_arrival(value, envelope, time_ms)
-            return Command(envelope.id or record.position.event_id, time_ms)
+            return Command(envelope.id or record.position.event_id, time_ms, value)
         except _Refused as refusal:
             stage, reason = refusal.args
         except ValidationError as error:

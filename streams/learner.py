@@ -61,6 +61,8 @@ class Learner:
         """Take a model and look up once which of its methods answer."""
         self.model = model
         last = model._last_step if hasattr(model, "_last_step") else model
+        #: Class name of the model, of its last step for a River pipeline.
+        self.name = type(last).__name__
         chain = _Chain.of(model)
         self._supervised = bool(getattr(last, "_supervised", True))
         self._learn_one = chain.learn_one if chain else model.learn_one

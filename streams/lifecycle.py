@@ -77,7 +77,7 @@ class Lifecycle:
         learners = {role: (learner.version, learner.learned) for role, learner in self.learners.items()}
         return counts, self._warning, self._successor_of, self._detector.snapshot(), learners
 
-    def restore(self, state: Any, load: Callable[[str], Any]) -> None:
+    def restore(self, state: Any, load: Callable[[str], Any], *, detector_too: bool = True) -> None:
         """Become what `snapshot` was taken of.
 
         Parameters
@@ -86,10 +86,13 @@ class Lifecycle:
             What `snapshot` returned.
         load
             Returns the model of a role; each time another copy.
+        detector_too
+            Whether drift detection goes on where it was.
         """
         counts, self._warning, self._successor_of, detector, learners = state
         self._versions, self._labelled, self._quiet_until, self._serving_from, self._warned_at = counts
-        self._detector.restore(detector)
+        if detector_too:
+            self._detector.restore(detector)
         restored = {
             role: Learner(partial(load, role), version, self._pipeline.kind, self._checkpoint, learned=learned)
             for role, (version, learned) in learners.items()
@@ -162,6 +165,33 @@ class Lifecycle:
             if self.challenger is None:
                 self.challenger = self._new_learner()
         return [detected]
+
+    def renew(self, reason: str, offset: int, *, at_once: bool) -> str:
+        """Start the model of a new declaration: beside the champion until it has learned enough, or in its place.
+
+        Parameters
+        ----------
+        reason
+            Id of the event that caused it.
+        offset
+            Offset of the command.
+        at_once
+            Whether it replaces the champion now. It does so, too, where the policy lets no challenger take over.
+
+        Returns
+        -------
+        Version of the challenger, empty when it serves already.
+        """
+        learner = self._new_learner()
+        self._warning = None
+        if at_once or not self._acts:
+            self.champion, self.challenger, self._successor_of = learner, None, None
+            self._detector = LossDetector(self._pipeline.drift)
+            self._serving_from = offset + 1
+            self._quiet_until = self._labelled + self._pipeline.drift.cooldown
+            return ""
+        self.challenger, self._successor_of = learner, reason
+        return learner.version
 
     @property
     def _acts(self) -> bool:

@@ -26,6 +26,12 @@ NOT_RESTORABLE = {
 }
 
 
+def module_of(thing: Any, name: str) -> str:
+    """Return the module in which pickle finds a thing by a name."""
+    module: str = pickle.whichmodule(thing, name)  # type: ignore[attr-defined]
+    return module
+
+
 def name_of(thing: Any) -> Name:
     """Return the name that pickle gives to a class or function.
 
@@ -36,7 +42,7 @@ def name_of(thing: Any) -> Name:
     ('river.stats.mean', 'Mean')
     """
     name = getattr(thing, "__qualname__", None) or thing.__name__
-    return pickle.whichmodule(thing, name), name
+    return module_of(thing, name), name
 
 
 class AllowList:

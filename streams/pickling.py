@@ -13,11 +13,11 @@ from types import FunctionType, MemberDescriptorType
 from typing import Any
 
 from schemas.errors import NotPicklableError
-from streams.picklable import NAMES, NOT_RESTORABLE, AllowList, Name, name_of
+from streams.picklable import NAMES, NOT_RESTORABLE, AllowList, Name, module_of, name_of
 
 _PROTOCOL = 5
 _UNLISTED = "is not on the list: nothing of it was used"
-_new: Any = copyreg.__newobj__
+_new: Any = copyreg.__newobj__  # type: ignore[attr-defined]
 # Flags of types, see Include/object.h of CPython.
 _IMMUTABLE, _ON_HEAP = 1 << 8, 1 << 9
 
@@ -46,11 +46,10 @@ def dumps(obj: Any, *, further: Collection[Any] = ()) -> bytes:
     >>> from fractions import Fraction
     >>> loads(dumps({"a": 1.0}))
     {'a': 1.0}
-    >>> dumps([Fraction(1, 2)])
+    >>> dumps([Fraction(1, 2)])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    schemas.errors.NotPicklableError: fractions.Fraction cannot go into a snapshot: River's own estimators are known, and \
-what the declared model is made of; name your own classes and functions that only come later
+    schemas.errors.NotPicklableError: fractions.Fraction cannot go into a snapshot: River's own estimators are known...
     >>> loads(dumps([Fraction(1, 2)], further={Fraction}), further={Fraction})
     [Fraction(1, 2)]
     """
@@ -120,7 +119,8 @@ def globals_of(fresh: Any) -> set[Any]:
 
 def set_state(obj: Any, state: Any) -> None:
     """Give an object a state as its class wants it: a twin takes the state, the object takes over from the twin."""
-    twin = type(obj).__new__(type(obj))
+    cls: Any = type(obj)
+    twin = cls.__new__(cls)
     twin.__setstate__(state)
     for name, value in vars(twin).items():
         setattr(obj, name, value)
@@ -164,7 +164,7 @@ class _Writer(pickle.Pickler):
         reducer = copyreg.dispatch_table.get(cls)
         reduction = reducer(obj) if reducer else obj.__reduce_ex__(_PROTOCOL)
         if isinstance(reduction, str):
-            self._check(obj, (pickle.whichmodule(obj, reduction), reduction))
+            self._check(obj, (module_of(obj, reduction), reduction))
         elif reduction[0] is getattr:
             self._check_method(*reduction[1])
         elif reduction[0] is _new and reduction[1] == (cls,):

@@ -156,6 +156,12 @@ class Pipeline:
         return digest({**changing, "kind": self.kind})
 
     @cached_property
+    def declared(self) -> dict[str, str]:
+        """Digest of each declared field, by its name: what two declarations differ in."""
+        fields = {name: getattr(self, name) for name in (*_ANSWER_FIELDS, "kind", "metrics")}
+        return {name: digest(value) for name, value in fields.items()}
+
+    @cached_property
     def model_name(self) -> str:
         """Class name of the model, of its last step for a River pipeline."""
         last = self.model._last_step if hasattr(self.model, "_last_step") else self.model

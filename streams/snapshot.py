@@ -14,12 +14,19 @@ from schemas.manifest import Identity, Part
 from streams import pickling
 from streams.label_join import SEGMENT, Entry, PendingLabels, Settled
 from streams.pipeline import Pipeline
+from streams.takeover import Takeover
 from streams.task import Task
 
 #: Name of a part, number of its entries, and its bytes: None when the part of that name that is stored is still good.
 _Taken = tuple[str, int, bytes | None]
 _TRAILER_BYTES = 8
 _OPEN = "open"
+#: What begins anew when one of these fields is declared anew.
+_BEGINS_ANEW = {
+    "evaluation": {"metrics"},
+    "loss": {"drift"},
+    "preprocessor": {"features"},
+}
 
 
 class Dump(Struct, frozen=True):
@@ -90,21 +97,27 @@ def read_index(file: BinaryIO) -> Dump:
     return msgspec.msgpack.decode(file.read(size), type=Dump)
 
 
-def restore(task: Task, parts: Mapping[str, bytes]) -> None:
+def restore(task: Task, parts: Mapping[str, bytes], takeover: Takeover | None = None) -> None:
     """Give a fresh task the state that a snapshot was taken of.
 
     Parameters
     ----------
     task
-        A task of the same declaration and partition.
+        A task of the same partition.
     parts
         Bytes by name; their digests have been checked.
+    takeover
+        What differs, when the snapshot was taken under the declaration before: the models and the labels that wait
+        stay as they are, drift detection and metrics begin anew where they were declared anew.
 
     Raises
     ------
     SnapshotError
-        When a part is missing, or holds a class that is not on the list.
+        When a part is missing, or holds a class that is not on the list, or the task kind is another.
     """
+    changed = set(takeover.changed) if takeover is not None else set()
+    if "kind" in changed:
+        raise SnapshotError("the task kind is another: that is another pipeline, which needs another name")
     classes = classes_of(task.pipeline)
 
     def load(name: str) -> Any:
@@ -118,10 +131,11 @@ def restore(task: Task, parts: Mapping[str, bytes]) -> None:
 
     state = load("state")
     task.next_offset, task.model_errors = state["task"]
-    nouns = _nouns(task)
-    for name, noun in nouns.items():
-        noun.restore(state[name])
-    task.lifecycle.restore(state["lifecycle"], load)
+    for name, noun in _nouns(task).items():
+        if not changed & _BEGINS_ANEW.get(name, set()):
+            noun.restore(state[name])
+    task.lifecycle.restore(state["lifecycle"], load, detector_too="drift" not in changed)
+    task.takeover = takeover
     join = task.join
     for labels, prefix in ((join.pending, "pending-"), (join.held, "held-")):
         added, alive = state[prefix]

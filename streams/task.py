@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from schemas.errors import InvariantError, ModelBrokenError, ModelError
-from schemas.events import SCHEMA_VERSION, CommandRefused, DeadLetter, Event, PredictionMade
+from schemas.commands import decode_command
+from schemas.errors import DeclarationEnded, InvariantError, ModelBrokenError, ModelError
+from schemas.events import SCHEMA_VERSION, CommandRefused, DeadLetter, DeclarationChanged, Event, PredictionMade
 from schemas.murmur2 import home_partition
 from schemas.record import Record
 from streams.accounting import Books
@@ -15,6 +16,7 @@ from streams.lifecycle import Lifecycle, Moment
 from streams.pipeline import Pipeline
 from streams.preprocessing import Preprocessor
 from streams.prequential import Loss, Prequential
+from streams.takeover import Takeover
 from streams.undo_log import Checkpoint, Pickled
 
 MODEL_ERRORS_IN_A_ROW = 10
@@ -43,6 +45,8 @@ class Task:
         How many the input topic has: tells labels that were sent to the wrong one.
     checkpoint
         Writes models down for the way back from a model error.
+    crosses_declarations
+        Whether to go on where the log says that another declaration begins: a backtest does, a worker must not.
 
     Examples
     --------
@@ -65,6 +69,8 @@ class Task:
         partition: int = 0,
         partitions: int = 1,
         checkpoint: Callable[[Any], Checkpoint] = Pickled,
+        *,
+        crosses_declarations: bool = True,
     ) -> None:
         label = pipeline.label
         self.pipeline = pipeline
@@ -82,8 +88,11 @@ class Task:
         self._keeps_scores = self.evaluation.wants_scores or self.loss.wants_scores or pipeline.kind == "anomaly"
         self._decode = Decoder(pipeline).decode
         self._public_score = binary_score if pipeline.kind == "binary" else public_score
-        self._name, self._declaration, self._model_name = pipeline.name, pipeline.declaration, pipeline.model_name
+        self._name, self._declaration = pipeline.name, pipeline.declaration
         self.model_errors = 0
+        self.crosses_declarations = crosses_declarations
+        #: The declaration before this one and what differs, until the command is read that says so.
+        self.takeover: Takeover | None = None
 
     # ------------------------------------------------------------------ the way of a record
 
@@ -105,6 +114,8 @@ class Task:
             When the record was stepped through before.
         ModelBrokenError
             After ten model errors in a row.
+        DeclarationEnded
+            Where another declaration begins; nothing of the record has been taken in.
         """
         if record.offset < self.next_offset:
             raise InvariantError(f"{record.position}: read again, expected offset {self.next_offset} or more")
@@ -117,7 +128,7 @@ class Task:
             elif isinstance(decoded, LabelArrival):
                 events = self._join(record, decoded)
             elif isinstance(decoded, Command):
-                events = self._refuse(record, decoded)
+                events = self._obey(record, decoded)
             else:
                 events = self._bury(decoded)
         except ModelError as error:
@@ -262,6 +273,36 @@ class Task:
         self.books.count["assumed"] += 1
         return events
 
+    def _obey(self, record: Record, command: Command) -> list[Event]:
+        """A command: another declaration begins here, or this one does."""
+        order = decode_command(command.body)
+        if isinstance(order, str):
+            return self._refuse(record, command, order)
+        if order.pipeline != self._name:
+            self.books.count["command_other"] += 1
+            return []
+        if order.declaration != self._declaration:
+            if not self.crosses_declarations:
+                raise DeclarationEnded(order.declaration)
+            return self._refuse(record, command, f"this is a run of declaration {self._declaration}")
+        takeover, self.takeover = self.takeover or Takeover(self._declaration), None
+        challenger = ""
+        if takeover.renews_model:
+            reason, champion = f"{record.position.event_id}/declaration.changed", self.lifecycle.champion
+            challenger = self.lifecycle.renew(reason, record.offset, at_once=order.fresh)
+            if self.lifecycle.champion is not champion:
+                self.loss.new_champion()
+        self.books.count["command_obeyed"] += 1
+        changed = DeclarationChanged(
+            **self._said_of(record, command, "declaration.changed"),
+            declaration=self._declaration,
+            replaced=takeover.replaced,
+            changed=takeover.changed,
+            version=self.lifecycle.champion.version,
+            challenger=challenger,
+        )
+        return [changed]
+
     # ------------------------------------------------------------------ what is said about it
 
     def _prediction(self, record: Record, event_id: str, prediction: Any, score: Any, leapt: bool) -> PredictionMade:
@@ -270,7 +311,7 @@ class Task:
             event_id,
             prediction,
             self._public_score(score),
-            self._model_name,
+            champion.name,
             champion.version,
             champion.learned,
             record.topic,
@@ -282,19 +323,20 @@ class Task:
             _LEAP if leapt else (),
         )
 
-    def _refuse(self, record: Record, command: Command) -> list[Event]:
+    def _said_of(self, record: Record, command: Command, kind: str) -> dict[str, Any]:
+        """Return the fields of what is said of a command."""
+        return {
+            "id": f"{record.position.event_id}/{kind}",
+            "pipeline": self.pipeline.name,
+            "partition": self.partition,
+            "offset": record.offset,
+            "time": command.time_ms,
+            "command": command.id,
+        }
+
+    def _refuse(self, record: Record, command: Command, reason: str) -> list[Event]:
         self.books.count["command_refused"] += 1
-        return [
-            CommandRefused(
-                id=f"{record.position.event_id}/command.refused",
-                pipeline=self.pipeline.name,
-                partition=self.partition,
-                offset=record.offset,
-                time=command.time_ms,
-                command=command.id,
-                reason="this version of riverrun obeys no commands",
-            )
-        ]
+        return [CommandRefused(**self._said_of(record, command, "command.refused"), reason=reason)]
 
     def _bury(self, letter: DeadLetter) -> list[Event]:
         self.books.count["dead_letter"] += 1

@@ -22,6 +22,7 @@ from streams.pipeline import Pipeline
 from streams.worker.assignment import Assignment
 from streams.worker.batch import BatchSchema
 from streams.worker.conformance import heed_verdict
+from streams.worker.declarations import DeclarationLog
 from streams.worker.delivery import AtLeastOnce
 from streams.worker.emitter import Emitter, OnDelivery
 from streams.worker.keys import load_signer, load_trusted
@@ -29,9 +30,8 @@ from streams.worker.quarantine import Quarantine
 from streams.worker.recovery import Recovery
 from streams.worker.settings import Settings
 from streams.worker.snapshots import Snapshots
-from streams.worker.stores import open_store
-from streams.worker.stores.kafka import KafkaStore
-from streams.worker.stores.store import SnapshotStore, Threaded
+from streams.worker.stores.opening import open_snapshots
+from streams.worker.stores.store import SnapshotStore
 from streams.worker.transactions import ExactlyOnce
 
 log = logging.getLogger("riverrun.worker")
@@ -90,7 +90,8 @@ class App(faust.App):
         quarantine: Quarantine | None = None
         if settings.snapshot_interval:
             store, signer, trusted = self._open_store(), *self._load_keys()
-            self.recovery = Recovery(store, trusted)
+            declarations = DeclarationLog(settings.client(), pipeline.source_topic, pipeline.name)
+            self.recovery = Recovery(store, trusted, declarations.at)
             self.snapshots = Snapshots(store, signer, trusted, settings.snapshot_interval)
             quarantine = Quarantine(store, signer, trusted, pipeline.name, pipeline.source_topic)
         self.assignment = Assignment(
@@ -132,10 +133,8 @@ class App(faust.App):
         return signer, trusted
 
     def _open_store(self) -> SnapshotStore:
-        if self.settings.snapshots_in_kafka:
-            emit = self._emit_with_outputs if self._transactions else self._emit_now
-            return KafkaStore(self.pipeline.name, self.settings.client(), emit, self._emit_now)
-        return Threaded(open_store(f"{self.settings.snapshot_store.rstrip('/')}/{self.pipeline.name}"))
+        emit = self._emit_with_outputs if self._transactions else self._emit_now
+        return open_snapshots(self.settings, self.pipeline.name, emit, self._emit_now)
 
     def _emit_with_outputs(self, messages: Sequence[Outgoing], on_delivery: OnDelivery) -> None:
         """Produce pieces of a snapshot within the transaction of the cycle."""

@@ -4,76 +4,28 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 
 from faust.types import TP
 
-from schemas.attempts import CAREFUL_RECORDS, Attempts
-from schemas.errors import BrokerError, InvariantError, RiverrunError
-from schemas.events import Event
-from schemas.manifest import Identity, Manifest
+from schemas.errors import BrokerError, DeclarationEnded, InvariantError, RiverrunError
 from schemas.outgoing import Outgoing, OutgoingEncoder
-from schemas.record import Record
 from streams.pipeline import Pipeline
-from streams.snapshot import identity_of
-from streams.task import Task
 from streams.worker.batch import Batch
 from streams.worker.delivery import CycleAborted, Delivery
-from streams.worker.forked import checkpoint
 from streams.worker.poller import Extent, Poller
 from streams.worker.quarantine import Quarantine
-from streams.worker.recovery import Recovered, Recovery
+from streams.worker.recovery import Recovery
+from streams.worker.restoration import Restoration
 from streams.worker.settings import Settings
+from streams.worker.shard import Shard
 from streams.worker.snapshots import Snapshots
 
 log = logging.getLogger("riverrun.worker")
 
 _MIN_RECORDS = 16
 _ABORTS_IN_A_ROW = 5
-
-
-class Shard:
-    """The task of one assigned partition.
-
-    Parameters
-    ----------
-    task
-        The task.
-    position
-        Next position to be stepped through.
-    emit_from
-        Records before this position are replayed: their events were emitted already and are suppressed.
-    snapshot
-        The newest snapshot of it.
-    attempts
-        The workers that began at the committed offset, and what is to be passed over.
-    """
-
-    def __init__(
-        self,
-        task: Task,
-        position: int,
-        emit_from: int,
-        snapshot: Manifest | None = None,
-        attempts: Attempts | None = None,
-    ) -> None:
-        self.task = task
-        self.position = position
-        self.emit_from = emit_from
-        self.committed = emit_from
-        self.snapshot = snapshot
-        self.attempts = attempts
-        self.skips = attempts.skips if attempts is not None else ()
-        self._to_skip = [skip for skip in self.skips if skip >= position]
-        careful = attempts is not None and attempts.is_careful
-        self.careful_until = emit_from + CAREFUL_RECORDS if careful else 0
-
-    def step(self, record: Record) -> list[Event]:
-        """Step the task, or pass over the record at which workers have died."""
-        if self._to_skip and record.offset >= self._to_skip[0]:
-            del self._to_skip[0]
-            return self.task.skip(record)
-        return self.task.step(record)
+_FINISH_SECONDS = 3.0
+_FINISH_STEP_SECONDS = 0.005
 
 
 class Assignment:
@@ -117,12 +69,11 @@ class Assignment:
         self.stepping = False
         self.aborted = 0
         self._aborted_in_a_row = 0
-        self._pipeline = pipeline
-        self._partitions = partitions
+        self._declaration = pipeline.declaration
+        self._restoration = Restoration(pipeline, partitions, settings, recovery, quarantine)
         self._encode = encoder.encode
         self._delivery = delivery
         self._settings = settings
-        self._recovery = recovery
         self._snapshots = snapshots
         self._quarantine = quarantine
         self._parked: dict[TP, Shard] = {}
@@ -151,53 +102,19 @@ class Assignment:
             When the log no longer reaches back and `on_state_lost` is ``stop``.
         """
         self._epoch = epoch
-        self.shards = {extent.tp: self._restored(extent) for extent in extents}
+        restored = {extent.tp: self._restored(extent) for extent in extents}
+        self.shards = {tp: shard for tp, shard in restored.items() if shard is not None}
         self._parked = {}
         for tp, shard in sorted(self.shards.items()):
             replay = max(0, shard.emit_from - shard.position)
             log.info("assigned %s[%d] from %d, %d records to replay", tp.topic, tp.partition, shard.position, replay)
-        return {tp: shard.position for tp, shard in self.shards.items()}
+        return {tp: shard.position for tp, shard in self.shards.items() if not shard.ended}
 
-    def _restored(self, extent: Extent) -> Shard:
+    def _restored(self, extent: Extent) -> Shard | None:
         parked = self._parked.get(extent.tp)
         if parked is not None and parked.position == extent.committed:
             return parked
-        emit_from = max(extent.committed, extent.low)
-        recovered = self._recovered(extent)
-        attempts = None
-        if self._quarantine is not None:
-            attempts = self._quarantine.look(extent.tp.partition, emit_from, recovered.skips)
-        if recovered.task is not None and recovered.manifest is not None:
-            return Shard(recovered.task, recovered.manifest.next, emit_from, recovered.manifest, attempts)
-        task, start = self._fresh_task(extent.tp), extent.low
-        if extent.committed > 0 and extent.low > 0:
-            start = self._without_history(extent)
-        task.next_offset = start
-        return Shard(task, start, emit_from, None, attempts)
-
-    def _fresh_task(self, tp: TP) -> Task:
-        return Task(self._pipeline, tp.partition, self._partitions, checkpoint)
-
-    def _identity(self, tp: TP) -> Identity:
-        return identity_of(self._pipeline, tp.partition, self._partitions)
-
-    def _recovered(self, extent: Extent) -> Recovered:
-        if self._recovery is None or extent.committed <= 0:
-            return Recovered()
-        fresh, identity = partial(self._fresh_task, extent.tp), self._identity(extent.tp)
-        return self._recovery.recover(fresh, identity, extent.low, extent.committed)
-
-    def _without_history(self, extent: Extent) -> int:
-        """Return where to start when the beginning of the log is gone."""
-        where = f"{extent.tp.topic}[{extent.tp.partition}]"
-        if self._settings.on_state_lost == "stop":
-            raise BrokerError(
-                f"{where}: state lost: the log begins at {extent.low}, the model has learned from records before it. "
-                "RIVERRUN_ON_STATE_LOST=earliest relearns from what is left, =fresh goes on with a new model."
-            )
-        start = extent.low if self._settings.on_state_lost == "earliest" else max(extent.committed, extent.low)
-        log.warning("%s: state lost, the log begins at %d: starting at %d", where, extent.low, start)
-        return start
+        return self._restoration.shard(extent)
 
     async def release(self) -> None:
         """Finish the batch at work, commit, and park the tasks; what cannot be committed is dropped."""
@@ -272,8 +189,11 @@ class Assignment:
         """
         async with self._busy:
             if batch.epoch == self._epoch and not self._broken:
+                shard = self.shards[batch.tp]
                 try:
-                    if self.shards[batch.tp].careful_until > batch.fetched_from:
+                    if shard.ended:
+                        self._more_follow(batch)
+                    elif shard.careful_until > batch.fetched_from:
                         await self._process_one_by_one(batch)
                     else:
                         self._process(batch)
@@ -283,6 +203,8 @@ class Assignment:
     async def _process_one_by_one(self, batch: Batch) -> None:
         """Commit each record for itself: should this worker die, the next one knows at which."""
         for single in batch.singles():
+            if self.shards[batch.tp].ended:
+                break
             self._process(single, of_many=True)
             await self._commit(self._earned())
         self._more_follow(batch)
@@ -301,9 +223,15 @@ class Assignment:
         step = shard.step if shard.skips else shard.task.step
         encode, emit_from = self._encode, shard.emit_from
         said: list[Outgoing] = []
+        position = batch.next_position
         self.stepping = True
         for record in batch.records():
-            events = step(record)
+            try:
+                events = step(record)
+            except DeclarationEnded as end:
+                position = record.offset
+                self._leave_to(end.declaration, batch.tp, position)
+                break
             if record.offset < emit_from:
                 self.replayed += 1
                 continue
@@ -311,9 +239,27 @@ class Assignment:
                 said.append(encode(event, record))
         self.stepping = False
         self._delivery.emit(said, more_follow=of_many or self._more_follow(batch))
-        shard.position = batch.next_position
+        shard.position = position
+        if position >= emit_from:
+            shard.task.crosses_declarations = False
         self._adapt(len(batch.messages), time.perf_counter() - began)
         self.on_progress()
+
+    def _leave_to(self, declaration: str, tp: TP, position: int) -> None:
+        """Read no further: another declaration begins here."""
+        self.shards[tp].ended = True
+        if self._snapshots is not None:
+            self._snapshots.hasten(tp)
+        if self._poller is not None:
+            self._poller.pause(tp)
+        log.warning(
+            "%s[%d]: declaration %s begins at %d: this worker, with %s, commits what is before it, takes a snapshot "
+            "and waits. Start it with the new declaration",
+            *tp,
+            declaration,
+            position,
+            self._declaration,
+        )
 
     def _more_follow(self, batch: Batch) -> bool:
         """Tell whether there is more to do after a batch."""
@@ -339,6 +285,17 @@ class Assignment:
                 await self._restart(reason)
                 return False
 
+    async def finish(self) -> None:
+        """Take a last snapshot of what has moved, as far as that is quickly done: the next start replays nothing."""
+        if self._snapshots is None:
+            return
+        for tp in self.shards:
+            self._snapshots.hasten(tp)
+        deadline = time.monotonic() + _FINISH_SECONDS
+        while not (self._broken or self._snapshots.is_done(self.shards)) and time.monotonic() < deadline:
+            await self.commit()
+            await asyncio.sleep(_FINISH_STEP_SECONDS)
+
     def _earned(self) -> dict[TP, int]:
         return {tp: s.position for tp, s in self.shards.items() if s.position > s.committed}
 
@@ -346,7 +303,7 @@ class Assignment:
         """Return what is to be committed after snapshots have gone a step on: what they store goes with a position."""
         if self._snapshots is None or self._broken:
             return self._earned()
-        stored_for = self._snapshots.advance(self.shards, self._identity)
+        stored_for = self._snapshots.advance(self.shards, self._restoration.identity)
         committed = {} if stored_for is None else {stored_for: self.shards[stored_for].committed}
         return committed | self._earned()
 

@@ -108,6 +108,7 @@ class Poller(threading.Thread):
         self._room = threading.Condition()
         self._stopping = False
         self._rejoining = False
+        self._pausing: set[TP] = set()
 
     # ------------------------------------------------------------------ called by others
 
@@ -145,6 +146,12 @@ class Poller(threading.Thread):
         with self._room:
             self._room.notify()
         return done
+
+    def pause(self, tp: TP) -> None:
+        """Ask the thread to fetch no more of a partition until it is assigned again."""
+        with self._room:
+            self._pausing.add(tp)
+            self._room.notify()
 
     def rejoin(self) -> None:
         """Ask the thread to give up its partitions and ask the group for some: state is restored on the way."""
@@ -195,8 +202,13 @@ class Poller(threading.Thread):
     def _wait_for_room(self) -> None:
         with self._room:
             self._room.wait_for(
-                lambda: self._stopping or self._rejoining or self._has_room() or not self._commits.empty()
+                lambda: (
+                    self._stopping or self._rejoining or self._pausing or self._has_room() or not self._commits.empty()
+                )
             )
+            pausing, self._pausing = self._pausing, set()
+        if pausing:
+            self.consumer.pause([TopicPartition(tp.topic, tp.partition) for tp in pausing])
         if self._rejoining:
             self._rejoining = False
             self.consumer.unsubscribe()

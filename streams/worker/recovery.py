@@ -8,10 +8,12 @@ from itertools import islice
 
 from msgspec import Struct
 
+from schemas.commands import Declare
 from schemas.errors import RiverrunError, SnapshotError
 from schemas.manifest import Identity, Manifest
 from schemas.signing import TrustedKeys
 from streams import snapshot
+from streams.takeover import Takeover
 from streams.task import Task
 from streams.worker.stores.store import SnapshotStore
 
@@ -32,11 +34,14 @@ class Recovered(Struct, frozen=True):
         The manifest of that.
     skips
         Positions that have to be passed over, whatever the state is restored from.
+    foreign
+        The newest snapshot of this log when it was taken under a declaration that has not handed over to this one.
     """
 
     task: Task | None = None
     manifest: Manifest | None = None
     skips: tuple[int, ...] = ()
+    foreign: Manifest | None = None
 
 
 class Recovery:
@@ -52,13 +57,21 @@ class Recovery:
         Where snapshots are kept.
     trusted
         Keys whose snapshots are believed.
+    declared_at
+        Tells which declaration begins at a position of a partition, if one does: the state before it is taken over.
     """
 
-    def __init__(self, store: SnapshotStore, trusted: TrustedKeys) -> None:
+    def __init__(
+        self,
+        store: SnapshotStore,
+        trusted: TrustedKeys,
+        declared_at: Callable[[int, int], Declare | None] = lambda partition, position: None,
+    ) -> None:
         self.refused = self.restored = 0
         self.last_seconds = 0.0
         self._store = store
         self._trusted = trusted
+        self._declared_at = declared_at
 
     def recover(self, fresh: Callable[[], Task], identity: Identity, low: int, committed: int) -> Recovered:
         """Return the newest state from which the log can be read on, if there is one.
@@ -80,7 +93,8 @@ class Recovery:
             log.warning("%s: no snapshots: %s", where, error)
             return Recovered()
         authentic = list(self._authentic(documents, where))
-        skips = next((m.skips for m in authentic if _is_of_this_log(m.identity, identity)), ())
+        newest = next((m for m in authentic if _is_of_this_log(m.identity, identity)), None)
+        skips = () if newest is None else newest.skips
         for manifest in self._credible(authentic, identity, low, committed, where):
             try:
                 task = self._load(fresh(), manifest)
@@ -90,7 +104,8 @@ class Recovery:
             self.restored += 1
             self.last_seconds = time.monotonic() - began
             return Recovered(task, manifest, skips)
-        return Recovered(skips=skips)
+        is_foreign = newest is not None and newest.identity.declaration != identity.declaration
+        return Recovered(skips=skips, foreign=newest if is_foreign else None)
 
     def _authentic(self, documents: list[bytes], where: str) -> Iterator[Manifest]:
         """Yield the manifests that somebody trusted has signed."""
@@ -108,7 +123,8 @@ class Recovery:
         oldest = committed
         for manifest in manifests:
             try:
-                manifest.check(identity)
+                if manifest.differs_from(identity) != ["declaration"] or not self._hands_over(manifest, identity):
+                    manifest.check(identity)
             except SnapshotError as error:
                 self._refuse(where, str(error))
                 continue
@@ -121,6 +137,11 @@ class Recovery:
             credible.append(manifest)
         return sorted(credible, key=lambda manifest: -manifest.next)
 
+    def _hands_over(self, manifest: Manifest, identity: Identity) -> bool:
+        """Tell whether the wanted declaration begins in the log where a snapshot of the one before ends."""
+        command = self._declared_at(identity.partition, manifest.next)
+        return command is not None and command.declaration == identity.declaration
+
     def _load(self, task: Task, manifest: Manifest) -> Task:
         parts = sorted(manifest.parts, key=lambda part: part.places)
         data: dict[str, bytes] = {}
@@ -128,7 +149,9 @@ class Recovery:
             if hashlib.sha256(found).hexdigest() != part.digest:
                 raise SnapshotError(f"part {part.name}: its bytes are not those that were signed")
             data[part.name] = found
-        snapshot.restore(task, data)
+        before, now = manifest.identity.declaration, task.pipeline.declaration
+        changes = Takeover.between(before, manifest.declared, task.pipeline.declared)
+        snapshot.restore(task, data, changes if before != now or changes.changed else None)
         if task.next_offset > manifest.next:
             raise SnapshotError(f"its state is of {task.next_offset}, beyond it")
         return task

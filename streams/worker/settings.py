@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     on_state_lost
         When the log no longer reaches back to where the state came from: ``stop``, go on with a ``fresh`` model,
         or relearn from the ``earliest`` record left.
+    on_new_declaration
+        When the log was folded under another declaration, and does not say that this one begins: ``wait`` for
+        ``riverrun deploy``, or ``relearn`` all of the log under this one.
     signing_key
         File of the private key that snapshots are signed with, as ``riverrun keys init`` makes it.
     trusted_keys
@@ -80,6 +83,7 @@ class Settings(BaseSettings):
     batch_records: int = Field(default=1000, ge=1, le=10_000)
     batch_seconds: float = Field(default=0.05, gt=0, le=10)
     on_state_lost: Literal["stop", "fresh", "earliest"] = "stop"
+    on_new_declaration: Literal["wait", "relearn"] = "wait"
     signing_key: Path = Path(".riverrun/keys/signing.pem")
     trusted_keys: Path = Path(".riverrun/keys/trusted")
     snapshot_store: str = "kafka"

@@ -93,13 +93,22 @@ class Snapshots:
         self._dump = dump
         self._clock = clock
         self._due: dict[TP, float] = {}
+        self._hastened: set[TP] = set()
         self._work: Iterator[bool] | None = None
         self._working_on: TP | None = None
 
     def forget(self) -> None:
         """Drop the snapshot at work: its partition is ours no more, or its cycle was aborted."""
         self._work = self._working_on = None
-        self._due = {}
+        self._due, self._hastened = {}, set()
+
+    def hasten(self, tp: TP) -> None:
+        """Let the next snapshot of a shard be due now, if it has moved."""
+        self._hastened.add(tp)
+
+    def is_done(self, shards: Mapping[TP, Any]) -> bool:
+        """Tell whether none is at work, and none is due now."""
+        return self._work is None and self._most_due(shards) is None
 
     def advance(self, shards: Mapping[TP, Any], identity: Callable[[TP], Identity]) -> TP | None:
         """Go on with the snapshot at work, or begin one that is due.
@@ -119,6 +128,7 @@ class Snapshots:
             self._working_on = self._most_due(shards)
             if self._working_on is None:
                 return None
+            self._hastened.discard(self._working_on)
             self._work = self._take(self._working_on, shards[self._working_on], identity(self._working_on))
         try:
             return self._working_on if next(self._work) else None
@@ -134,7 +144,8 @@ class Snapshots:
         now = self._clock()
         for tp in shards.keys() - self._due.keys():
             self._due[tp] = now + self._interval
-        due = [tp for tp, shard in shards.items() if self._due[tp] <= now and _has_moved(shard)]
+        asked_for = {tp for tp in shards if self._due[tp] <= now} | self._hastened
+        due = [tp for tp, shard in shards.items() if tp in asked_for and _has_moved(shard)]
         return min(due, key=self._due.__getitem__, default=None)
 
     def _take(self, tp: TP, shard: Snapshotted, identity: Identity) -> Iterator[bool]:
@@ -172,6 +183,7 @@ class Snapshots:
             platform.python_version(),
             last.next if last is not None else None,
             shard.skips,
+            shard.task.pipeline.declared,
         )
         sealed = self._store.seal(tp.partition, position, self._signer.seal(manifest.to_document()))
         yield True

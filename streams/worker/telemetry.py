@@ -16,7 +16,7 @@ from streams.accounting import OUTCOMES
 
 if TYPE_CHECKING:
     from streams.worker.app import App
-    from streams.worker.assignment import Shard
+    from streams.worker.shard import Shard
 
 log = logging.getLogger("riverrun.worker")
 

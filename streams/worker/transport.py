@@ -170,8 +170,9 @@ class Consumer(base.Consumer):
             return False
 
     async def on_stop(self) -> None:
-        """Commit, leave the group and wait for the poll thread."""
+        """Take a last snapshot, commit, leave the group and wait for the poll thread."""
         try:
+            await self.app.assignment.finish()
             await self.app.assignment.release()
         except Exception as error:
             self.app.fail(error)

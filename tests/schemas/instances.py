@@ -10,6 +10,7 @@ import msgspec
 from schemas.avro import encode_avro
 from schemas.events import (
     CommandRefused,
+    DeclarationChanged,
     DriftCleared,
     DriftDetected,
     DriftWarned,
@@ -60,6 +61,16 @@ INSTANCES: dict[str, PredictionMade | LifecycleEvent] = {
         replaced="v1",
         learned=200,
         reason="flights.raw-3-900/drift.detected",
+        **_COMMON,
+    ),
+    "declaration-changed": DeclarationChanged(
+        id="flights.raw-3-1042/declaration.changed",
+        declaration="0123456789ab",
+        replaced="ba9876543210",
+        changed=("drift", "model"),
+        version="v1",
+        challenger="v2",
+        command="c-1",
         **_COMMON,
     ),
     "command-refused": CommandRefused(

@@ -274,8 +274,8 @@ def test_envelope_is_read_from_the_headers(headers: Headers | None, id: str, tim
 def test_command_is_known_by_its_type() -> None:
     """A command's body is not looked at yet; its id is the header, else the position."""
     headers: Headers = [("ce_type", b"riverrun.command")]
-    assert DECODER.decode(record(b"{}", headers)) == Command("p.raw-0-7", 1000)
-    assert DECODER.decode(record(b"{}", [*headers, ("ce_id", b"c")])) == Command("c", 1000)
+    assert DECODER.decode(record(b"{}", headers)) == Command("p.raw-0-7", 1000, b"{}")
+    assert DECODER.decode(record(b"{}", [*headers, ("ce_id", b"c")])) == Command("c", 1000, b"{}")
 
 
 def test_label_record_where_no_label_is_declared_is_a_dead_letter() -> None:

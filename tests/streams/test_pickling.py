@@ -1,27 +1,37 @@
 """Models come back as they were, as fast as they were, and nothing else comes with them."""
 
 import ast
-import copyreg
+import copy
+import gc
 import inspect
+import math
 import os
 import pickle
-import struct
+import random
 import sys
-import textwrap
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable
-from types import ModuleType
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from river import base, compose, forest, linear_model, metrics, optim, preprocessing, stats, tree
 
 from schemas.errors import NotPicklableError
-from streams.picklable import METHODS, NAMES, NOT_RESTORABLE
-from streams.pickling import dumps, loads
+from streams import pickling
+from streams.picklable import METHODS, NAMES, NOT_RESTORABLE, AllowList
+from streams.pickling import dumps, globals_of, loads
+from streams.seeding import RecordedSet, seeded
 from tests.checks.picklable import EXAMPLES, FILE, HARMLESS, generated, is_forbidden, named_by, text_of
-from tests.checks.river_models import Model, models
+from tests.checks.river_models import Model, example, models
+from tests.streams.attacks import COMMANDS, TRICKS, Attack, Victim, registered_extension
 
-MORE = range(EXAMPLES, EXAMPLES + 60)
+MORE = range(EXAMPLES, EXAMPLES + 40)
 MODELS = list(models())
 NO_EQUALS = {
     "KNN-swinn": "it is not deterministic, and refused by the declaration",
@@ -90,129 +100,408 @@ def test_list_names_only_what_stands_in_its_own_module() -> None:
 def test_listed_classes_of_river_have_no_code_that_reaches_the_system() -> None:
     """Nothing in their source opens, evaluates or imports by name."""
     evil = {"open", "eval", "exec", "compile", "__import__", "import_module", "system", "popen", "Popen", "globals"}
+    of_module: dict[str, set[str]] = defaultdict(set)
     for module, name in NAMES:
-        thing: Any = sys.modules.get(module)
-        if not module.startswith("river.") or module.startswith("river._river_rust"):
-            continue
-        for part in name.split("."):
-            thing = getattr(thing, part)
-        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(thing)))):
+        if module.startswith("river.") and not module.startswith("river._river_rust"):
+            of_module[module].add(name.split(".")[0])
+    for module, names in of_module.items():
+        parsed = ast.parse(inspect.getsource(sys.modules[module]))
+        definitions = [node for node in parsed.body if getattr(node, "name", None) in names]
+        assert len(definitions) >= len(names)
+        for node in (node for definition in definitions for node in ast.walk(definition)):
             called = node.func if isinstance(node, ast.Call) else None
-            named = getattr(called, "id", None) or getattr(called, "attr", None)
+            name = getattr(called, "id", None) or getattr(called, "attr", None)
             owner = getattr(getattr(called, "value", None), "id", None)
-            assert named not in evil or owner == "re", (module, name, named)
+            assert name not in evil or owner == "re", (module, name)
             if isinstance(node, ast.Import):
-                assert not any(is_forbidden((alias.name, "")) for alias in node.names), (module, name)
+                assert not any(is_forbidden((alias.name, "")) for alias in node.names), module
 
 
 # Attacks
 
 
-def text(value: str) -> bytes:
-    """Return the opcode that pushes a string."""
-    return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
+@pytest.fixture
+def sentinel(tmp_path: Path) -> Path:
+    """A file that is there when an attack has run its command."""
+    return tmp_path / "sentinel"
 
 
-def named(module: str, name: str) -> bytes:
-    """Return the opcodes that push a class or function."""
-    return text(module) + text(name) + b"\x93"
+def command(sentinel: Path) -> str:
+    """Return what makes the sentinel."""
+    return f"touch {sentinel}"
 
 
-def call(function: bytes, *arguments: bytes) -> bytes:
-    """Return the opcodes that call a function."""
-    return function + b"(" + b"".join(arguments) + b"tR"
+def wait_for(sentinel: Path) -> bool:
+    """Tell whether a command has run, perhaps in a process of its own."""
+    deadline = time.monotonic() + 5
+    while not sentinel.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return sentinel.exists()
 
 
-def get(owner: bytes, attribute: str) -> bytes:
-    """Return the opcodes that get an attribute."""
-    return call(named("builtins", "getattr"), owner, text(attribute))
+@pytest.mark.parametrize("attack", COMMANDS.values(), ids=COMMANDS)
+def test_attack_is_refused_and_runs_nothing(attack: Attack, sentinel: Path) -> None:
+    """What runs a command under plain pickle is refused by `loads` before it runs."""
+    data = attack(command(sentinel))
+    with pytest.raises(NotPicklableError):
+        loads(data)
+    assert not sentinel.exists()
+    with suppress(Exception):
+        pickle.loads(data)
+    assert wait_for(sentinel), "the attack does nothing even where it could"
 
 
-def changing(thing: bytes, attribute: str, value: bytes) -> bytes:
-    """Return the opcodes that set an attribute and leave the thing on the stack."""
-    return thing + b"N}" + text(attribute) + value + b"s\x86b"
+@pytest.mark.parametrize("data", TRICKS.values(), ids=TRICKS)
+def test_trick_is_refused_and_changes_nothing(data: bytes) -> None:
+    """Classes and functions are the same afterwards, in every attribute."""
+    things = (Victim, stats.Mean, copy.deepcopy)
+    before = [(dict(vars(thing)), getattr(thing, "__bases__", thing.__module__)) for thing in things]
+    defaults = copy.deepcopy.__defaults__
+    with pytest.raises(NotPicklableError):
+        loads(data, further={Victim})
+    assert [(dict(vars(thing)), getattr(thing, "__bases__", thing.__module__)) for thing in things] == before
+    assert copy.deepcopy.__defaults__ is defaults
 
 
-class Evil:
-    """Pickled as a call."""
-
-    def __init__(self, function: Any, *arguments: Any) -> None:
-        self.reduction = function, arguments
-
-    def __reduce__(self) -> Any:
-        return self.reduction
+def test_extension_number_that_pickle_knows_already_is_refused(sentinel: Path) -> None:
+    """Numbers of `copyreg` are names, too."""
+    with registered_extension(command(sentinel)) as data:
+        with pytest.raises(NotPicklableError, match=r"os\.system"):
+            loads(data)
+        assert not sentinel.exists()
 
 
-def nested(command: str) -> bytes:
-    """Return a NumPy array of objects that holds a call."""
-    return pickle.dumps(np.array([1, Evil(os.system, command)], object), 5)
+def test_refusal_names_what_was_refused() -> None:
+    """Module and name, or class and method."""
+    with pytest.raises(NotPicklableError, match=r"names os\.system, which is not on the list"):
+        loads(COMMANDS["os.system"]("true"))
+    with pytest.raises(NotPicklableError, match=r"names the method river\.stats\.mean\.Mean\.__class__, which is not"):
+        loads(TRICKS["getattr of an object"])
+    with pytest.raises(NotPicklableError, match=r"changes tests\.streams\.attacks\.Victim, which was put back"):
+        loads(TRICKS["a method of a class"], further={Victim})
 
 
-def extension(command: str) -> bytes:
-    """Return a call by a number of the extension registry, which is asked for no name once it has been used."""
-    copyreg.add_extension("os", "system", 77)
-    pickle.loads(b"\x80\x02\x82M.")
-    copyreg.remove_extension("os", "system", 77)
-    copyreg.add_extension("os", "system", 77)
-    copyreg._extension_cache[77] = os.system  # type: ignore[attr-defined]
-    return b"\x80\x02" + call(b"\x82M", text(command)) + b"."
+class Prefixes(AllowList):
+    """The mistake: River is trusted as a whole."""
+
+    def __contains__(self, name: tuple[str, str]) -> bool:
+        return name[0].startswith("river.") or super().__contains__(name)
 
 
-SYSTEM = b"cos\nsystem\n"
-_LR = named("river.linear_model.log_reg", "LogisticRegression")
-_MEAN = call(named("river.stats.mean", "Mean"))
-_PROTO = b"\x80\x05"
+def test_list_of_prefixes_would_let_an_attack_through(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The attacks can tell a bad list from a good one."""
+    monkeypatch.setattr(pickling, "AllowList", Prefixes)
+    through = set()
+    for number, (name, attack) in enumerate(COMMANDS.items()):
+        sentinel = tmp_path / str(number)
+        with suppress(NotPicklableError):
+            loads(attack(command(sentinel)))
+        if sentinel.exists():
+            through.add(name)
+    assert through == {"os in river.datasets"}
 
-#: A pickle by its name, made from a shell command; those of the first group work on plain pickle.
-WORKING: dict[str, Callable[[str], bytes]] = {
-    "os.system": lambda c: SYSTEM + b"(" + text(c) + b"tR.",
-    "posix.system": lambda c: _PROTO + call(named("posix", "system"), text(c)) + b".",
-    "builtins.eval": lambda c: _PROTO + call(named("builtins", "eval"), text(f"__import__('os').system({c!r})")) + b".",
-    "builtins.exec": lambda c: _PROTO + call(named("builtins", "exec"), text(f"import os; os.system({c!r})")) + b".",
-    "__builtin__.eval of Python 2": lambda c: (
-        b"\x80\x02" + call(b"c__builtin__\neval\n", text(f"__import__('os').system({c!r})")) + b"."
-    ),
-    "getattr chain": lambda c: _PROTO + call(
-        call(get(get(get(_LR, "__init__"), "__globals__"), "get"), text("__builtins__")), text(c)) + b"."
-    if False else _PROTO + call(get(named("os", "path"), "__class__"), text(c)) + b"",
-    "os by way of river.datasets": lambda c: _PROTO + call(named("river.datasets.base", "os.system"), text(c)) + b".",
-    "river module that holds a module": lambda c: (
-        _PROTO + call(named("river.stats.mean", "copy.weakref._collections_abc.sys.modules.get"), text("os")) + b"0"
-        + call(named("river.datasets.base", "pathlib.os.system"), text(c)) + b"."
-    ),
-    "globals of a listed function": lambda c: (
-        _PROTO
-        + call(call(named("river.datasets.base", "Dataset.__init__.__globals__.get"), text("os")), text(c))[:0]
-        + call(get(call(named("river.datasets.base", "Dataset.__init__.__globals__.get"), text("os")), "system"), text(c))
-        + b"."
-    ),
-    "partial of os.system": lambda c: (
-        _PROTO + call(call(named("functools", "partial"), named("os", "system"), text(c))) + b"."
-    ),
-    "partial that is given another function": lambda c: (
-        _PROTO + call(named("functools", "partial"), named("builtins", "int"))
-        + b"(" + named("os", "system") + b"(" + text(c) + b"t}Ntb)R."
-    ),
-    "instance opcode": lambda c: b"(S" + repr(c).encode() + b"\nios\nsystem\n.",
-    "object opcode": lambda c: b"(" + SYSTEM + text(c) + b"o.",
-    "new object of Popen": lambda c: (
-        _PROTO + named("subprocess", "Popen") + b"(](" + text("sh") + text("-c") + text(c) + b"et\x81."
-    ),
-    "extension registry": extension,
-    "numpy array of objects": nested,
-    "pickle in a pickle": lambda c: _PROTO + call(
-        named("pickle", "loads"), b"C" + bytes([len(SYSTEM) + len(c) + 9]) + SYSTEM + b"(" + text(c) + b"tR.") + b".",
-    "reduce of an object": lambda c: pickle.dumps(Evil(os.system, c), 2),
-    "runpy": lambda c: _PROTO + call(
-        named("runpy", "_run_code"), text(f"import os; os.system({c!r})"), b"}") + b".",
-    "timeit": lambda c: _PROTO + call(named("timeit", "timeit"), text(f"import os; os.system({c!r})")
-                                      , text("pass"), named("time", "perf_counter"), b"K\x01") + b".",
-    "defaultdict whose factory is called": lambda c: _PROTO + call(
-        get(call(named("collections", "defaultdict"), call(named("functools", "partial"), named("os", "system"),
-                                                           text(c))), "__missing__"), text("x")) + b".",
-    "methodcaller": lambda c: _PROTO + call(
-        call(named("operator", "methodcaller"), text("system"), text(c)), named("os", "sys.modules.get('os')"))[:0]
-    + call(call(named("operator", "attrgetter"), text("system")), call(named("importlib", "import_module"), text("os"))
-           )[:0] + call(call(call(named("operator", "attrgetter"), text("system")),
-                             call(named("importlib", "import_module"), text("os"))), text(c)) + b".",
-}  # fmt: skip
+
+def test_getattr_without_a_guard_would_let_an_attack_through(monkeypatch: pytest.MonkeyPatch, sentinel: Path) -> None:
+    """So would a list that trusts `getattr`."""
+    monkeypatch.setattr(AllowList, "has_method", lambda *_: True)
+    loads(COMMANDS["globals of a listed class"](command(sentinel)))
+    assert sentinel.exists()
+
+
+# The user's own
+
+
+class Own(base.Classifier):
+    """A user's estimator that holds this and that."""
+
+    class Node:
+        """Something with dots in its name."""
+
+        def __init__(self) -> None:
+            self.seen = Counter[str]()
+
+    def __init__(self, rate: float = 0.1) -> None:
+        self.rate = rate
+        self.node = self.Node()
+        self.count = self._count
+        self.classes = RecordedSet()
+
+    def _count(self, y: Any) -> None:
+        self.node.seen[y] += 1
+        self.classes.add(y)
+
+    def learn_one(self, x: dict[str, float], y: Any) -> None:
+        """Count."""
+        self.count(y)
+
+    def predict_proba_one(self, x: dict[str, float]) -> dict[Any, float]:
+        """Return shares."""
+        return {y: self.node.seen[y] / self.node.seen.total() for y in self.classes}
+
+
+class Late(Own):
+    """Makes an object of another class only when it learns."""
+
+    def learn_one(self, x: dict[str, float], y: Any) -> None:
+        """Count, and note."""
+        super().learn_one(x, y)
+        self.last = Mark(y)
+
+
+class Mark:
+    """A label."""
+
+    def __init__(self, label: Any) -> None:
+        self.label = label
+
+
+def double(x: dict[str, float]) -> dict[str, float]:
+    """Return twice each feature."""
+    return {name: 2 * value for name, value in x.items()}
+
+
+def own_pipeline(model: base.Classifier) -> compose.Pipeline:
+    """Return a pipeline with a function and a class of this module."""
+    return compose.Pipeline(compose.FuncTransformer(double), model)
+
+
+def test_own_class_is_refused_unless_the_declaration_brings_it() -> None:
+    """What the fresh model is made of may come back; the error says so otherwise."""
+    model = own_pipeline(Own())
+    further = globals_of(own_pipeline(Own()))
+    assert further == {Own, Own.Node, double}
+    model.learn_one({"a": 1.0}, "x")
+    with pytest.raises(NotPicklableError, match=r"test_pickling\.double cannot go into a snapshot: River's own"):
+        dumps(model)
+    data = dumps(model, further=further)
+    with pytest.raises(NotPicklableError, match=r"test_pickling\.double, which is not on the list"):
+        loads(data)
+    restored = loads(data, further=further)
+    for one in (model, restored):
+        one.learn_one({"a": 1.0}, "y")
+    assert restored.predict_proba_one({}) == model.predict_proba_one({}) == {"x": 0.5, "y": 0.5}
+    assert restored["Own"].count.__self__ is restored["Own"]
+
+
+def test_own_class_that_comes_later_has_to_be_named() -> None:
+    """It is not found in the fresh model, and refused when it is written, not when it is read."""
+    model, further = Late(), globals_of(Late())
+    model.learn_one({}, "x")
+    with pytest.raises(NotPicklableError, match=r"Mark cannot go into a snapshot"):
+        dumps(model, further=further)
+    assert loads(dumps(model, further={*further, Mark}), further={*further, Mark}).last.label == "x"
+
+
+@pytest.mark.parametrize("further", [set(), {Own}], ids=["unknown", "known"])
+def test_lambda_is_refused_with_what_to_do(further: set[Any]) -> None:
+    """Neither lambdas nor functions within functions can be found by name."""
+    model = compose.FuncTransformer(lambda x: x)
+    for write in (globals_of, partial(dumps, further=further)):
+        with pytest.raises(NotPicklableError, match="define it at the top level of a module"):
+            write(model)
+
+
+def test_functions_of_python_and_numpy_may_come_with_a_declaration() -> None:
+    """Such as those that River's documentation takes to transform a target."""
+    model = compose.TargetTransformRegressor(linear_model.LinearRegression(), np.log1p, math.exp)
+    assert globals_of(model.clone()) == {np.log1p, math.exp}
+    restored = loads(dumps(model, further={np.log1p, math.exp}), further={np.log1p, math.exp})
+    assert restored.func is np.log1p
+
+
+@pytest.mark.parametrize(
+    "thing", [Own().Node(), np.load, os.path.join, open, sys, {"a": [sys.stdout]}, iter({}).__next__], ids=repr
+)
+def test_what_could_not_be_read_is_not_written(thing: Any) -> None:
+    """Refused when it is written, whatever it is."""
+    with pytest.raises(NotPicklableError):
+        dumps(thing)
+
+
+def test_model_that_is_too_deep_is_refused() -> None:
+    """Pickle recurses."""
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(NotPicklableError, match="nested too deeply"):
+        dumps(deep)
+    while deep:
+        deep = deep.pop()
+
+
+# Attribute by attribute
+
+
+class Slotted:
+    """Slots and a dict."""
+
+    __slots__ = ("__dict__", "_slot")
+
+
+class Guarded:
+    """A property, with what it says in the dict."""
+
+    def __init__(self) -> None:
+        self.__dict__["name"] = "in the dict"
+
+    @property
+    def name(self) -> Any:
+        """Say what stands in the dict."""
+        return self.__dict__["name"]
+
+
+class Stateful:
+    """A state of its own."""
+
+    def __init__(self) -> None:
+        self.numbers = [1]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, restored=True)
+
+
+class Strict:
+    """Attributes cannot be set."""
+
+    def __init__(self) -> None:
+        self.__dict__["a"] = 1
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(name)
+
+
+class Named(dict[str, Any]):
+    """A dict with attributes."""
+
+
+class Listed(list[Any]):
+    """A list with attributes."""
+
+
+class Argued:
+    """An object that cannot be made without an argument."""
+
+    def __new__(cls, value: int) -> "Argued":
+        made = super().__new__(cls)
+        made.value = value
+        return made
+
+    def __getnewargs__(self) -> tuple[int]:
+        return (self.value,)
+
+    value: int
+
+
+ODD = {Slotted, Guarded, Stateful, Strict, Named, Listed, Argued, Own, Own.Node, Mark}
+
+
+def there_and_back(thing: Any) -> Any:
+    """Return what comes back of something that is made of odd classes."""
+    return loads(dumps(thing, further=ODD), further=ODD)
+
+
+def test_odd_classes_come_back_as_pickle_brings_them_back() -> None:
+    """Slots, properties, own states, guarded attributes, subclasses of containers, arguments of `__new__`."""
+    slotted, named, listed = Slotted(), Named(a=1), Listed([1, 2])
+    slotted.a, slotted._slot, named.b, listed.c = 1, 2, 3, 4  # type: ignore[attr-defined]
+    things = [slotted, Slotted(), Guarded(), Stateful(), Strict(), named, Named(), listed, Argued(7)]
+    restored, expected = there_and_back(things), pickle.loads(pickle.dumps(things))
+    for got, wanted, was in zip(restored, expected, things, strict=True):
+        assert type(got) is type(was)
+        assert vars(got) == vars(wanted)
+    assert restored[0]._slot == 2
+    assert not hasattr(restored[1], "_slot")
+    assert restored[2].name == "in the dict"
+    assert restored[3].restored
+    assert restored[5:8] == [named, {}, listed]
+
+
+def test_shared_and_recursive_references_are_kept() -> None:
+    """One object stays one, an object that holds itself holds itself."""
+    mark, numbers = Mark("x"), [1]
+    mark.itself, mark.numbers, mark.by = mark, numbers, {"numbers": numbers}  # type: ignore[attr-defined]
+    restored, again = there_and_back((mark, mark))
+    assert restored is again is restored.itself
+    assert restored.numbers is restored.by["numbers"]
+    own = there_and_back(Own())
+    assert own.count == own._count
+
+
+def test_containers_numbers_and_chance_come_back() -> None:
+    """What models hold besides estimators."""
+    rng, nprng = random.Random(3), np.random.default_rng(3)
+    values = {
+        "counter": Counter("abca"),
+        "factory": defaultdict(partial(defaultdict, float), {"a": defaultdict(float, {"b": 1.0})}),
+        "array": np.arange(6.0).reshape(2, 3)[:, ::2],
+        "scalar": np.float64(0.1),
+        "objects": np.array([None, "a", {"b": 1}], object),
+        "classes": RecordedSet(f"class {i}" for i in range(100)),
+        "nan": math.inf,
+        "type": float,
+    }
+    restored, rng2, nprng2 = loads(dumps((values, rng, nprng)))
+    assert repr(restored) == repr(values)
+    assert list(restored["classes"]) == list(values["classes"])
+    assert restored["factory"]["new"]["newer"] == 0.0
+    assert [rng2.random(), nprng2.random()] == [rng.random(), nprng.random()]
+
+
+def walk(root: Any) -> list[Any]:
+    """Return all objects below one, without asking any for its dict."""
+    found, seen = [root], {id(root)}
+    for thing in found:
+        for child in gc.get_referents(thing):
+            if id(child) not in seen and not isinstance(child, (type, ModuleType, FunctionType)):
+                seen.add(id(child))
+                found.append(child)
+    return found
+
+
+def attributes_of(model: Any) -> dict[type, set[str]]:
+    """Return the names of the attributes of River's objects below one, by class; they keep dicts from then on."""
+    names: dict[type, set[str]] = {}
+    for thing in walk(model):
+        if type(thing).__module__.startswith("river.") and hasattr(thing, "__dict__"):
+            names.setdefault(type(thing), set()).update(vars(thing))
+    return names
+
+
+def kept_dicts(model: Any, names: dict[type, set[str]]) -> Counter[str]:
+    """Count the objects that keep a dict, by class: one refers to its dict, or to its attributes directly."""
+    return Counter(
+        type(thing).__name__
+        for thing in walk(model)
+        for child in gc.get_referents(thing)
+        if type(child) is dict and child and set(child) <= names.get(type(thing), set())
+    )
+
+
+PIPELINES: dict[str, Callable[[], Any]] = {
+    "logistic": linear_model.LogisticRegression,
+    "scaled": lambda: preprocessing.StandardScaler() | linear_model.LogisticRegression(optim.Adam()),
+    "min_max": lambda: preprocessing.MinMaxScaler() | linear_model.LogisticRegression(),
+    "tree": lambda: tree.HoeffdingTreeClassifier(grace_period=20, delta=0.1),
+    "hat": lambda: tree.HoeffdingAdaptiveTreeClassifier(grace_period=20, delta=0.1),
+    "arf": lambda: forest.ARFClassifier(n_models=3, grace_period=20, delta=0.1, metric=metrics.LogLoss()),
+}
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="objects do not keep a dict there")
+@pytest.mark.parametrize("make", PIPELINES.values(), ids=PIPELINES)
+def test_restored_model_keeps_no_dicts(make: Callable[[], Any]) -> None:
+    """A restored object is as slim, and so as fast, as one that never was written; plain pickle's is not."""
+
+    def taught() -> Any:
+        model = seeded(make(), "check")
+        for number in range(200):
+            model.predict_one(example(number).x)
+            model.learn_one(example(number).x, example(number).flag)
+        return model
+
+    data, plain = dumps(taught()), pickle.dumps(taught())
+    names = attributes_of(taught())
+    # Some keep one from the start: forests have too many attributes, nodes of trees ask for their own dict.
+    fresh = kept_dicts(taught(), names)
+    assert kept_dicts(loads(data), names) <= fresh
+    assert kept_dicts(pickle.loads(plain), names).total() > fresh.total()

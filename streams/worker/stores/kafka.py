@@ -1,21 +1,19 @@
 """Snapshots in two compacted topics: parts in chunks, and manifests that name the offsets of their chunks."""
 
-import logging
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, Message
 
 from schemas import topics
 from schemas.errors import BrokerError, SnapshotError
 from schemas.manifest import Part
 from schemas.outgoing import Outgoing
+from streams.worker.range_reader import RangeReader
 
 _CHUNK_BYTES = 512 * 1024
-_SECONDS = 30.0
 _NEWEST = 16
 _LOOKED_AT = 128
 _NOTE = b"/note"
@@ -50,16 +48,7 @@ class KafkaStore:
     ) -> None:
         self._manifests, self._snapshots = topics.manifests(pipeline), topics.snapshots(pipeline)
         self._emit, self._emit_now = emit, emit_now
-        self._config = {
-            **config,
-            "group.id": "riverrun-snapshots",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 10,
-            "queued.max.messages.kbytes": 16 * 1024,
-        }
+        self._config = config
 
     def put(self, partition: int, part: Part, data: bytes) -> "Future[tuple[int, ...]]":
         """Produce a part in chunks; the answer is their offsets, once the broker has them."""
@@ -101,11 +90,11 @@ class KafkaStore:
 
     def get(self, partition: int, parts: Sequence[Part]) -> Iterator[bytes]:
         """Read the chunks of each part from where the manifest says they are."""
-        with closing(_Reader(self._config, self._snapshots, partition)) as reader:
+        with closing(RangeReader(self._config, self._snapshots, partition)) as reader:
             for part in parts:
                 yield b"".join(self._chunk(reader, partition, part, place) for place in part.places)
 
-    def _chunk(self, reader: "_Reader", partition: int, part: Part, place: int) -> bytes:
+    def _chunk(self, reader: RangeReader, partition: int, part: Part, place: int) -> bytes:
         message = reader.at(place)
         if message is None or not (message.key() or b"").startswith(_part_key(partition, part).encode()):
             raise SnapshotError(f"{self._snapshots}[{partition}]@{place}: no chunk of {part.name} there")
@@ -114,7 +103,7 @@ class KafkaStore:
 
     def manifests(self, partition: int) -> Iterator[bytes]:
         """Read backwards, in ever larger steps: the newest are found in the same time however many there are."""
-        with closing(_Reader(self._config, self._manifests, partition)) as reader:
+        with closing(RangeReader(self._config, self._manifests, partition)) as reader:
             low, end = reader.extent()
             step, seen = _NEWEST, set[bytes]()
             while end > low:
@@ -136,61 +125,11 @@ class KafkaStore:
 
     def noted(self, partition: int) -> bytes | None:
         """Look for it among the newest records of that topic; one that is older has lost its meaning."""
-        with closing(_Reader(self._config, self._manifests, partition)) as reader:
+        with closing(RangeReader(self._config, self._manifests, partition)) as reader:
             low, end = reader.extent()
             newest = list(reader.between(max(low, end - _LOOKED_AT), end)) if end > low else []
             found = [message.value() for message in newest if (message.key() or b"").endswith(_NOTE)]
         return found[-1] if found else None
-
-
-class _Reader:
-    """Reads single stretches of a partition."""
-
-    def __init__(self, config: Mapping[str, Any], topic: str, partition: int) -> None:
-        self._consumer = Consumer(dict(config), logger=logging.getLogger("riverrun.kafka"))
-        self._topic, self._partition = topic, partition
-        self._next = -1
-
-    def close(self) -> None:
-        self._consumer.close()
-
-    def extent(self) -> tuple[int, int]:
-        """Return the first offset and the one after the last."""
-        try:
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(self._topic, self._partition), timeout=_SECONDS
-            )
-        except KafkaException as error:
-            raise SnapshotError(f"{self._topic}[{self._partition}]: {error.args[0].str()}") from None
-        return low, high
-
-    def at(self, offset: int) -> Message | None:
-        """Return the record at an offset, None when there is none."""
-        return next(iter(self.between(offset, offset + 1)), None)
-
-    def between(self, start: int, end: int) -> Iterator[Message]:
-        """Yield the committed records from one offset to another."""
-        if start != self._next:
-            self._consumer.assign([TopicPartition(self._topic, self._partition, start)])
-        deadline = time.monotonic() + _SECONDS
-        while True:
-            message = self._consumer.poll(0.1)
-            if message is None:
-                if time.monotonic() > deadline:
-                    raise SnapshotError(f"{self._topic}[{self._partition}]@{start}: nothing came in {_SECONDS:g} s")
-                continue
-            error = message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                if error.retriable():
-                    continue
-                raise SnapshotError(f"{self._topic}[{self._partition}]@{start}: {error.str()}")
-            self._next = message.offset() + 1 if error is None else -1
-            if error is not None or message.offset() >= end:
-                self._next = -1
-                return
-            yield message
-            if message.offset() == end - 1:
-                return
 
 
 def _part_key(partition: int, part: Part) -> str:

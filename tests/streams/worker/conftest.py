@@ -72,8 +72,11 @@ class Deployment:
         until(lambda: self._kafka.committed(self.pipeline) == ends, seconds, f"commit of {ends}")
         return sum(ends.values())
 
-    def start(self, *, fault: str | None = None, **settings: Any) -> Worker:
-        """Start a worker; settings are those of `Settings`, static membership as ``w0`` unless told otherwise."""
+    def start(self, *, fault: str | None = None, declared: dict[str, Any] | None = None, **settings: Any) -> Worker:
+        """Start a worker; settings are those of `Settings`, static membership as ``w0`` unless told otherwise.
+
+        `declared` are arguments of the recipe in place of the deployment's own: another declaration.
+        """
         settings = {
             "bootstrap_servers": self._kafka.bootstrap,
             "worker_id": "w0",
@@ -83,7 +86,8 @@ class Deployment:
         } | settings
         env = {f"RIVERRUN_{name.upper()}": str(value) for name, value in settings.items() if value is not None}
         log = self.folder / f"worker{len(self.workers)}.log"
-        worker = Worker(self._recipe, self.pipeline.name, self._further, env, log, fault)
+        further = self._further if declared is None else declared
+        worker = Worker(self._recipe, self.pipeline.name, further, env, log, fault)
         self.workers.append(worker)
         return worker
 

@@ -63,6 +63,10 @@ class FakeAssignment:
         self.told.append("assign")
         return {extent.tp: extent.committed for extent in extents}
 
+    async def finish(self) -> None:
+        """Take a last snapshot."""
+        self.told.append("finish")
+
     async def release(self) -> None:
         """Commit and park."""
         self.told.append("release")

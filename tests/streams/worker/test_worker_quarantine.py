@@ -1,4 +1,4 @@
-"""A record that takes the process with it: three workers die of it, the next one passes over it, nothing else is lost."""
+"""A record that takes the process with it: three workers die of it, the next one passes over it."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,0 +1,157 @@
+"""``riverrun deploy``: a changed declaration takes over at a place in the log."""
+
+import getpass
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.errors import FAILED
+from services.cli.loading import load_pipeline
+from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of
+from services.cli.printing import counted, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from schemas.manifest import Manifest
+    from services.deployment import Handover
+    from streams.pipeline import Pipeline
+    from streams.takeover import Takeover
+    from streams.worker.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("deploy", epilog="Example: riverrun deploy examples/flights.py:pipeline --why 'wind as a feature'")(
+        deploy
+    )
+
+
+def deploy(
+    pipeline: PipelineArgument,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="A changed model serves at once, instead of learning beside the old one.")
+    ] = False,
+    why: Annotated[str, typer.Option(help="For those who read the log later.")] = "",
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for the workers to hand over.")
+    ] = 60.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and declare nothing.")] = False,
+    servers: ServersOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Declare a pipeline anew in its log; then start the workers with it.
+
+    Workers with the declaration before read up to that place, commit, take a snapshot and wait; those with the new one
+    go on from there. Models and waiting labels are taken over; a changed model, or changed features, start a new model
+    that learns beside the old one and takes over when it has learned enough. Exit code 1 when the workers have not come
+    to the place in time.
+    """
+    settings = settings_of(servers)
+    declared = load_pipeline(pipeline)
+    from services import deployment
+
+    newest = _snapshots(declared, settings)
+    takeover = _changes(declared, settings, newest)
+    if output is Output.TEXT:
+        typer.echo(_told(declared, takeover, fresh))
+    if dry_run:
+        if output is Output.JSON:
+            print_json(_fields(declared, takeover))
+        return
+    offsets = deployment.declare(declared, settings, fresh=fresh, who=getpass.getuser(), why=why)
+    if output is Output.TEXT:
+        typer.echo("declared at " + ", ".join(f"{declared.source_topic}[{p}]@{o}" for p, o in sorted(offsets.items())))
+    left = _wait(declared, settings, offsets, newest, wait)
+    if output is Output.JSON:
+        positions = {str(partition): offset for partition, offset in sorted(offsets.items())}
+        print_json({**_fields(declared, takeover), "positions": positions, "waiting_for": [o.partition for o in left]})
+    elif left:
+        for one in left:
+            where = f"{declared.source_topic}[{one.partition}]"
+            typer.echo(f"{where}: committed {one.committed} of {one.position}, snapshot at {one.snapshot}", err=True)
+        typer.echo("riverrun: a worker with the declaration before has to read up to there; then restart it", err=True)
+    else:
+        typer.echo("handed over: start the workers with this declaration now")
+    if left:
+        raise typer.Exit(FAILED)
+
+
+def _snapshots(pipeline: "Pipeline", settings: "Settings") -> "Callable[[int], Manifest | None] | None":
+    """Return what finds the newest snapshot of a partition, None when this machine cannot read them."""
+    from schemas.errors import ConfigurationError
+    from services.deployment import newest_snapshot
+    from streams.worker.keys import load_trusted
+    from streams.worker.stores.opening import open_snapshots
+
+    try:
+        store, trusted = open_snapshots(settings, pipeline.name), load_trusted(settings.trusted_keys)
+    except ConfigurationError as error:
+        typer.echo(f"riverrun: what changes is not known here: {error}", err=True)
+        return None
+    return lambda partition: newest_snapshot(store, trusted, partition)
+
+
+def _changes(
+    pipeline: "Pipeline", settings: "Settings", newest: "Callable[[int], Manifest | None] | None"
+) -> "Takeover | None":
+    """Ask the newest snapshots what the declaration before was."""
+    from services.deployment import changes
+    from services.topics import require_topic
+
+    partitions = require_topic(settings, pipeline.source_topic)
+    if newest is None:
+        return None
+    found = (changes(pipeline, newest(partition)) for partition in range(partitions))
+    return next((takeover for takeover in found if takeover is not None), None)
+
+
+def _told(pipeline: "Pipeline", takeover: "Takeover | None", fresh: bool) -> str:
+    if takeover is None:
+        return f"{pipeline.name}: declaration {pipeline.declaration}; no snapshot tells of another one"
+    if not takeover.changed:
+        return f"{pipeline.name}: declaration {pipeline.declaration} is what the workers have: nothing changes"
+    how = "serves at once" if fresh else "learns beside the old one until it has learned enough"
+    model = f"; the new model {how}" if takeover.renews_model else "; the model stays"
+    what = ", ".join(takeover.changed)
+    return f"{pipeline.name}: declaration {takeover.replaced} → {pipeline.declaration}: {what}{model}"
+
+
+def _fields(pipeline: "Pipeline", takeover: "Takeover | None") -> dict[str, object]:
+    replaced, changed = (None, []) if takeover is None else (takeover.replaced, list(takeover.changed))
+    return {
+        "pipeline": pipeline.name,
+        "declaration": pipeline.declaration,
+        "replaced": replaced,
+        "changed": changed,
+    }
+
+
+def _wait(
+    pipeline: "Pipeline",
+    settings: "Settings",
+    offsets: dict[int, int],
+    newest: "Callable[[int], Manifest | None] | None",
+    seconds: float,
+) -> "list[Handover]":
+    """Return the partitions that are not handed over after some seconds."""
+    from rich.console import Console
+
+    from services.deployment import handovers
+
+    def snapshot_at(partition: int) -> int | None:
+        if newest is None:
+            return None
+        manifest = newest(partition)
+        return -1 if manifest is None else manifest.next
+
+    deadline = time.monotonic() + seconds
+    left: list[Handover] = []
+    with Console(stderr=True).status("waiting for the workers to hand over") as status:
+        for found in handovers(pipeline, settings, offsets, snapshot_at):
+            left = [one for one in found if not one.is_done]
+            status.update(f"waiting for {counted(len(left), 'partition')} to be handed over")
+            if time.monotonic() >= deadline:
+                break
+    return left

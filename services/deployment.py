@@ -1,0 +1,149 @@
+"""Declares a pipeline anew in its log: the workers with the declaration before finish there and hand over."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message, Producer, TopicPartition
+from msgspec import Struct
+
+from schemas import cloudevents as ce
+from schemas.commands import Declare, encode_command
+from schemas.errors import BrokerError, SealError, SnapshotError
+from schemas.manifest import Manifest
+from schemas.signing import TrustedKeys
+from services.topics import log, new_admin, require_topic
+from streams.pipeline import Pipeline
+from streams.takeover import Takeover
+from streams.worker.settings import Settings
+from streams.worker.stores.store import SnapshotStore
+
+_SECONDS = 30.0
+_STEP_SECONDS = 0.25
+
+
+class Handover(Struct, frozen=True):
+    """How far a partition is on its way to a new declaration.
+
+    Parameters
+    ----------
+    partition
+        Its number.
+    position
+        Where the new declaration begins.
+    committed
+        What the workers have committed, -1 before the first time.
+    snapshot
+        Position of the newest snapshot, -1 when there is none, None when that is not known.
+    """
+
+    partition: int
+    position: int
+    committed: int
+    snapshot: int | None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the workers before have come to the place, and have left a snapshot there."""
+        if self.position == 0:
+            return True
+        return self.committed >= self.position and (self.snapshot is None or self.snapshot >= self.position)
+
+
+def newest_snapshot(store: SnapshotStore, trusted: TrustedKeys, partition: int) -> Manifest | None:
+    """Return the newest snapshot of a partition that somebody trusted has signed."""
+    try:
+        for document in store.manifests(partition):
+            try:
+                return Manifest.from_document(trusted.open(document))
+            except (SealError, SnapshotError):
+                continue
+    except SnapshotError:
+        return None
+    return None
+
+
+def changes(pipeline: Pipeline, newest: Manifest | None) -> Takeover | None:
+    """Return what a declaration changes, None when nothing was learned under another one yet."""
+    if newest is None:
+        return None
+    return Takeover.between(newest.identity.declaration, newest.declared, pipeline.declared)
+
+
+def declare(pipeline: Pipeline, settings: Settings, *, fresh: bool, who: str, why: str) -> dict[int, int]:
+    """Write the declaration into every partition of the input topic, in one transaction.
+
+    Parameters
+    ----------
+    pipeline
+        The new declaration.
+    settings
+        Of the deployment.
+    fresh
+        Whether a changed model replaces the one that serves at once.
+    who, why
+        For those who read the log later.
+
+    Returns
+    -------
+    The offset of the command in each partition.
+
+    Raises
+    ------
+    BrokerError
+        When the broker does not take it; nothing is declared then.
+    """
+    topic = pipeline.source_topic
+    partitions = require_topic(settings, topic)
+    body = encode_command(Declare(pipeline.name, pipeline.declaration, pipeline.declared, fresh, who, why))
+    headers = ce.event_headers(f"deploy-{uuid.uuid4().hex[:12]}", type=ce.COMMAND, source="riverrun/deploy")
+    config = {"transactional.id": f"{pipeline.name}-deploy", "client.id": "riverrun-deploy", "linger.ms": 0}
+    producer = Producer(settings.client(**config), logger=log)
+    offsets: dict[int, int] = {}
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            offsets[message.partition()] = message.offset()
+
+    try:
+        producer.init_transactions(_SECONDS)
+        producer.begin_transaction()
+        for partition in range(partitions):
+            producer.produce(topic, body, partition=partition, headers=headers, on_delivery=delivered)
+        producer.commit_transaction(_SECONDS)
+    except KafkaException as error:
+        raise BrokerError(f"{topic}: not declared: {error.args[0].str()}") from None
+    return offsets
+
+
+def handovers(
+    pipeline: Pipeline, settings: Settings, offsets: Mapping[int, int], snapshot_at: Callable[[int], int | None]
+) -> Iterator[list[Handover]]:
+    """Yield how far the partitions are, again and again, until all are handed over.
+
+    Parameters
+    ----------
+    pipeline
+        The new declaration.
+    settings
+        Of the deployment.
+    offsets
+        What `declare` returned.
+    snapshot_at
+        Returns the position of a partition's newest snapshot, None when that is not known.
+    """
+    admin = new_admin(settings)
+    group = settings.group_id or f"riverrun-{pipeline.name}"
+    asked = [
+        ConsumerGroupTopicPartitions(group, [TopicPartition(pipeline.source_topic, partition) for partition in offsets])
+    ]
+    while True:
+        [answer] = admin.list_consumer_group_offsets(asked, request_timeout=_SECONDS).values()
+        committed = {place.partition: place.offset for place in answer.result().topic_partitions}
+        found = [
+            Handover(n, offset, max(-1, committed.get(n, -1)), snapshot_at(n)) for n, offset in sorted(offsets.items())
+        ]
+        yield found
+        if all(one.is_done for one in found):
+            return
+        time.sleep(_STEP_SECONDS)

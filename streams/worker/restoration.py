@@ -1,0 +1,117 @@
+"""Makes the shard of an assigned partition: from a snapshot, or from the beginning of the log."""
+
+import logging
+from functools import partial
+
+from faust.types import TP
+
+from schemas.errors import BrokerError
+from schemas.manifest import Identity, Manifest
+from streams.pipeline import Pipeline
+from streams.snapshot import identity_of
+from streams.takeover import Takeover
+from streams.task import Task
+from streams.worker.forked import checkpoint
+from streams.worker.poller import Extent
+from streams.worker.quarantine import Quarantine
+from streams.worker.recovery import Recovered, Recovery
+from streams.worker.settings import Settings
+from streams.worker.shard import Shard
+
+log = logging.getLogger("riverrun.worker")
+
+
+class Restoration:
+    """Decides from what the state of a partition is restored, and from where its log is read.
+
+    Parameters
+    ----------
+    pipeline
+        The declaration.
+    partitions
+        Partitions of the input topic.
+    settings
+        Of the deployment.
+    recovery
+        Restores tasks from snapshots; without, the whole log is replayed.
+    quarantine
+        Knows the records at which workers have died.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        partitions: int,
+        settings: Settings,
+        recovery: Recovery | None,
+        quarantine: Quarantine | None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._partitions = partitions
+        self._settings = settings
+        self._recovery = recovery
+        self._quarantine = quarantine
+
+    def shard(self, extent: Extent) -> Shard | None:
+        """Return the shard of a partition, None when this worker's declaration is not the one that is to read on.
+
+        Raises
+        ------
+        BrokerError
+            When the log no longer reaches back and `on_state_lost` is ``stop``.
+        """
+        emit_from = max(extent.committed, extent.low)
+        recovered = self._recovered(extent)
+        attempts = None
+        if self._quarantine is not None:
+            attempts = self._quarantine.look(extent.tp.partition, emit_from, recovered.skips)
+        if recovered.foreign is not None and self._settings.on_new_declaration == "wait":
+            self._say_who_waits(extent, recovered.foreign)
+            return None
+        if recovered.task is not None and recovered.manifest is not None:
+            return Shard(recovered.task, recovered.manifest.next, emit_from, recovered.manifest, attempts)
+        task, start = self._fresh_task(extent.tp), extent.low
+        if extent.committed > 0 and extent.low > 0:
+            start = self._without_history(extent)
+        task.next_offset = start
+        return Shard(task, start, emit_from, None, attempts)
+
+    def _say_who_waits(self, extent: Extent, foreign: Manifest) -> None:
+        changed = Takeover.between("", foreign.declared, self._pipeline.declared).changed
+        log.error(
+            "%s[%d] is left alone: up to %d it was read under declaration %s, and nothing in it says that %s (this "
+            "worker's; other: %s) begins. `riverrun deploy` says so; RIVERRUN_ON_NEW_DECLARATION=relearn reads all of "
+            "the log again under this one",
+            *extent.tp,
+            extent.committed,
+            foreign.identity.declaration,
+            self._pipeline.declaration,
+            ", ".join(changed),
+        )
+
+    def _fresh_task(self, tp: TP) -> Task:
+        # What was replayed was read under another declaration once: that is what relearning is.
+        crosses = self._settings.on_new_declaration == "relearn"
+        return Task(self._pipeline, tp.partition, self._partitions, checkpoint, crosses_declarations=crosses)
+
+    def identity(self, tp: TP) -> Identity:
+        """Return whose state a partition's is."""
+        return identity_of(self._pipeline, tp.partition, self._partitions)
+
+    def _recovered(self, extent: Extent) -> Recovered:
+        if self._recovery is None or extent.committed <= 0:
+            return Recovered()
+        fresh, identity = partial(self._fresh_task, extent.tp), self.identity(extent.tp)
+        return self._recovery.recover(fresh, identity, extent.low, extent.committed)
+
+    def _without_history(self, extent: Extent) -> int:
+        """Return where to start when the beginning of the log is gone."""
+        where = f"{extent.tp.topic}[{extent.tp.partition}]"
+        if self._settings.on_state_lost == "stop":
+            raise BrokerError(
+                f"{where}: state lost: the log begins at {extent.low}, the model has learned from records before it. "
+                "RIVERRUN_ON_STATE_LOST=earliest relearns from what is left, =fresh goes on with a new model."
+            )
+        start = extent.low if self._settings.on_state_lost == "earliest" else max(extent.committed, extent.low)
+        log.warning("%s: state lost, the log begins at %d: starting at %d", where, extent.low, start)
+        return start

@@ -1,0 +1,42 @@
+"""Opens the store of a deployment's snapshots, for the worker that writes them and for those who only read."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from schemas.errors import InvariantError
+from schemas.outgoing import Outgoing
+from streams.worker.settings import Settings
+from streams.worker.stores import open_store
+from streams.worker.stores.kafka import Emit, KafkaStore
+from streams.worker.stores.store import SnapshotStore, Threaded
+
+
+def _write_nothing(*_: Any) -> None:
+    raise InvariantError("a store of snapshots that was opened to be read: got something to write")
+
+
+def open_snapshots(
+    settings: Settings,
+    pipeline: str,
+    emit: Emit = _write_nothing,
+    emit_now: Callable[[Sequence[Outgoing]], None] = _write_nothing,
+) -> SnapshotStore:
+    """Return the store of a pipeline's snapshots.
+
+    Parameters
+    ----------
+    settings
+        Of the deployment.
+    pipeline
+        Name of the pipeline.
+    emit, emit_now
+        As `KafkaStore`; who only reads leaves them out.
+
+    Raises
+    ------
+    ConfigurationError
+        There can be no such store.
+    """
+    if settings.snapshot_store == "kafka":
+        return KafkaStore(pipeline, settings.client(), emit, emit_now)
+    return Threaded(open_store(f"{settings.snapshot_store.rstrip('/')}/{pipeline}"))

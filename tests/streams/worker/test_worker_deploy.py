@@ -1,0 +1,128 @@
+"""A new declaration on a running log: nothing is mixed, nothing is lost, and no worker reads what is not its own."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from schemas.events import PredictionMade
+from schemas.record import Record
+from services.backtest import PredictionDigest
+from services.deployment import declare
+from streams.drift import Drift
+from streams.pipeline import Pipeline
+from streams.snapshot import read_index, restore, write
+from streams.takeover import Takeover
+from streams.task import Task
+from streams.worker.settings import Settings
+from tests.streams.worker import declarations
+from tests.streams.worker.engines import ON_BOTH
+from tests.streams.worker.events import inline
+from tests.streams.worker.kafka import Kafka, header, until
+from tests.streams.worker.test_worker_snapshots import snapshots
+
+pytestmark = ON_BOTH
+
+COUNT = 3_000
+
+
+def expected(records: list[Record], old: Pipeline, new: Pipeline, position: int, partition: int) -> tuple[str, int]:
+    """Return digest and number of the predictions of a log that is folded under one declaration, then another."""
+    digest, task = PredictionDigest(), Task(old, partition, old.partitions)
+    for record in records:
+        if record.offset == position:
+            task = handed_over(task, new)
+        for event in task.step(record):
+            if isinstance(event, PredictionMade):
+                digest.add(event)
+    return digest.hexdigest(), digest.count
+
+
+def handed_over(task: Task, new: Pipeline) -> Task:
+    """Return a task of the new declaration with the state of the old one, by way of a snapshot."""
+    file = io.BytesIO()
+    write(task, (), file)
+    dump, data = read_index(file), file.getvalue()
+    parts = {p.name: data[dump.starts[p.digest] : dump.starts[p.digest] + p.size_bytes] for p in dump.parts}
+    other = Task(new, task.partition, task.partitions)
+    old = task.pipeline
+    restore(other, parts, Takeover.between(old.declaration, old.declared, new.declared))
+    return other
+
+
+@pytest.mark.parametrize(
+    "change", [{"drift": Drift(delta=0.001, warning_delta=0.2)}, {"model": "nb"}], ids=["drift", "model"]
+)
+def test_rolling_deploy_with_two_workers_mixes_nothing_and_loses_nothing(
+    kafka: Kafka, deploy: Callable[..., Any], change: dict[str, Any]
+) -> None:
+    """Old workers hand over at one place of each partition, new ones go on from there, one worker after the other."""
+    before = {"partitions": 2}
+    deployment = deploy(**before)
+    after = {**before, **change}
+    new = declarations.RECIPES["small"](deployment.pipeline.name, **after)
+    workers = [deployment.start(worker_id=f"w{i}", snapshot_interval=0.5) for i in range(2)]
+    kafka.produce(deployment.raw, inline(COUNT))
+    deployment.finish()
+    positions = declare(new, Settings(bootstrap_servers=kafka.bootstrap), fresh=False, who="test", why="")
+    kafka.produce(deployment.raw, inline(COUNT, start=COUNT))
+    until(lambda: kafka.committed(deployment.pipeline) == positions, 30, "all that is before")
+    for i, worker in enumerate(workers):
+        assert worker.terminate()[0] == 0, worker.log
+        workers[i] = deployment.start(worker_id=f"w{i}", declared=after, snapshot_interval=0.5)
+    deployment.finish(60)
+
+    records = kafka.records(deployment.raw)
+    assert kafka.digests(deployment.pipeline) == {
+        partition: expected(records[partition], deployment.pipeline, new, positions[partition], partition)
+        for partition in records
+    }
+    for partition, messages in kafka.read(deployment.predictions).items():
+        offsets = [int((header(m, "ce_id") or b"").rpartition(b"-")[2]) for m in messages]
+        assert offsets == [r.offset for r in records[partition] if r.offset != positions[partition]]
+        for offset, message in zip(offsets, messages, strict=True):
+            declared = deployment.pipeline if offset < positions[partition] else new
+            assert f'"declaration":"{declared.declaration}"'.encode() in message.value()
+
+
+def test_worker_whose_declaration_the_log_does_not_know_leaves_it_alone(
+    kafka: Kafka, deploy: Callable[..., Any]
+) -> None:
+    """It says what to do; told to relearn, it reads all of the log again."""
+    deployment = deploy()
+    kafka.produce(deployment.raw, inline(500))
+    worker = deployment.start(snapshot_interval=0.2)
+    deployment.finish()
+    until(lambda: snapshots(worker, "taken") >= 1, what="a snapshot")
+    worker.kill()
+    kafka.produce(deployment.raw, inline(100, start=500))
+    worker = deployment.start(declared={"model": "nb"})
+    until(lambda: "is left alone" in worker.log, what="a word")
+    assert "riverrun deploy" in worker.log
+    assert kafka.committed(deployment.pipeline) == {0: 500}
+    assert worker.terminate()[0] == 0
+    worker = deployment.start(declared={"model": "nb"}, on_new_declaration="relearn")
+    deployment.finish()
+    assert kafka.count(deployment.predictions) == 600
+    last = kafka.read(deployment.predictions)[0][-1]
+    new = declarations.RECIPES["small"](deployment.pipeline.name, model="nb")
+    assert f'"declaration":"{new.declaration}"'.encode() in last.value()
+
+
+def test_stopped_worker_leaves_a_snapshot_of_all_it_did(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+    """So that a declaration can follow at once, and the next start replays nothing."""
+    deployment = deploy()
+    kafka.produce(deployment.raw, inline(800))
+    worker = deployment.start()
+    deployment.finish()
+    code, seconds = worker.terminate()
+    assert (code, seconds < 5) == (0, True)
+    new = declarations.RECIPES["small"](deployment.pipeline.name, model="nb")
+    declare(new, Settings(bootstrap_servers=kafka.bootstrap), fresh=True, who="test", why="")
+    kafka.produce(deployment.raw, inline(100, start=800))
+    worker = deployment.start(declared={"model": "nb"})
+    deployment.finish()
+    assert snapshots(worker, "restored") == 1
+    assert "0 records to replay" in worker.log
+    assert kafka.count(deployment.predictions) == 900
