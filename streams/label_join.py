@@ -8,7 +8,8 @@ from typing import Any, Literal
 import orjson
 from msgspec import Struct
 
-_OVERHEAD_BYTES = 250
+#: What an entry costs beside its encoded fields.
+OVERHEAD_BYTES = 250
 #: Entries that are stored together in a snapshot.
 SEGMENT = 8192
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
@@ -103,7 +104,7 @@ class PendingLabels:
         encoded = orjson.dumps(fields, option=_OPTIONS)
         self._entries[event_id] = (deadline_ms, encoded, self.added)
         self.added += 1
-        self.size_bytes += len(encoded) + len(event_id) + _OVERHEAD_BYTES
+        self.size_bytes += len(encoded) + len(event_id) + OVERHEAD_BYTES
         return self._make_room()
 
     def _make_room(self) -> list[tuple[str, list[Any]]]:
@@ -150,7 +151,7 @@ class PendingLabels:
             yield event_id, orjson.loads(data)
 
     def _forget(self, event_id: str, data: bytes) -> None:
-        self.size_bytes -= len(data) + len(event_id) + _OVERHEAD_BYTES
+        self.size_bytes -= len(data) + len(event_id) + OVERHEAD_BYTES
 
     def segments(self) -> Iterator[tuple[int, list[Entry]]]:
         """Yield the entries, by the number of their segment: those that came as the n-th 8,192 of all."""
@@ -162,7 +163,7 @@ class PendingLabels:
         """Hold these entries, and count on from those ever added."""
         for number, event_id, deadline_ms, data in entries:
             self._entries[event_id] = (deadline_ms, data, number)
-            self.size_bytes += len(data) + len(event_id) + _OVERHEAD_BYTES
+            self.size_bytes += len(data) + len(event_id) + OVERHEAD_BYTES
         self.added = added
 
 

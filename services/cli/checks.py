@@ -11,6 +11,7 @@ from schemas.record import Record
 from services.cli.partitioners import MURMUR2, Finding, find_partitioner
 from services.cli.printing import counted
 from services.topic_plan import TopicPlan, describe
+from streams.label_join import OVERHEAD_BYTES
 
 if TYPE_CHECKING:
     from streams.pipeline import Pipeline
@@ -83,26 +84,67 @@ def check_sizes(pipeline: "Pipeline", plans: list[TopicPlan]) -> Iterator[Check]
             yield Check("sizes", False, found, f"raise its max.message.bytes: riverrun topics apply ({pipeline.name})")
 
 
-def check_progress(group: str, progress: Mapping[str, Progress], horizon: str) -> Iterator[Check]:
-    """See how far the workers are, and whether a model could be rebuilt."""
+def check_progress(
+    group: str, progress: Mapping[str, Progress], horizon: str, snapshots: Mapping[str, int]
+) -> Iterator[Check]:
+    """See how far the workers are, and whether a model could be rebuilt: from a snapshot, or from the whole log."""
     for where, at in progress.items():
+        snapshot = snapshots.get(where)
         if at.committed is None:
             yield Check(f"progress {where}", True, f"{at.low} to {at.high}, group {group} has committed nothing yet")
             continue
         lag = max(0, at.high - max(at.committed, at.low))
-        found = f"{at.low} to {at.high}, committed {at.committed}, lag {lag}"
+        behind = "" if snapshot is None else f", snapshot {max(0, at.committed - snapshot)} behind"
+        found = f"{at.low} to {at.high}, committed {at.committed}, lag {lag}{behind}"
         if at.committed > at.high:
             advice = f"the topic was made anew: give the workers a new RIVERRUN_GROUP_ID, or delete group {group}"
             yield Check(f"progress {where}", False, found, advice)
-        elif at.committed > at.low > 0:
+        elif at.committed > at.low > 0 and (snapshot is None or snapshot < at.low):
             advice = (
-                f"the log begins at {at.low}: a restarted worker cannot replay what its model has learned. Set "
+                f"the log begins at {at.low}, and no snapshot stands there: a restarted worker cannot replay what its "
+                "model has learned. Set "
                 "RIVERRUN_ON_STATE_LOST=earliest to relearn from what is left, or =fresh for a new model, and a longer "
                 f"retention.ms (now {horizon})"
             )
             yield Check(f"replay {where}", False, found, advice)
         else:
             yield Check(f"progress {where}", True, found)
+
+
+def check_label_memory(pipeline: "Pipeline", records: Iterable[Record]) -> Iterator[Check]:
+    """See whether the events of a time to live, at the rate of the newest ones, fit the memory they may take."""
+    label = pipeline.label
+    if label is None or label.ttl is None:
+        return
+    times: dict[int, list[int]] = defaultdict(list)
+    sizes: list[int] = []
+    for record in records:
+        if kind_of(record) == "events":
+            times[record.partition].append(_event_time(record))
+            sizes.append(len(record.value or b"") + OVERHEAD_BYTES)
+    spans = {partition: max(found) - min(found) for partition, found in times.items()}
+    rates = [len(times[partition]) / span for partition, span in spans.items() if span > 0]
+    if not rates:
+        yield Check("label memory", True, "too few events to tell a rate")
+        return
+    waiting = max(rates) * label.ttl.total_seconds() * 1000
+    needed, bound = waiting * sum(sizes) / len(sizes), pipeline.max_pending_bytes
+    fits = needed <= bound
+    found = (
+        f"at the rate of the newest events {waiting:,.0f} wait {label.ttl} for their labels: about "
+        f"{needed / 2**20:,.0f} MiB a partition, and {bound / 2**20:,.0f} MiB may be taken"
+    )
+    advice = "the oldest are evicted unlearned: raise max_pending_bytes, shorten the label's ttl, or add partitions"
+    yield Check("label memory", fits, found, "" if fits else advice)
+
+
+def _event_time(record: Record) -> int:
+    """Return the time of an event in milliseconds: its own, or Kafka's."""
+    text = ce.header(record.headers or [], "ce_time")
+    try:
+        return record.timestamp_ms if text is None else ce.parse_time(text)
+    except ValueError:
+        return record.timestamp_ms
 
 
 def check_partitioners(records: Iterable[Record], partitions: int, source: str) -> Iterator[Check]:

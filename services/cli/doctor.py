@@ -79,10 +79,27 @@ def examine(pipeline: "Pipeline", settings: "Settings", *, probe: bool = False) 
     partitions = source.existing.partitions
     group = settings.group_id or f"riverrun-{pipeline.name}"
     progress = progress_of(settings, group, source.name, partitions)
-    yield from checks.check_progress(group, progress, replay_horizon(source))
+    snapshots = snapshots_of(pipeline, settings, partitions)
+    yield from checks.check_progress(group, progress, replay_horizon(source), snapshots)
     newest = -max(1, _SAMPLE_RECORDS // partitions)
-    sample = read(settings, source.name, str(newest), follow=False)
+    sample = list(read(settings, source.name, str(newest), follow=False))
+    yield from checks.check_label_memory(pipeline, sample)
     yield from checks.check_partitioners(sample, partitions, source.name)
+
+
+def snapshots_of(pipeline: "Pipeline", settings: "Settings", partitions: int) -> "dict[str, int]":
+    """Return the position of the newest snapshot of each partition that has one this machine believes."""
+    from schemas.errors import ConfigurationError
+    from services.deployment import newest_snapshot
+    from streams.worker.keys import load_trusted
+    from streams.worker.stores.opening import open_snapshots
+
+    try:
+        store, trusted = open_snapshots(settings, pipeline.name), load_trusted(settings.trusted_keys)
+    except ConfigurationError:
+        return {}
+    found = {n: newest_snapshot(store, trusted, n) for n in range(partitions)}
+    return {f"{pipeline.source_topic}[{n}]": manifest.next for n, manifest in found.items() if manifest is not None}
 
 
 def probe_broker(settings: "Settings") -> "Iterator[Check]":

@@ -5,19 +5,20 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import typer
-from river import anomaly
+from river import anomaly, linear_model
 from typer.testing import CliRunner, Result
 
-from riverrun import Pipeline
+from riverrun import Label, Pipeline
 from schemas.errors import BrokerError, ConfigurationError
 from schemas.record import Record
 from services.bridge import Bridge, bridged_headers
 from services.cli import app
-from services.cli.checks import Progress, check_partitioners, check_progress, check_sizes
+from services.cli.checks import Progress, check_label_memory, check_partitioners, check_progress, check_sizes
 from services.cli.errors import Commands
 from services.cli.loading import load_pipeline
 from services.cli.partitioners import crc32_partition
@@ -256,7 +257,8 @@ def test_backtest_output_folder_missing_is_told() -> None:
 
 def declare(**further: object) -> Pipeline:
     """Return a small pipeline."""
-    return Pipeline("p", features={"a": float}, label=None, model=anomaly.HalfSpaceTrees(seed=1), **further)
+    fields = {"features": {"a": float}, "label": None, "model": anomaly.HalfSpaceTrees(seed=1), **further}
+    return Pipeline("p", **fields)
 
 
 def as_planned(pipeline: Pipeline) -> dict[str, Existing]:
@@ -310,7 +312,7 @@ def test_plan_leaves_the_settings_of_anothers_topic_alone() -> None:
 def test_check_progress_log_cut_off_names_the_setting() -> None:
     """State that could not be replayed is a problem, a lag is none."""
     progress = {"r[0]": Progress(100, 300, 277), "r[1]": Progress(0, 300, 10), "r[2]": Progress(0, 5, None)}
-    cut, lagging, fresh = check_progress("g", progress, "1 day")
+    cut, lagging, fresh = check_progress("g", progress, "1 day", {})
     assert (cut.ok, lagging.ok, fresh.ok) == (False, True, True)
     assert "RIVERRUN_ON_STATE_LOST" in cut.advice
     assert lagging.found == "0 to 300, committed 10, lag 290"
@@ -318,7 +320,7 @@ def test_check_progress_log_cut_off_names_the_setting() -> None:
 
 def test_check_progress_commit_beyond_the_end_is_a_new_topic() -> None:
     """The group remembers a topic that is gone."""
-    [check] = check_progress("g", {"r[0]": Progress(0, 5, 277)}, "1 day")
+    [check] = check_progress("g", {"r[0]": Progress(0, 5, 277)}, "1 day", {})
     assert "made anew" in check.advice
 
 
@@ -333,6 +335,29 @@ def test_check_sizes_small_dead_letters_are_a_problem() -> None:
 def record(key: bytes, partition: int, kind: bytes | None = None) -> Record:
     """Return a record of a key in a partition."""
     return Record("r", partition, 0, 0, key, b"{}", [("ce_type", kind)] if kind else None)
+
+
+@pytest.mark.parametrize(("snapshot", "well"), [(39, False), (40, True), (45, True)])
+def test_check_progress_log_that_was_cut_is_fine_with_a_snapshot(snapshot: int, well: bool) -> None:
+    """It has to stand where the log still is."""
+    [check] = check_progress("g", {"r[0]": Progress(40, 60, 50)}, "1 day", {"r[0]": snapshot})
+    assert check.ok is well
+    assert f"snapshot {50 - snapshot} behind" in check.found
+
+
+@pytest.mark.parametrize(("rate", "fits"), [(10, True), (100, False)])
+def test_check_label_memory_tells_whether_a_time_to_live_fits(rate: int, fits: bool) -> None:
+    """Two days of ten events a second are some half a gigabyte; the busiest partition counts, by event time."""
+    label = Label("y", type=bool, ttl=timedelta(days=2))
+    model = linear_model.LogisticRegression()
+    pipeline = declare(label=label, model=model, max_pending_bytes=2**30)
+    headers = [("ce_time", b"2013-01-01T00:00:00Z")]
+    records = [Record("r", 0, i, 1000 * i // rate, None, b"x" * 30, None) for i in range(500)]
+    records += [Record("r", 1, i, 0, None, b"x" * 30, headers) for i in range(500)]
+    [check] = check_label_memory(pipeline, records)
+    assert (check.ok, "raise max_pending_bytes" in check.advice) == (fits, not fits)
+    assert f"{rate * 2 * 86_400:,}"[:5] in check.found
+    assert list(check_label_memory(declare(), records)) == []
 
 
 def test_check_partitioners_foreign_labels_are_named() -> None:
