@@ -123,7 +123,7 @@ def check_label_memory(pipeline: "Pipeline", records: Iterable[Record]) -> Itera
             times[record.partition].append(_event_time(record))
             sizes.append(len(record.value or b"") + OVERHEAD_BYTES)
     spans = {partition: max(found) - min(found) for partition, found in times.items()}
-    rates = [len(times[partition]) / span for partition, span in spans.items() if span > 0]
+    rates = [(len(times[partition]) - 1) / span for partition, span in spans.items() if span > 0]
     if not rates:
         yield Check("label memory", True, "too few events to tell a rate")
         return
