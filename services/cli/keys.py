@@ -29,11 +29,15 @@ def register(app: typer.Typer) -> None:
 
 def init(
     folder: Annotated[Path, typer.Option(help="Where the pair is written.")] = DEFAULT_FOLDER,
+    if_missing: Annotated[bool, typer.Option("--if-missing", help="Leave it at that when there is one.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Make a pair of keys; one that is there is never overwritten."""
-    from streams.worker.keys import make_keys
+    from streams.worker.keys import SIGNING_FILE, make_keys
 
+    if if_missing and (folder / SIGNING_FILE).exists():
+        show(folder, output)
+        return
     private, public = make_keys(folder)
     if output is Output.JSON:
         print_json({"key": public.stem, "signing_key": str(private), "trusted_key": str(public)})
