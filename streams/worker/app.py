@@ -32,6 +32,7 @@ from streams.worker.settings import Settings
 from streams.worker.snapshots import Snapshots
 from streams.worker.stores.opening import open_snapshots
 from streams.worker.stores.store import SnapshotStore
+from streams.worker.tables import NoTables
 from streams.worker.transactions import ExactlyOnce
 
 log = logging.getLogger("riverrun.worker")
@@ -79,6 +80,7 @@ class App(faust.App):
             topic_disable_leader=True,
             topic_allow_declare=False,
             stream_wait_empty=False,
+            TableManager=NoTables,
             stream_buffer_maxsize=2,
             broker_commit_interval=settings.commit_seconds,
             key_serializer="raw",

@@ -23,7 +23,7 @@ from streams.worker.stores.store import SnapshotStore
 
 log = logging.getLogger("riverrun.worker")
 
-#: A dump may take this share of the time.
+#: Dumps may take this share of the time, those of all partitions together.
 _SHARE = 0.02
 _BYTES_A_CYCLE = 4 * 1024 * 1024
 _SWEEP_EVERY = 20
@@ -66,7 +66,8 @@ class Snapshots:
     trusted
         Keys whose manifests are taken into account when old ones are dropped.
     interval_seconds
-        Time between two snapshots of a shard, at least; longer when a dump takes more than a fiftieth of that.
+        Time between two snapshots of a shard, at least; longer when the dumps of all shards together would take more
+        than a fiftieth of the time.
     dump
         Has a file written, of this moment.
     clock
@@ -129,7 +130,8 @@ class Snapshots:
             if self._working_on is None:
                 return None
             self._hastened.discard(self._working_on)
-            self._work = self._take(self._working_on, shards[self._working_on], identity(self._working_on))
+            share = _SHARE / len(shards)
+            self._work = self._take(self._working_on, shards[self._working_on], identity(self._working_on), share)
         try:
             return self._working_on if next(self._work) else None
         except StopIteration:
@@ -148,7 +150,7 @@ class Snapshots:
         due = [tp for tp, shard in shards.items() if tp in asked_for and _has_moved(shard)]
         return min(due, key=self._due.__getitem__, default=None)
 
-    def _take(self, tp: TP, shard: Snapshotted, identity: Identity) -> Iterator[bool]:
+    def _take(self, tp: TP, shard: Snapshotted, identity: Identity, share: float) -> Iterator[bool]:
         """Take one snapshot, a step a cycle; yield whether something was handed to the store."""
         began, position, time_ms = self._clock(), shard.position, round(time.time() * 1000)
         last = shard.snapshot
@@ -157,7 +159,7 @@ class Snapshots:
         while (size := written.size_bytes()) is None:
             yield False
         seconds = self._clock() - began
-        self._due[tp] = began + max(self._interval, seconds / _SHARE)
+        self._due[tp] = began + max(self._interval, seconds / share)
         if size == 0:
             raise SnapshotError(written.failure)
         dump = read_index(written.file())

@@ -9,6 +9,7 @@ from typing import Any
 
 import faust
 import pytest
+from faust.tables import TableManager
 from faust.transport import base
 from faust.transport.conductor import Conductor
 from faust.transport.consumer import Fetcher
@@ -18,6 +19,7 @@ from faust.types.tuples import Message
 
 from streams.worker import app as _app  # registers the transport
 from streams.worker import transport
+from streams.worker.tables import NoTables
 
 VERSION = "0.15.3"
 OURS = (transport.Consumer, transport.Producer, transport.Transport)
@@ -169,11 +171,23 @@ def test_attributes_that_are_read_or_written_exist() -> None:
     assert "generation_id" in inspect.getsource(inspect.getmodule(faust.Stream))  # type: ignore[arg-type]
 
 
+def test_tables_start_as_ours_do_but_for_a_second_of_sleep() -> None:
+    """What our `NoTables` does in place of Faust's `on_start`, word for word."""
+    lines = [line.strip() for line in inspect.getsource(TableManager.on_start).splitlines()]
+    assert lines[2:] == [
+        "await self.sleep(1.0)",
+        "if not self.should_stop:",
+        "await self._update_channels()",
+        "await self.recovery.start()",
+    ]
+    assert issubclass(NoTables, TableManager)
+
+
 def test_settings_that_are_given_exist() -> None:
     """An unknown argument of the app would be ignored in silence."""
     settings = type(faust.App(id="x").conf)
     ours = {
         "broker", "datadir", "web_enabled", "topic_disable_leader", "topic_allow_declare", "stream_wait_empty",
-        "stream_buffer_maxsize", "broker_commit_interval", "key_serializer", "value_serializer",
+        "stream_buffer_maxsize", "broker_commit_interval", "key_serializer", "value_serializer", "TableManager",
     }  # fmt: skip
     assert {name for name in ours if not hasattr(settings, name)} == set()
