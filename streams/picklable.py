@@ -83,6 +83,7 @@ class AllowList:
         """
         for cls in inspect.getmro(owner if isinstance(owner, type) else type(owner)):
             if attribute in vars(cls):
-                own = name_of(type(owner)) in self.further and isinstance(vars(cls)[attribute], FunctionType)
-                return (*name_of(cls), attribute) in METHODS or (own and not attribute.startswith("__"))
+                own = any(type(owner) is thing for thing in self.further.values())
+                plain = isinstance(vars(cls)[attribute], FunctionType) and not attribute.startswith("__")
+                return (*name_of(cls), attribute) in METHODS or (own and plain)
         return False

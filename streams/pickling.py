@@ -277,14 +277,18 @@ class _Reader(pickle.Unpickler):
         """Return the class or function of a name."""
         found = module, name
         if found == ("builtins", "getattr"):
+            self._lend(found, _Reader._get_method)
             return self._get_method
         if found not in self._allowed:
             raise NotPicklableError(f"a snapshot names {module}.{name}, which {_UNLISTED}")
         further = self._allowed.further
         thing = further[found] if found in further else super().find_class(module, name)
-        if found not in self._lent:
-            self._lent[found] = thing, _changeable(thing)
+        self._lend(found, thing)
         return thing
+
+    def _lend(self, name: Name, thing: Any) -> None:
+        if name not in self._lent:
+            self._lent[name] = thing, _changeable(thing)
 
     def _get_method(self, owner: Any, attribute: str) -> Any:
         """Stand in for `getattr`."""
@@ -299,6 +303,7 @@ def _changeable(thing: Any) -> dict[str, Any]:
     if isinstance(thing, type):
         if thing.__flags__ & _IMMUTABLE or not thing.__flags__ & _ON_HEAP:
             return {}
+        copyreg._slotnames(thing)  # type: ignore[attr-defined] # a cache in the class; the first to copy an object fills it
         beside = ("__bases__", "__name__", "__qualname__")
     elif isinstance(thing, FunctionType):
         beside = ("__code__", "__defaults__", "__kwdefaults__")

@@ -1,6 +1,7 @@
 """The command line: ``riverrun``.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, declaration or configuration, 3 ``doctor`` found problems, 130 interrupted.
+``verify`` has two more: 4 the prediction is older than the log, 5 another declaration or version made it.
 What a command needs beside typer is imported when it runs, so that ``--help`` answers at once.
 """
 
@@ -8,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli import backtest, bridge, broker, demo, doctor, keys, run, schema, send, tail, topics
+from services.cli import backtest, bridge, broker, demo, deploy, doctor, keys, run, schema, send, tail, topics, verify
 from services.cli.errors import Commands
 from services.cli.hash_seed import fix_hash_seed
 
@@ -37,7 +38,7 @@ def _start(
         typer.echo(context.get_help())
 
 
-for _module in (demo, run, send, tail, backtest, topics, doctor, schema, bridge, broker, keys):
+for _module in (demo, run, send, tail, backtest, verify, topics, deploy, doctor, schema, bridge, broker, keys):
     _module.register(app)
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 _VARIABLE = "PYTHONHASHSEED"
-_COMMANDS = ("run", "backtest")
+_COMMANDS = ("run", "backtest", "verify")
 
 
 def fix_hash_seed() -> None:

@@ -3,6 +3,7 @@
 import logging
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -95,6 +96,7 @@ class Snapshots:
         self._clock = clock
         self._due: dict[TP, float] = {}
         self._hastened: set[TP] = set()
+        self._since_sweep: Counter[TP] = Counter()
         self._work: Iterator[bool] | None = None
         self._working_on: TP | None = None
 
@@ -195,7 +197,9 @@ class Snapshots:
         shard.snapshot = manifest
         self.taken += 1
         self.last_seconds, self.last_bytes = seconds, _new_bytes(dump)
-        if self.taken % _SWEEP_EVERY == 0:
+        self._since_sweep[tp] += 1
+        if self._since_sweep[tp] >= _SWEEP_EVERY:
+            self._since_sweep[tp] = 0
             yield from self._sweep(tp)
 
     def _sweep(self, tp: TP) -> Iterator[bool]:

@@ -156,10 +156,15 @@ COMMANDS: dict[str, Attack] = {
 TRICKS: dict[str, bytes] = {
     "a method of a class": pickled(change(_VICTIM, "learn_one", named("builtins", "dict"))),
     "a new attribute of a class": pickled(change(_VICTIM, "__setstate__", named("builtins", "dict"))),
-    "a class before it is used": pickled(change(_VICTIM, "__new__", named("builtins", "dict")) + b"0" + _VICTIM + b")\x81"),
+    "a class before it is used": pickled(
+        change(_VICTIM, "__new__", named("builtins", "dict")) + b"0" + _VICTIM + b")\x81"
+    ),
     "the bases of a class": pickled(change(_VICTIM, "__bases__", b"(" + _MEAN + b"t")),
     "the defaults of a function": pickled(change(named("copy", "deepcopy"), "__defaults__", b"(K\x01t")),
     "an attribute of a function": pickled(change(named("copy", "deepcopy"), "__wrapped__", _MEAN)),
+    "an attribute of what stands in for getattr": pickled(
+        named("builtins", "getattr") + b"}" + text("__setstate__") + named("builtins", "dict") + b"sb"
+    ),
     "a class, then an error": pickled(change(_VICTIM, "learn_one", named("builtins", "dict")) + _SYSTEM),
     "getattr of an object": pickled(get(call(_MEAN), "__class__")),
     "getattr of a class": pickled(get(_MEAN, "__subclasses__")),

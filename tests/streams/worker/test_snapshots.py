@@ -3,12 +3,16 @@
 from typing import Any
 
 import pytest
+from faust.types import TP
 
 from schemas.manifest import Manifest
+from streams.snapshot import identity_of
+from streams.task import Task
 from streams.worker import snapshots
 from streams.worker.delivery import CycleAborted
 from tests.streams.worker.declarations import small
-from tests.streams.worker.memory_store import TRUSTED, Desk
+from tests.streams.worker.kafka import until
+from tests.streams.worker.memory_store import TRUSTED, Desk, Shard
 from tests.streams.worker.test_recovery import fold
 
 
@@ -132,6 +136,32 @@ def test_unchanged_parts_are_stored_once() -> None:
     desk.shard.position = 501
     desk.take()
     assert desk.store.put_bytes - first < first / 3
+
+
+def test_every_shard_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards take turns: each has its own count."""
+    monkeypatch.setattr(snapshots, "_SWEEP_EVERY", 4)
+    desk = Desk(small("p"))
+    shards = {TP("p.raw", n): Shard(Task(desk.pipeline, n, 2)) for n in range(2)}
+    swept: set[int] = set()
+
+    def manifests(partition: int) -> Any:
+        swept.add(partition)
+        return iter(())
+
+    desk.store.manifests = manifests  # type: ignore[method-assign]
+    for position in range(1, 10):
+        for shard in shards.values():
+            shard.position = shard.committed = position
+        desk.clock.now += 100
+        for _ in range(200):
+            desk.snapshots.advance(shards, lambda tp: identity_of(desk.pipeline, tp.partition, 2))
+
+    def all_swept() -> bool:
+        desk.snapshots.advance(shards, lambda tp: identity_of(desk.pipeline, tp.partition, 2))
+        return swept == {0, 1}
+
+    until(all_swept, 3, "a sweep of each")
 
 
 def test_sweep_drops_what_the_ladder_does_not_keep(monkeypatch: pytest.MonkeyPatch) -> None:
