@@ -750,8 +750,4 @@ def _used(cls: type, name: str, make: Callable[[], Any]) -> Iterator[Model]:
         if make()._multiclass:
             yield Model(f"{name}-words", make, _classifier("word"))
     else:
-        yield Model(name, make, _none)
-
-
-def _none(model: Any, e: Example) -> Any:
-    return None
+        raise TypeError(f"{cls}: say in STEPS how it is used, or in NOT_BUILT why not")

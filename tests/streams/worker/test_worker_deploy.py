@@ -52,7 +52,11 @@ def handed_over(task: Task, new: Pipeline) -> Task:
 
 
 @pytest.mark.parametrize(
-    "change", [{"drift": Drift(delta=0.001, warning_delta=0.2)}, {"model": "nb"}], ids=["drift", "model"]
+    "change",
+    [
+        pytest.param({"drift": Drift(delta=0.001, warning_delta=0.2)}, id="drift", marks=pytest.mark.slow),
+        pytest.param({"model": "nb"}, id="model"),
+    ],
 )
 def test_rolling_deploy_with_two_workers_mixes_nothing_and_loses_nothing(
     kafka: Kafka, deploy: Callable[..., Any], change: dict[str, Any]
