@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import faust
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from faust.transport.drivers import TRANSPORTS
 from faust.types import TP
@@ -147,8 +147,16 @@ class App(faust.App):
         if self._outside.producer is None:
             config = self._producer_config(**{"message.timeout.ms": _TRANSACTION_MS})
             self._outside.producer = Producer(config, logger=logging.getLogger("riverrun.kafka"))
-        self._outside.emit(messages, on_delivery or self._outside.delivered)
+        failures: list[str] = []
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                failures.append(f"{message.topic()}[{message.partition()}]: not delivered: {error.str()}")
+
+        self._outside.emit(messages, on_delivery or delivered)
         self._outside.flush()
+        if failures:
+            raise BrokerError(failures[0])
 
     def consumer_config(self) -> dict[str, Any]:
         """Return the consumer's configuration."""

@@ -119,8 +119,12 @@ class Assignment:
     async def release(self) -> None:
         """Finish the batch at work, commit, and park the tasks; what cannot be committed is dropped."""
         async with self._busy:
+            earned = self._earned()
             try:
-                await self._commit(self._earned())
+                if earned:
+                    await self._commit(earned)
+                else:
+                    await self._delivery.abort()  # pieces of a snapshot, at most: nothing may stay open
             except CycleAborted as reason:
                 await self._drop(reason)
             self._park()

@@ -134,15 +134,17 @@ class Snapshots:
             self._hastened.discard(self._working_on)
             share = _SHARE / len(shards)
             self._work = self._take(self._working_on, shards[self._working_on], identity(self._working_on), share)
+        stored_for = None
         try:
             return self._working_on if next(self._work) else None
         except StopIteration:
             pass
         except (SnapshotError, OSError) as error:
             self.failed += 1
+            stored_for = self._working_on  # something may have been handed over before it failed
             log.warning("no snapshot of %s[%d]: %s", *self._working_on, error)  # type: ignore[misc]
         self._work = self._working_on = None
-        return None
+        return stored_for
 
     def _most_due(self, shards: Mapping[TP, Snapshotted]) -> TP | None:
         now = self._clock()

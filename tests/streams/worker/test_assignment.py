@@ -545,6 +545,19 @@ def test_aborted_cycle_in_a_release_parks_nothing() -> None:
     run(test)
 
 
+def test_release_with_nothing_to_commit_leaves_no_transaction_open() -> None:
+    """Pieces of a snapshot may be in it; left alone, the broker would end it, and fence the worker."""
+    desk, _ = doubtful()
+
+    async def test() -> None:
+        desk.assign(committed=5)
+        await desk.assignment.release()
+        assert desk.journal.entries == ["abort"]
+        assert desk.assign(committed=0) == 0
+
+    run(test)
+
+
 def test_aborts_in_a_row_end_the_worker() -> None:
     """What stands in the way does not pass by itself; a commit in between begins the count anew."""
     desk, delivery = doubtful()
