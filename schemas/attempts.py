@@ -10,7 +10,7 @@ from schemas.errors import SnapshotError
 #: So many workers may die at a position before its record is passed over.
 DEATHS = 3
 #: So many records behind the offset at which workers have died are committed one by one.
-CAREFUL_RECORDS = 5_000
+CAREFUL_RECORDS = 1_000
 
 
 class Attempts(Struct, frozen=True, forbid_unknown_fields=True):

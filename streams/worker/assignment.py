@@ -212,6 +212,8 @@ class Assignment:
             self._process(single, of_many=True)
             await self._commit(self._earned())
         self._more_follow(batch)
+        if self._poller is not None:
+            self._poller.max_records = _MIN_RECORDS  # the other partitions need not wait for long
 
     def _process(self, batch: Batch, *, of_many: bool = False) -> None:
         shard = self.shards[batch.tp]

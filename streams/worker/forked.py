@@ -39,6 +39,8 @@ class Forked:
         self._size: int | None = None
         #: Why the child failed, if it did and could tell.
         self.failure = ""
+        #: Processor time that the child took.
+        self.cpu_seconds = 0.0
         self._file = tempfile.TemporaryFile(prefix="riverrun-")  # noqa: SIM115 - it lives as long as this does
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # other threads: the child touches nothing of theirs
@@ -54,9 +56,10 @@ class Forked:
 
     def _look(self, options: int) -> None:
         """Ask how the child fares, or wait for it."""
-        ended, status = os.waitpid(self._child, options)
+        ended, status, usage = os.wait4(self._child, options)
         if not ended:
             return
+        self.cpu_seconds = usage.ru_utime + usage.ru_stime
         self._size = os.fstat(self._file.fileno()).st_size if status == 0 else 0
         if status != 0:
             told = os.pread(self._file.fileno(), 4 * _MESSAGE_CHARACTERS, 0) if os.WIFEXITED(status) else b""

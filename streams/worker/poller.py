@@ -192,7 +192,14 @@ class Poller(threading.Thread):
         except Exception as error:
             self._listener.failed(error)
         finally:
+            self._close()
+
+    def _close(self) -> None:
+        """Leave the group; partitions are given back, or found to be lost, on the way."""
+        try:
             self.consumer.close()
+        except Exception as error:
+            self._listener.failed(error)
 
     def _subscribe(self) -> None:
         self.consumer.subscribe(

@@ -44,6 +44,7 @@ class Writing(Protocol):
     """A file that is being written, such as `Forked`."""
 
     failure: str
+    cpu_seconds: float
 
     def size_bytes(self) -> int | None:
         """Return its size, None until it is written, 0 when that failed."""
@@ -162,8 +163,8 @@ class Snapshots:
         written = self._dump(partial(write, shard.task, stored))
         while (size := written.size_bytes()) is None:
             yield False
-        seconds = self._clock() - began
-        self._due[tp] = began + max(self._interval, seconds / share)
+        # Of the processor, not of the clock: a busy machine is no reason for fewer snapshots.
+        self._due[tp] = began + max(self._interval, written.cpu_seconds / share)
         if size == 0:
             raise SnapshotError(written.failure)
         dump = read_index(written.file())
@@ -198,7 +199,7 @@ class Snapshots:
         sealed.result()
         shard.snapshot = manifest
         self.taken += 1
-        self.last_seconds, self.last_bytes = seconds, _new_bytes(dump)
+        self.last_seconds, self.last_bytes = written.cpu_seconds, _new_bytes(dump)
         self._since_sweep[tp] += 1
         if self._since_sweep[tp] >= _SWEEP_EVERY:
             self._since_sweep[tp] = 0

@@ -122,6 +122,6 @@ class Telemetry(Collector):
             counts.add_metric([outcome], count)
         yield counts
         dump, size, restore = snapshots.last_seconds, snapshots.last_bytes, recovery.last_seconds
-        yield GaugeMetricFamily("riverrun_snapshot_seconds", "What the last dump took", value=dump)
+        yield GaugeMetricFamily("riverrun_snapshot_cpu_seconds", "Processor time of the last dump", value=dump)
         yield GaugeMetricFamily("riverrun_snapshot_bytes", "What it wrote: the parts that had changed", value=size)
         yield GaugeMetricFamily("riverrun_restore_seconds", "What the last restore from a snapshot took", value=restore)

@@ -135,8 +135,9 @@ class ExactlyOnce:
             return
         if error.code() in _FENCED:
             raise BrokerError(
-                f"fenced: another worker has taken the transactional id {self._transactional_id}. Two processes may "
-                "not share one RIVERRUN_WORKER_ID; this one ends, with nothing committed since"
+                f"fenced: another worker has taken the transactional id {self._transactional_id} (two processes may "
+                "not share one RIVERRUN_WORKER_ID), or this one did not answer for so long that Kafka has ended its "
+                "transaction. It ends, with nothing committed since"
             ) from exception
         raise BrokerError(
             f"transaction: {error.str()}; the worker ends, and the next start does it again"

@@ -80,6 +80,7 @@ class Written:
     """A dump on the spot."""
 
     failure = ""
+    cpu_seconds = 0.0
 
     def __init__(self, write: Callable[[BinaryIO], object]) -> None:
         self._file = io.BytesIO()
