@@ -16,8 +16,8 @@ from services.cli.printing import counted, print_json
 if TYPE_CHECKING:
     from schemas.manifest import Manifest
     from schemas.signing import TrustedKeys
-    from services.verification.search import Advance, Found
     from services.verification import Verification
+    from services.verification.search import Advance, Found
     from streams.pipeline import Pipeline
     from streams.worker.settings import Settings
     from streams.worker.stores.store import SnapshotStore
@@ -68,10 +68,10 @@ def verify(
     """
     settings = settings_of(servers)
     declared = load_pipeline(pipeline)
-    from services.verification.logs import KafkaLogs
-    from services.verification.search import NotFound, PredictionSearch
-    from services.verification.rebuilding import Rebuilder
     from services.verification.comparison import Outcome, Verification, verify
+    from services.verification.logs import KafkaLogs
+    from services.verification.rebuilding import Rebuilder
+    from services.verification.search import NotFound, PredictionSearch
 
     with ExitStack() as stack:
         logs = stack.enter_context(closing(KafkaLogs(settings)))

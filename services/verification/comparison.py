@@ -10,8 +10,8 @@ from schemas import cloudevents as ce
 from schemas.avro import encode_avro
 from schemas.events import PredictionMade
 from schemas.record import Record
-from services.verification.search import Found, decode_prediction
 from services.verification.rebuilding import OutOfReach, Rebuilder, Rebuilt
+from services.verification.search import Found, decode_prediction
 from streams.pipeline import Pipeline
 
 Outcome = Literal[

@@ -15,9 +15,9 @@ from schemas.events import DeadLetter, PredictionMade
 from schemas.manifest import Manifest
 from schemas.outgoing import OutgoingEncoder
 from schemas.record import Record
-from services.verification.search import Found, NotFound, PredictionSearch
-from services.verification.rebuilding import Rebuilder
 from services.verification import Verification, verify
+from services.verification.rebuilding import Rebuilder
+from services.verification.search import Found, NotFound, PredictionSearch
 from streams.pipeline import Pipeline
 from streams.snapshot import restore
 from streams.takeover import Takeover
