@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,8 +56,8 @@ class Contestant:
     name
         The row's name, and the word for `--only`.
     argv
-        Program and arguments; `{bootstrap}`, `{in_topic}`, `{out_topic}`, `{group}`, `{model}` and `{keys}`, a folder of
-        keys for snapshots, are filled in.
+        Program and arguments; `{bootstrap}`, `{in_topic}`, `{out_topic}`, `{group}`, `{model}` and `{keys}`, a folder
+        of keys for snapshots, are filled in.
     env
         Environment variables, filled in likewise.
     imports
@@ -148,6 +148,12 @@ CONTESTANTS = (
     _peer("quix-eos", "quix_app", "quixstreams", "--exactly-once"),
     _peer("faust", "faust_app", "faust"),
 )
+
+
+def with_interval(contestant: Contestant, milliseconds: int) -> Contestant:
+    """Return riverrun with another commit interval, such as `riverrun-eos@250`."""
+    interval = {"RIVERRUN_COMMIT_INTERVAL": f"{milliseconds / 1000:g}"}
+    return replace(contestant, name=f"{contestant.name}@{milliseconds}", env=contestant.env | interval)
 
 
 def select(only: list[str] | None) -> list[Contestant]:

@@ -76,7 +76,8 @@ def race(contestant: Contestant, model: str, course: Course) -> dict[str, object
         feed.up_to(course.warm_up)
         child = Child(contestant.command(job), Path(folder) / "log", contestant.environment(job))
         try:
-            with topics.Watch(bootstrap, job.out_topic, course.partitions) as watch:
+            # What is not committed counts: else the driver falls behind, and the contestant waits for it.
+            with topics.Watch(bootstrap, job.out_topic, course.partitions, "read_uncommitted") as watch:
                 figures = _measure(child, watch, feed, course)
         finally:
             child.stop()
@@ -120,8 +121,10 @@ def instant(child: Child, outputs: int) -> Instant:
     return Instant(time.perf_counter(), child.cpu_seconds(), outputs)
 
 
-def wait_for(child: Child, count: Callable[[], int], target: int, deadline: float) -> Instant:
-    """Ask every 20 ms until `target` outputs are there.
+def wait_for(
+    child: Child, count: Callable[[], int], target: int, deadline: float, every_seconds: float = WATCH_INTERVAL_SECONDS
+) -> Instant:
+    """Ask every 20 ms, or as often as told, until `target` outputs are there.
 
     Raises
     ------
@@ -133,5 +136,5 @@ def wait_for(child: Child, count: Callable[[], int], target: int, deadline: floa
             raise RaceError(f"ended after {outputs} of {target} outputs: {child.last_words()}")
         if time.monotonic() > deadline:
             raise RaceError(f"timed out after {outputs} of {target} outputs: {child.last_words()}")
-        time.sleep(WATCH_INTERVAL_SECONDS)
+        time.sleep(every_seconds)
     return instant(child, outputs)

@@ -107,6 +107,17 @@ def run_heat(heat: Heat, contestants: list[Contestant | None], repeat: int) -> I
     yield from entries
 
 
+def instead(snapshots: bool, intervals: str, repeat: int, size: int, engine: Engine) -> None:
+    """Measure something else, by a module that races do not need."""
+    from benchmarks import commit_intervals
+    from benchmarks import snapshots as of_snapshots
+
+    if snapshots:
+        of_snapshots.main(repeat=repeat, engine=engine)
+    if intervals:
+        commit_intervals.main(intervals, size, repeat, engine)
+
+
 def main(
     only: Annotated[str, typer.Option(help="Contestants, comma-separated; `reference` is one.")] = "",
     models: Annotated[str, typer.Option(help=f"Some of {','.join(MODEL_NAMES)}.")] = ",".join(MODEL_NAMES),
@@ -116,12 +127,18 @@ def main(
     timeout: Annotated[float, typer.Option(help="Seconds a race may take.")] = TIMEOUT_SECONDS,
     engine: Annotated[Engine, typer.Option(help="Broker; each race has a fresh one.")] = Engine.EMBEDDED,
     quick: Annotated[bool, typer.Option(help="One tiny round: does everything still run?")] = False,
+    snapshots: Annotated[bool, typer.Option("--snapshots", help="Measure snapshots instead, see there.")] = False,
+    commit_intervals: Annotated[
+        str, typer.Option(help="Instead: exactly-once beside at-least-once at these, ms: 50,100,250,1000.")
+    ] = "",
 ) -> None:
     """Race the contestants; write results/latest.json (a quick run: results/quick.json).
 
     Unless --only names them, other frameworks race with one model on one partition: that says what there is to say.
     """
     exit_on_sigterm()
+    if snapshots or commit_intervals:
+        return instead(snapshots, commit_intervals, repeat, size, engine)
     wanted = only.split(",") if only else None
     contestants: list[Contestant | None] = list(select(wanted))
     if wanted is None or "reference" in wanted:

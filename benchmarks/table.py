@@ -108,6 +108,12 @@ def save(name: str, content: dict[str, object]) -> Path:
     return path
 
 
+def load(name: str) -> dict[str, object]:
+    """Return what `save` wrote, nothing where it has not."""
+    path = RESULTS / f"{name}.json"
+    return orjson.loads(path.read_bytes()) if path.exists() else {}
+
+
 def summary(entry: Entry, entries: list[Entry]) -> dict[str, object]:
     """Return an entry with its ratios and all its rounds, for the file."""
     reference = reference_of(entry, entries)

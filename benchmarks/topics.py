@@ -56,10 +56,19 @@ def fill(bootstrap: str, topic: str, payloads: Sequence[bytes]) -> None:
 
 
 class Watch:
-    """Counts the records of a topic by its end offsets (control records of transactions included)."""
+    """Counts the records of a topic by its end offsets (control records of transactions included).
 
-    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
-        self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-watch"})
+    Parameters
+    ----------
+    bootstrap, topic, partitions
+        What to watch.
+    level
+        Isolation level: whether records count when they are written, or when their transaction is committed.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, partitions: int, level: str = "read_committed") -> None:
+        settings = {"bootstrap.servers": bootstrap, "group.id": "bench-watch", "isolation.level": level}
+        self._consumer = Consumer(settings)
         self._partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
 
     def count(self) -> int:

@@ -56,6 +56,9 @@ class Part(Struct, frozen=True, forbid_unknown_fields=True):
         Position of the snapshot that wrote it.
     places
         Offsets of its chunks, where the store is a Kafka topic.
+    writing
+        Tells this writing of the bytes from every other: state is deterministic, so that two workers may write the
+        same bytes at the same position.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Part(Struct, frozen=True, forbid_unknown_fields=True):
     entries: int
     since: int
     places: tuple[int, ...] = ()
+    writing: str = ""
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):

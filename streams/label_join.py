@@ -101,7 +101,7 @@ class PendingLabels:
 
     def add(self, event_id: str, deadline_ms: int, fields: list[Any]) -> list[tuple[str, list[Any]]]:
         """Keep an entry until its deadline; return the entries that had to make room."""
-        encoded = orjson.dumps(fields, option=_OPTIONS)
+        encoded = _encode(fields)
         self._entries[event_id] = (deadline_ms, encoded, self.added)
         self.added += 1
         self.size_bytes += len(encoded) + len(event_id) + OVERHEAD_BYTES
@@ -127,7 +127,7 @@ class PendingLabels:
     def replace(self, event_id: str, fields: list[Any]) -> list[tuple[str, list[Any]]]:
         """Exchange the fields of an entry that is there, its deadline stays; return what had to make room."""
         deadline_ms, data, number = self._entries[event_id]
-        encoded = orjson.dumps(fields, option=_OPTIONS)
+        encoded = _encode(fields)
         self._entries[event_id] = (deadline_ms, encoded, number)
         self.size_bytes += len(encoded) - len(data)
         return self._make_room()
@@ -274,6 +274,14 @@ class LabelJoin:
     def expired_labels(self, watermark_ms: int) -> int:
         """Remove the labels whose event never came; return how many."""
         return sum(1 for _ in self.held.expire(watermark_ms))
+
+
+def _encode(fields: list[Any]) -> bytes:
+    """Return fields as bytes that take no more memory than they are long.
+
+    orjson writes into a larger buffer, which stays behind the bytes as long as they are kept: 4 KB for 130 bytes.
+    """
+    return b"%b" % orjson.dumps(fields, option=_OPTIONS)
 
 
 def _pairs(score: Any) -> Any:

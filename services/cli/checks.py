@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from streams.worker.conformance import Trial, Verdict
 
 _SMALLEST_OUTPUT_BYTES = 64 * 1024
+# Events that were sent in one go tell nothing of how many come in a day.
+_SPAN_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,9 @@ def check_label_memory(pipeline: "Pipeline", records: Iterable[Record]) -> Itera
             times[record.partition].append(_event_time(record))
             sizes.append(len(record.value or b"") + OVERHEAD_BYTES)
     spans = {partition: max(found) - min(found) for partition, found in times.items()}
-    rates = [(len(times[partition]) - 1) / span for partition, span in spans.items() if span > 0]
+    rates = [(len(times[partition]) - 1) / span for partition, span in spans.items() if span >= _SPAN_MS]
     if not rates:
-        yield Check("label memory", True, "too few events to tell a rate")
+        yield Check("label memory", True, "the newest events are of less than a minute: too short to tell a rate")
         return
     waiting = max(rates) * label.ttl.total_seconds() * 1000
     needed, bound = waiting * sum(sizes) / len(sizes), pipeline.max_pending_bytes

@@ -135,26 +135,36 @@ class App(faust.App):
         return signer, trusted
 
     def _open_store(self) -> SnapshotStore:
-        emit = self._emit_with_outputs if self._transactions else self._emit_now
+        emit = self._emit_with_outputs if self._transactions else self._emit_aside
         return open_snapshots(self.settings, self.pipeline.name, emit, self._emit_now)
 
     def _emit_with_outputs(self, messages: Sequence[Outgoing], on_delivery: OnDelivery) -> None:
         """Produce pieces of a snapshot within the transaction of the cycle."""
         self.delivery.emit(messages, more_follow=True, on_delivery=on_delivery)
 
-    def _emit_now(self, messages: Sequence[Outgoing], on_delivery: OnDelivery | None = None) -> None:
-        """Produce outside of transactions, and wait until the broker has it."""
+    def _emit_aside(self, messages: Sequence[Outgoing], on_delivery: OnDelivery) -> None:
+        """Produce outside of transactions; a thread waits until the broker has it."""
+        outside = self._connected_outside()
+        outside.emit(messages, on_delivery)
+        asyncio.get_running_loop().run_in_executor(None, outside.flush)
+
+    def _connected_outside(self) -> Emitter:
         if self._outside.producer is None:
             config = self._producer_config(**{"message.timeout.ms": _TRANSACTION_MS})
             self._outside.producer = Producer(config, logger=logging.getLogger("riverrun.kafka"))
+        return self._outside
+
+    def _emit_now(self, messages: Sequence[Outgoing]) -> None:
+        """Produce outside of transactions, and wait until the broker has it."""
+        outside = self._connected_outside()
         failures: list[str] = []
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             if error is not None:
                 failures.append(f"{message.topic()}[{message.partition()}]: not delivered: {error.str()}")
 
-        self._outside.emit(messages, on_delivery or delivered)
-        self._outside.flush()
+        outside.emit(messages, delivered)
+        outside.flush()
         if failures:
             raise BrokerError(failures[0])
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 
@@ -24,6 +25,7 @@ log = logging.getLogger("riverrun.worker")
 
 _MIN_RECORDS = 16
 _ABORTS_IN_A_ROW = 5
+_FORGIVE_SECONDS = 3.0
 _FINISH_SECONDS = 3.0
 _FINISH_STEP_SECONDS = 0.005
 
@@ -112,7 +114,7 @@ class Assignment:
 
     def _restored(self, extent: Extent) -> Shard | None:
         parked = self._parked.get(extent.tp)
-        if parked is not None and parked.position == extent.committed:
+        if parked is not None and self._restoration.holds(parked, extent):
             return parked
         return self._restoration.shard(extent)
 
@@ -179,7 +181,9 @@ class Assignment:
     def forgive(self) -> None:
         """Take note that this worker ends, and that no record is to blame."""
         if self._quarantine is not None:
-            self._quarantine.forgive()
+            forgiving = threading.Thread(target=self._quarantine.forgive, name="riverrun-forgiving", daemon=True)
+            forgiving.start()
+            forgiving.join(_FORGIVE_SECONDS)  # a broker that does not answer holds nobody up
 
     # ------------------------------------------------------------------ records
 

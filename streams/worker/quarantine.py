@@ -49,11 +49,10 @@ class Quarantine:
         skips
             Positions to be passed over, as far as a snapshot knows them.
         """
-        begun = self._begun.get(partition)
-        if begun is not None and begun.committed == committed:
-            attempts = begun  # it was this worker that began there, and has lost the partition since
-        else:
-            attempts = self._noted(partition).begun_at(committed)
+        noted = self._noted(partition)
+        # Where it was this worker that began there, and has lost the partition since, nobody has died.
+        is_ours = noted.committed == committed and noted == self._begun.get(partition)
+        attempts = noted if is_ours else noted.begun_at(committed)
         return msgspec.structs.replace(attempts, skips=tuple(sorted({*skips, *attempts.skips})))
 
     def _noted(self, partition: int) -> Attempts:
@@ -83,8 +82,9 @@ class Quarantine:
 
     def forgive(self) -> None:
         """Take back what was written: this worker ends, and no record is to blame."""
-        for attempts in self._begun.values():
-            self._write(attempts.forgiven())
+        for partition, attempts in self._begun.items():
+            if self._noted(partition) == attempts:  # else others have written since, and know more
+                self._write(attempts.forgiven())
         self._begun = {}
 
     def _write(self, attempts: Attempts) -> None:

@@ -20,7 +20,7 @@ from streams.worker.stores.store import SnapshotStore
 log = logging.getLogger("riverrun.worker")
 
 #: How many manifests are looked at before the log is read from its beginning.
-_LOOKED_AT = 64
+_LOOKED_AT = 16
 
 
 class Recovered(Struct, frozen=True):

@@ -76,6 +76,18 @@ class Restoration:
         task.next_offset = start
         return Shard(task, start, emit_from, None, attempts)
 
+    def holds(self, shard: Shard, extent: Extent) -> bool:
+        """Tell whether a shard that was released cleanly can go on: nobody has committed, or passed anything over."""
+        if shard.position != extent.committed:
+            return False
+        if self._quarantine is not None:
+            attempts = self._quarantine.look(extent.tp.partition, extent.committed, shard.skips)
+            if attempts.skips != shard.skips:
+                return False
+            shard.emit_from = extent.committed
+            shard.begin(attempts)
+        return True
+
     def _say_who_waits(self, extent: Extent, foreign: Manifest) -> None:
         changed = Takeover.between("", foreign.declared, self._pipeline.declared).changed
         log.error(

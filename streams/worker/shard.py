@@ -37,13 +37,17 @@ class Shard:
         self.emit_from = emit_from
         self.committed = emit_from
         self.snapshot = snapshot
-        self.attempts = attempts
-        self.skips = attempts.skips if attempts is not None else ()
         #: Whether another declaration begins at `position`.
         self.ended = False
-        self._to_skip = [skip for skip in self.skips if skip >= position]
+        self.begin(attempts)
+
+    def begin(self, attempts: Attempts | None) -> None:
+        """Take note of those who began here before."""
+        self.attempts = attempts
+        self.skips = attempts.skips if attempts is not None else ()
+        self._to_skip = [skip for skip in self.skips if skip >= self.position]
         careful = attempts is not None and attempts.is_careful
-        self.careful_until = emit_from + CAREFUL_RECORDS if careful else 0
+        self.careful_until = self.emit_from + CAREFUL_RECORDS if careful else 0
 
     def step(self, record: Record) -> list[Event]:
         """Step the task, or pass over the record at which workers have died."""

@@ -3,6 +3,7 @@
 import logging
 import platform
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,7 @@ from importlib.metadata import version
 from typing import Any, BinaryIO, Protocol
 
 from faust.types import TP
+from msgspec.structs import replace
 
 from schemas.errors import SealError, SnapshotError
 from schemas.manifest import Identity, Manifest, Part
@@ -169,8 +171,8 @@ class Snapshots:
             raise SnapshotError(written.failure)
         dump = read_index(written.file())
         places: dict[str, Future[tuple[int, ...]]] = {}
-        handed_bytes = 0
-        for part in dump.parts:
+        handed_bytes, writing = 0, new_writing()
+        for part in (replace(part, writing=writing) for part in dump.parts):
             if part.digest in dump.starts and part.digest not in places:
                 data = _read(written.file(), dump.starts[part.digest], part.size_bytes)
                 places[part.digest] = self._store.put(tp.partition, part, data)
@@ -184,7 +186,7 @@ class Snapshots:
         manifest = Manifest(
             identity,
             position,
-            tuple(_placed(part, places) for part in dump.parts),
+            tuple(_placed(part, places, writing) for part in dump.parts),
             time_ms,
             version("riverrun"),
             platform.python_version(),
@@ -230,7 +232,7 @@ class Snapshots:
 
 
 def _has_moved(shard: Snapshotted) -> bool:
-    return shard.snapshot is None or shard.position > shard.snapshot.next
+    return shard.position > (0 if shard.snapshot is None else shard.snapshot.next)
 
 
 def _read(file: BinaryIO, start: int, size_bytes: int) -> bytes:
@@ -242,8 +244,13 @@ def _new_bytes(dump: Dump) -> int:
     return sum(part.size_bytes for part in dump.parts if part.digest in dump.starts)
 
 
-def _placed(part: Part, places: Mapping[str, "Future[tuple[int, ...]]"]) -> Part:
+def _placed(part: Part, places: Mapping[str, "Future[tuple[int, ...]]"], writing: str) -> Part:
     """Return a part with its places, if it was stored anew."""
     if part.digest not in places:
         return part
-    return Part(part.name, part.digest, part.size_bytes, part.entries, part.since, places[part.digest].result())
+    return replace(part, places=places[part.digest].result(), writing=writing)
+
+
+def new_writing() -> str:
+    """Return a name for what one snapshot stores; no two are alike."""
+    return uuid.uuid4().hex[:12]

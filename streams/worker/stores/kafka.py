@@ -133,7 +133,7 @@ class KafkaStore:
 
 
 def _part_key(partition: int, part: Part) -> str:
-    return f"{partition}/{part.since}/{part.digest}"
+    return f"{partition}/{part.since}/{part.digest}/{part.writing}"
 
 
 def _without_answer(stored: "Future[tuple[int, ...]]") -> "Future[None]":

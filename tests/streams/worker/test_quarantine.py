@@ -92,6 +92,27 @@ def test_note_that_cannot_be_believed_counts_nothing(forged: str) -> None:
     assert (attempts.starts, attempts.skips) == (1, ())
 
 
+def test_forgiving_worker_takes_nothing_back_that_others_have_written() -> None:
+    """Another one has counted on from there, and has passed over a record."""
+    store = MemoryStore()
+    late = worker(store)
+    late.begin(late.look(0, 100, ()))
+    for _ in range(3):
+        die_at(store, 100)
+    late.forgive()
+    assert worker(store).look(0, 200, ()).skips == (100,)
+
+
+def test_worker_that_comes_back_knows_what_others_have_passed_over() -> None:
+    """It began at the same offset before, and has lost the partition since."""
+    store = MemoryStore()
+    late = worker(store)
+    late.begin(late.look(0, 100, ()))
+    for _ in range(3):
+        die_at(store, 100)
+    assert late.look(0, 100, ()).skips == (100,)
+
+
 def test_store_that_keeps_nothing_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
     """The start is not counted, and the log says so."""
 

@@ -133,7 +133,7 @@ def test_long_replay_with_a_slow_model_is_well(kafka: Kafka, deploy: Callable[..
     """Seconds in which nothing is committed, in batches that each take longer than the limit."""
     deployment = deploy(model="slow")
     kafka.produce(deployment.raw, inline(3000))
-    limits = {"stall_limit": 1, "batch_records": 1500, "batch_seconds": 10}
+    limits = {"stall_limit": 1, "batch_records": 1500, "batch_seconds": 10, "snapshot_interval": 0}
     worker = deployment.start(**limits)
     until(lambda: worker.health()[0] == 200, 20)
     deployment.finish()

@@ -1,0 +1,180 @@
+"""What has to come of a partition's log: dictionaries and a plain River loop, written without a look at the task."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+EXPIRED = object()
+
+
+@dataclass
+class Meaning:
+    """What a record means.
+
+    Parameters
+    ----------
+    kind
+        ``event``, ``label``, ``command`` or ``bad``.
+    id
+        Of the event, also where a label names it.
+    time_ms
+        When it happened.
+    x
+        Features of an event.
+    y
+        The label, None where there is none.
+    stage
+        Where a bad one fails.
+    """
+
+    kind: str
+    id: str = ""
+    time_ms: int = 0
+    x: dict[str, Any] = field(default_factory=dict)
+    y: bool | None = None
+    stage: str = ""
+
+
+class Oracle:
+    """Folds the meanings of one partition's records.
+
+    Parameters
+    ----------
+    model
+        A fresh model.
+    ttl_ms
+        How long events wait for labels, None when labels come with them.
+    assumed
+        What is learned when no label came, None for nothing.
+    refuses
+        Tells at which features the model raises.
+    """
+
+    def __init__(self, model: Any, ttl_ms: int | None, assumed: bool | None, refuses: Any) -> None:
+        self.counts: Counter[str] = Counter()
+        #: What is said of the record at an offset, in order.
+        self.said: dict[int, list[tuple[Any, ...]]] = {}
+        self._model, self._ttl_ms, self._assumed, self._refuses = model, ttl_ms, assumed, refuses
+        self._learned = 0
+        self._watermark = 0
+        self._b: list[float] = []
+        self._waiting: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._early: dict[str, tuple[int, bool]] = {}
+        self._known: dict[str, Any] = {}
+
+    def fold(self, offset: int, record: Meaning) -> None:
+        """Take the next record."""
+        self.counts["read"] += 1
+        now = max(self._watermark, record.time_ms)
+        said = {"event": self._event, "label": self._label}.get(record.kind, self._other)(record, now)
+        self.said[offset] = [("letter", record.stage or "learn")] if said is None else said
+        if said is None:
+            self.counts["dead_letter"] += 1
+            return
+        self._watermark = now
+        self._expire(now)
+
+    def pass_over(self, offset: int) -> None:
+        """Workers have died at the next record."""
+        self.counts["read"] += 1
+        self.counts["skipped"] += 1
+        self.said[offset] = [("letter", "quarantine")]
+
+    def _event(self, record: Meaning, now: int) -> list[tuple[Any, ...]] | None:
+        if record.id in self._known or record.id in self._waiting:
+            self.counts["duplicate_event"] += 1
+            return []
+        x = self._filled(record.x)
+        early = self._early.get(record.id)
+        y = early[1] if record.y is None and early else record.y
+        if y is not None and self._raises(x):
+            return None
+        scores = self._model.predict_proba_one(x)
+        answer = max(scores, key=scores.get, default=None)
+        said = (record.id, answer, scores.get(True, 0.0) if scores else None, self._learned)
+        if y is not None:
+            self._learn(record.id, x, y)
+        elif self._ttl_ms is None:
+            self._known[record.id] = EXPIRED
+        else:
+            self._waiting[record.id] = (now + self._ttl_ms, x)
+        if early:
+            del self._early[record.id]
+            self.counts["label_held"] -= 1
+            again = "label_duplicate" if record.y == early[1] else "label_corrected"
+            self.counts["label_early" if record.y is None else again] += 1
+        if record.x["b"] is not None:
+            self._b.append(record.x["b"])
+        self.counts["scored"] += 1
+        return [said]
+
+    def _label(self, record: Meaning, now: int) -> list[tuple[Any, ...]] | None:
+        id, y = record.id, record.y
+        deadline, x = self._waiting.get(id, (0, {}))
+        if deadline > now:
+            if self._raises(x):
+                return None
+            self._learn(id, x, y)
+            del self._waiting[id]
+            self.counts["label_joined"] += 1
+            return []
+        if id in self._waiting:
+            self._expire(now)
+        if id in self._known:
+            known = self._known[id]
+            self.counts[
+                "label_late" if known is EXPIRED else "label_duplicate" if known == y else "label_corrected"
+            ] += 1
+            if known is not EXPIRED:
+                self._known[id] = y
+        elif id in self._early:
+            deadline, known = self._early[id]
+            self.counts["label_duplicate" if known == y else "label_corrected"] += 1
+            self._early[id] = (deadline, bool(y))
+        else:
+            self._early[id] = (now + (self._ttl_ms or 0), bool(y))
+            self.counts["label_held"] += 1
+        return []
+
+    def _other(self, record: Meaning, now: int) -> list[tuple[Any, ...]] | None:
+        if record.kind == "bad":
+            return None
+        self.counts["command_refused"] += 1
+        return []
+
+    def _expire(self, now: int) -> None:
+        for id, (deadline, x) in list(self._waiting.items()):
+            if deadline <= now:
+                del self._waiting[id]
+                if self._assumed is None:
+                    self.counts["expired"] += 1
+                    self._known[id] = EXPIRED
+                elif self._raises(x):
+                    self._known[id] = EXPIRED
+                else:
+                    self._learn(id, x, self._assumed)
+                    self.counts["assumed"] += 1
+        for id, (deadline, _) in list(self._early.items()):
+            if deadline <= now:
+                del self._early[id]
+                self.counts["label_held"] -= 1
+                self.counts["label_orphan"] += 1
+
+    def _learn(self, id: str, x: dict[str, Any], y: Any) -> None:
+        self._model.learn_one(x, y)
+        self._learned += 1
+        self._known[id] = y
+
+    def _raises(self, x: dict[str, Any]) -> bool:
+        raises = bool(self._refuses(x))
+        self.counts["model_error"] += raises
+        return raises
+
+    def _filled(self, x: dict[str, Any]) -> dict[str, Any]:
+        b = x["b"]
+        if b is None and self._b:
+            total = 0.0
+            for value in self._b:
+                total += value
+            b = total / len(self._b)
+        return {"a": x["a"]} if b is None else {"a": x["a"], "b": b}

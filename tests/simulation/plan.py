@@ -1,0 +1,148 @@
+"""What is different from world to world: how many of what, and how much goes wrong. Each is drawn from the seed."""
+
+import random
+from collections.abc import Collection
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from river import linear_model, metrics, naive_bayes
+
+from streams.feature import Feature
+from streams.label import Label
+from streams.pipeline import Pipeline
+from streams.policy import ObserveOnly
+from streams.worker.settings import Settings
+from tests.simulation.models import Deadly, Killed, Moody, Slope, is_too_much
+from tests.simulation.oracle import Oracle
+from tests.simulation.seals import SIGNER, TRUSTED, QuickSeal
+from tests.simulation.stream import Stream
+
+TTL_MS = 5000
+_MODELS: dict[str, Any] = {
+    "slope": Slope,
+    "moody": Moody,
+    "deadly": Deadly,
+    "logistic": linear_model.LogisticRegression,
+    "bayes": naive_bayes.GaussianNB,
+}
+_LABELS = {
+    "inline": Label("y"),
+    "delayed": Label("y", ttl=timedelta(milliseconds=TTL_MS)),
+    "assumed": Label("y", ttl=timedelta(milliseconds=TTL_MS), on_expiry=False),
+}
+
+
+@cache
+def pipeline_of(model: str, labels: str) -> Pipeline:
+    """Return a declaration; worlds share it, as it never changes."""
+    return Pipeline(
+        "p",
+        features={"a": float, "b": Feature(float, nullable=True, missing="mean")},
+        label=_LABELS[labels],
+        model=_MODELS[model](),
+        metrics=[metrics.Accuracy()],
+        policy=ObserveOnly(),
+    )
+
+
+@cache
+def settings_of(batch_records: int) -> Settings:
+    """Return the settings of a deployment."""
+    return Settings(batch_records=batch_records)
+
+
+class Plan:
+    """Parameters of one world.
+
+    Parameters
+    ----------
+    seed
+        Of the world.
+    quarantine
+        Whether workers die so often that records are passed over, be it their fault or not.
+    """
+
+    def __init__(self, seed: int, *, quarantine: bool = False) -> None:
+        rng = random.Random(f"plan {seed}")
+        self.model = rng.choices(list(_MODELS), (12, 6, 2, 1, 1))[0]
+        self.labels = rng.choice(list(_LABELS))
+        self.pipeline = pipeline_of(self.model, self.labels)
+        self.exactly_once = rng.random() < 0.85
+        self.quarantine = self.model == "deadly" or rng.random() < 0.2
+        # Where it may say things twice, it may also say something and then pass over the record.
+        self.exactly_once |= self.quarantine
+        self.static = rng.random() < 0.4
+        self.partitions = rng.choice((1, 2, 2, 3))
+        self.workers = rng.choice((1, 2, 2, 3))
+        self.settings = settings_of(rng.choice((2, 5, 30)))
+        self.snapshot_seconds = rng.choice((0.3, 1.0, 3.0))
+        self.dump_cycles = rng.choice((0, 0, 1, 3))
+        self.chunk_bytes = rng.choice((300, 1000))
+        self.bytes_a_cycle = rng.choice((400, 4000))
+        self.sweep_every = rng.choice((2, 5))
+        self.undo_bytes = rng.choice((2048, 1 << 24))
+        self.actions = rng.choice((100, 200, 400))
+        self.crashes = rng.choice((0.0, 0.005, 0.03))
+        self.pauses = rng.choice((0.0, 0.02, 0.08))
+        self.signed = rng.random() < 0.1
+        self.leaps = rng.choice((0.5, 2.0, 4.0))
+        self.with_faults = {name for name in FAULTS if rng.random() < 0.5}
+        if quarantine:
+            self._kill_often()
+        if self.quarantine:
+            self.with_faults.discard("damage")  # which records are passed over is kept once, and not in the log
+        records = rng.randint(30, 90)
+        self.streams = [Stream(p, self.ttl_ms, f"stream {seed} {p}") for p in range(self.partitions)]
+        for stream in self.streams:
+            stream.extend(records // self.partitions)
+
+    def _kill_often(self) -> None:
+        self.quarantine = self.exactly_once = True
+        self.static = False
+        self.partitions, self.workers, self.actions = 1, 3, 600
+        self.crashes, self.snapshot_seconds = 0.05, 0.3
+        self.with_faults |= {"freeze", "kill", "compaction"}
+
+    @property
+    def signer(self) -> Any:
+        """Who seals manifests."""
+        return SIGNER if self.signed else QuickSeal()
+
+    @property
+    def trusted(self) -> Any:
+        """Whose manifests are believed."""
+        return TRUSTED if self.signed else QuickSeal()
+
+    @property
+    def ttl_ms(self) -> int | None:
+        """How long events wait."""
+        return None if self.labels == "inline" else TTL_MS
+
+    def oracle(self, stream: Stream, skips: Collection[int] = ()) -> Oracle:
+        """Return what has to come of a stream, some of whose records are passed over."""
+        assumed = False if self.labels == "assumed" else None
+        refuses = is_too_much if self.model == "moody" else _refuses_nothing
+        oracle = Oracle(_MODELS[self.model](), self.ttl_ms, assumed, refuses)
+        for offset, meaning in stream.meanings.items():
+            if offset in skips:
+                oracle.pass_over(offset)
+                continue
+            try:
+                oracle.fold(offset, meaning)
+            except Killed:
+                break  # so far nobody comes further
+        return oracle
+
+    def __str__(self) -> str:
+        hidden = ("pipeline", "settings", "streams")
+        words = [f"{name}={value}" for name, value in vars(self).items() if name not in hidden]
+        return " ".join([*words, f"batch_records={self.settings.batch_records}"])
+
+
+#: What may go wrong beside crashes and pauses; half of it does in each world.
+FAULTS = ("kill", "stop", "freeze", "glitch", "retention", "compaction", "damage")
+
+
+def _refuses_nothing(x: dict[str, Any]) -> bool:
+    return False

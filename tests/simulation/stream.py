@@ -1,0 +1,116 @@
+"""What producers write to the input topic: events and labels of all kinds, bad records, gaps between offsets."""
+
+import random
+from typing import Any
+
+import orjson
+
+from schemas import cloudevents as ce
+from schemas.record import Headers
+from tests.simulation.clock import BEGIN
+from tests.simulation.log import Message
+from tests.simulation.oracle import Meaning
+
+TOPIC = "p.raw"
+_BAD = (
+    (b'{"a": NaN, "b": 1.0}', "validate"),
+    (b'{"a": 1.0, "b": Infinity, "y": true}', "validate"),
+    (b'{"b": 1.0}', "validate"),
+    (b"{", "decode"),
+    (b'{"a": 1.0, "a": 2.0, "b": 1.0}', "decode"),
+    (b"", "decode"),
+    (None, "envelope"),
+)
+
+
+class Stream:
+    """Makes the records of one partition, with what they mean.
+
+    Parameters
+    ----------
+    partition
+        Its number.
+    ttl_ms
+        How long events wait for labels, None when labels come with them.
+    seed
+        Of everything.
+    """
+
+    def __init__(self, partition: int, ttl_ms: int | None, seed: str) -> None:
+        self.records: list[Message] = []
+        self.meanings: dict[int, Meaning] = {}
+        self.gaps: list[int] = []
+        self._rng = random.Random(seed)
+        self._partition, self._ttl_ms = partition, ttl_ms
+        self._now = round(BEGIN * 1000)
+        self._offset = 0
+        self._labels = self._rng.choice((0.1, 0.4))
+        self._events = 0
+        self._owed: list[str] = []
+        self._said: list[tuple[str, bool]] = []
+
+    def extend(self, count: int) -> None:
+        """Make some more records."""
+        while len(self.records) < count:
+            self._now += self._rng.choice((0, 40, 150, 400, 900))
+            dice = self._rng.random()
+            if dice < 0.08:
+                self._bad()
+            elif dice < 0.1:
+                self._record(b"{}", Meaning("command"), ce.COMMAND)
+            elif dice < 0.16 and self._said:
+                self._again()
+            elif dice < 0.16 + self._labels and self._owed:
+                self._label(self._owed.pop(self._rng.randrange(len(self._owed))))
+            else:
+                self._event()
+
+    def _event(self) -> None:
+        rng = self._rng
+        if self._events and rng.random() < 0.06:
+            id = f"e{rng.randrange(self._events)}"
+        else:
+            id = f"e{self._events}"
+            self._events += 1
+            if self._ttl_ms is not None:
+                self._owed.append(id)
+                if rng.random() < 0.08:
+                    self._label(self._owed.pop())
+        if rng.random() < 0.1:
+            id = ""  # the position will be its id
+        x = {"a": rng.gauss(0.0, 1.3), "b": None if rng.random() < 0.2 else rng.gauss(0.0, 1.0)}
+        y = x["a"] > 0 if self._ttl_ms is None or rng.random() < 0.15 else None  # type: ignore[operator]
+        if self._ttl_ms is None and rng.random() < 0.1:
+            y = None
+        value: dict[str, Any] = x if y is None else {**x, "y": y}
+        self._record(orjson.dumps(value), Meaning("event", id, x=x, y=y))
+
+    def _label(self, id: str) -> None:
+        y = self._rng.random() < 0.5
+        self._said.append((id, y))
+        self._record(orjson.dumps({"id": id, "y": y}), Meaning("label", id, y=y), ce.LABEL)
+
+    def _again(self) -> None:
+        """Say a label again, or contradict it."""
+        id, y = self._rng.choice(self._said)
+        if self._rng.random() < 0.5:
+            y = not y
+        self._record(orjson.dumps({"id": id, "y": y}), Meaning("label", id, y=y), ce.LABEL)
+
+    def _bad(self) -> None:
+        value, stage = self._rng.choice(_BAD)
+        self._record(value, Meaning("bad", stage=stage))
+
+    def _record(self, value: bytes | None, meaning: Meaning, kind: str | None = None) -> None:
+        headers: Headers = [] if kind is None else [("ce_type", kind.encode())]
+        if meaning.kind == "event":
+            if meaning.id:
+                headers.append(("ce_id", meaning.id.encode()))
+            else:
+                meaning.id = f"{TOPIC}-{self._partition}-{self._offset}"
+        meaning.time_ms = self._now
+        self.records.append(Message(TOPIC, self._partition, self._offset, None, value, headers or None, self._now))
+        self.meanings[self._offset] = meaning
+        gap = self._rng.choice((0, 0, 0, 0, 0, 1, 1, 3))
+        self.gaps.append(gap)
+        self._offset += 1 + gap
