@@ -129,7 +129,7 @@ def simulated(*, aloud: bool = False) -> Iterator[None]:
 
 def begin(plan: Plan) -> None:
     """Set the clock back, and the sizes to those of a plan."""
-    CLOCK.now = 0.0
+    CLOCK.begin()
     kafka._CHUNK_BYTES = plan.chunk_bytes
     snapshots._BYTES_A_CYCLE = plan.bytes_a_cycle
     snapshots._SWEEP_EVERY = plan.sweep_every
