@@ -68,7 +68,9 @@ class App(faust.App):
         self.transactional_id = f"{pipeline.name}-{settings.worker_id or uuid.uuid4().hex}"
         self._transactions = settings.processing_guarantee == "exactly_once"
         self.delivery: ExactlyOnce | AtLeastOnce = (
-            ExactlyOnce(self.emitter, self.transactional_id) if self._transactions else AtLeastOnce(self.emitter)
+            ExactlyOnce(self.emitter, self.transactional_id, pipeline.declaration)
+            if self._transactions
+            else AtLeastOnce(self.emitter, pipeline.declaration)
         )
         self.error: Exception | None = None
         first_server = settings.bootstrap_servers.split(",")[0].strip()

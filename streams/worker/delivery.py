@@ -70,10 +70,13 @@ class AtLeastOnce:
     ----------
     emitter
         Where messages go.
+    declaration
+        Goes with the positions: under which declaration they were reached.
     """
 
-    def __init__(self, emitter: Emitter) -> None:
+    def __init__(self, emitter: Emitter, declaration: str = "") -> None:
         self._emitter = emitter
+        self._declaration = declaration
 
     def emit(self, messages: Sequence[Outgoing], *, more_follow: bool, on_delivery: OnDelivery | None = None) -> None:
         """Hand outputs to the producer, and have them sent at once when nothing more follows."""
@@ -85,7 +88,7 @@ class AtLeastOnce:
         """Wait until all outputs are acknowledged, then commit; a commit of an earlier generation is refused."""
         await asyncio.to_thread(self._emitter.flush)
         try:
-            await asyncio.wrap_future(poller.commit(to_offsets(positions)))
+            await asyncio.wrap_future(poller.commit(to_offsets(positions, self._declaration)))
         except KafkaException as error:
             if error.args[0].code() in _STALE_COMMIT or error.args[0].retriable():
                 log.warning("commit refused, to be tried again: %s", error.args[0].str())
@@ -97,6 +100,6 @@ class AtLeastOnce:
         """Nothing: what was said stays said, and is said again with the same ids."""
 
 
-def to_offsets(positions: Mapping[TP, int]) -> list[TopicPartition]:
-    """Return positions as confluent-kafka takes them."""
-    return [TopicPartition(tp.topic, tp.partition, position) for tp, position in positions.items()]
+def to_offsets(positions: Mapping[TP, int], note: str) -> list[TopicPartition]:
+    """Return positions, with a note that is kept beside each, as confluent-kafka takes them."""
+    return [TopicPartition(tp.topic, tp.partition, position, note) for tp, position in positions.items()]

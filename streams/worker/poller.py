@@ -39,12 +39,15 @@ class Extent(Struct, frozen=True):
         Offset committed for the group, -1 when there is none.
     low, high
         First offset of the log and the one after its last.
+    declaration
+        Under which declaration the committed offset was reached, empty when that is not known.
     """
 
     tp: TP
     committed: int
     low: int
     high: int
+    declaration: str = ""
 
 
 class Listener(Protocol):
@@ -260,7 +263,9 @@ class Poller(threading.Thread):
         if committed.error is not None:
             raise KafkaException(committed.error)
         low, high = self.consumer.get_watermark_offsets(committed, timeout=_NETWORK_SECONDS)
-        return Extent(TP(committed.topic, committed.partition), max(-1, committed.offset), low, high)
+        return Extent(
+            TP(committed.topic, committed.partition), max(-1, committed.offset), low, high, committed.metadata or ""
+        )
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._forget(partitions, lost=False)

@@ -65,7 +65,7 @@ class Restoration:
         attempts = None
         if self._quarantine is not None:
             attempts = self._quarantine.look(extent.tp.partition, emit_from, recovered.skips)
-        if recovered.foreign is not None and self._settings.on_new_declaration == "wait":
+        if self._settings.on_new_declaration == "wait" and self._is_foreign(extent, recovered):
             self._say_who_waits(extent, recovered.foreign)
             return None
         if recovered.task is not None and recovered.manifest is not None:
@@ -88,17 +88,25 @@ class Restoration:
             shard.begin(attempts)
         return True
 
-    def _say_who_waits(self, extent: Extent, foreign: Manifest) -> None:
-        changed = Takeover.between("", foreign.declared, self._pipeline.declared).changed
+    def _is_foreign(self, extent: Extent, recovered: Recovered) -> bool:
+        """Tell whether the log was read under another declaration, which has not handed over to this one."""
+        if recovered.foreign is not None:
+            return True
+        hands_over = recovered.manifest is not None and recovered.manifest.identity.declaration == extent.declaration
+        return extent.declaration not in ("", self._pipeline.declaration) and not hands_over
+
+    def _say_who_waits(self, extent: Extent, foreign: Manifest | None) -> None:
+        before = extent.declaration if foreign is None else foreign.identity.declaration
+        changed = () if foreign is None else Takeover.between("", foreign.declared, self._pipeline.declared).changed
         log.error(
-            "%s[%d] is left alone: up to %d it was read under declaration %s, and nothing in it says that %s (this "
-            "worker's; other: %s) begins. `riverrun deploy` says so; RIVERRUN_ON_NEW_DECLARATION=relearn reads all of "
-            "the log again under this one",
+            "%s[%d] is left alone: up to %d it was read under declaration %s, and no snapshot there hands over to %s, "
+            "this worker's%s. `riverrun deploy` has workers with the declaration before do that; "
+            "RIVERRUN_ON_NEW_DECLARATION=relearn reads all of the log again under this one",
             *extent.tp,
             extent.committed,
-            foreign.identity.declaration,
+            before,
             self._pipeline.declaration,
-            ", ".join(changed),
+            f" (other: {', '.join(changed)})" if changed else "",
         )
 
     def _fresh_task(self, tp: TP) -> Task:

@@ -38,14 +38,17 @@ class ExactlyOnce:
         Where messages go; its producer has the transactional id.
     transactional_id
         For error messages.
+    declaration
+        Goes with the positions: under which declaration they were reached.
 
     References
     ----------
     KIP-98 (transactions), KIP-447 (producer scalability for exactly once semantics).
     """
 
-    def __init__(self, emitter: Emitter, transactional_id: str) -> None:
+    def __init__(self, emitter: Emitter, transactional_id: str, declaration: str = "") -> None:
         self._emitter = emitter
+        self._declaration = declaration
         self._transactional_id = transactional_id
         self._open = False
 
@@ -104,7 +107,7 @@ class ExactlyOnce:
             self._open = True
 
     def _send_positions(self, positions: Mapping[TP, int], group: Any) -> None:
-        offsets = to_offsets(positions)
+        offsets = to_offsets(positions, self._declaration)
         self._guard(lambda seconds: self._producer.send_offsets_to_transaction(offsets, group, seconds))
 
     def _end(self) -> None:

@@ -56,7 +56,7 @@ class Deployment:
         self._kafka = kafka
         self._recipe = recipe
         self._further = further
-        self._keys = keys
+        self.keys = keys
         self.folder = folder
         self.raw, self.predictions, self.lifecycle, self.dead_letters, self.manifests, self.snapshots = (
             topic.name for topic in pipeline.topics
@@ -82,7 +82,7 @@ class Deployment:
             "worker_id": "w0",
             "metrics_port": free_port(),
             "commit_interval": 0.2,
-            **self._keys,
+            **self.keys,
         } | settings
         env = {f"RIVERRUN_{name.upper()}": str(value) for name, value in settings.items() if value is not None}
         log = self.folder / f"worker{len(self.workers)}.log"

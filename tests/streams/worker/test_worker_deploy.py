@@ -9,13 +9,15 @@ import pytest
 from schemas.events import PredictionMade
 from schemas.record import Record
 from services.backtest import PredictionDigest
-from services.deployment import declare
+from services.deployment import declare, handovers, newest_snapshot
 from streams.drift import Drift
 from streams.pipeline import Pipeline
 from streams.snapshot import read_index, restore, write
 from streams.takeover import Takeover
 from streams.task import Task
+from streams.worker.keys import load_trusted
 from streams.worker.settings import Settings
+from streams.worker.stores.opening import open_snapshots
 from tests.streams.worker import declarations
 from tests.streams.worker.engines import ON_BOTH
 from tests.streams.worker.events import inline
@@ -51,6 +53,20 @@ def handed_over(task: Task, new: Pipeline) -> Task:
     return other
 
 
+class TopicSnapshots:
+    """The newest snapshots of a deployment, as `riverrun deploy` reads them."""
+
+    def __init__(self, kafka: Kafka, deployment: Any) -> None:
+        settings = Settings(bootstrap_servers=kafka.bootstrap, **deployment.keys)
+        self._store = open_snapshots(settings, deployment.pipeline.name)
+        self._trusted = load_trusted(settings.trusted_keys)
+
+    def newest(self, partition: int) -> int:
+        """Return the position of a partition's newest, -1 when there is none."""
+        manifest = newest_snapshot(self._store, self._trusted, partition)
+        return -1 if manifest is None else manifest.next
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -71,7 +87,9 @@ def test_rolling_deploy_with_two_workers_mixes_nothing_and_loses_nothing(
     deployment.finish()
     positions = declare(new, Settings(bootstrap_servers=kafka.bootstrap), fresh=False, who="test", why="")
     kafka.produce(deployment.raw, inline(COUNT, start=COUNT))
-    until(lambda: kafka.committed(deployment.pipeline) == positions, 30, "all that is before")
+    store, settings = TopicSnapshots(kafka, deployment), Settings(bootstrap_servers=kafka.bootstrap)
+    for found in handovers(new, settings, positions, store.newest):
+        assert len(found) == 2
     for i, worker in enumerate(workers):
         assert worker.terminate()[0] == 0, worker.log
         workers[i] = deployment.start(worker_id=f"w{i}", declared=after, snapshot_interval=0.5)
@@ -112,6 +130,20 @@ def test_worker_whose_declaration_the_log_does_not_know_leaves_it_alone(
     last = kafka.read(deployment.predictions)[0][-1]
     new = declarations.RECIPES["small"](deployment.pipeline.name, model="nb")
     assert f'"declaration":"{new.declaration}"'.encode() in last.value()
+
+
+def test_worker_knows_a_foreign_log_without_any_snapshot(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+    """The declaration stands beside the committed offset."""
+    deployment = deploy()
+    kafka.produce(deployment.raw, inline(300))
+    worker = deployment.start(snapshot_interval=3600)
+    deployment.finish()
+    worker.kill()
+    kafka.produce(deployment.raw, inline(100, start=300))
+    worker = deployment.start(declared={"model": "nb"})
+    until(lambda: "is left alone" in worker.log, what="a word")
+    assert deployment.pipeline.declaration in worker.log
+    assert kafka.committed(deployment.pipeline) == {0: 300}
 
 
 def test_stopped_worker_leaves_a_snapshot_of_all_it_did(kafka: Kafka, deploy: Callable[..., Any]) -> None:
