@@ -10,6 +10,7 @@ from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
+    KafkaException,
     Message,
     Producer,
     TopicPartition,
@@ -106,10 +107,20 @@ class Kafka:
     def extents(self, topic: str) -> dict[int, tuple[int, int]]:
         """Return begin and end of the log of each partition."""
         tps = [TopicPartition(topic, partition) for partition in range(self.partitions(topic))]
-        lows = self.admin.list_offsets({tp: OffsetSpec.earliest() for tp in tps}, request_timeout=_SECONDS)
-        highs = self.admin.list_offsets({tp: OffsetSpec.latest() for tp in tps}, request_timeout=_SECONDS)
-        begins = {tp.partition: answer.result().offset for tp, answer in lows.items()}
-        return {tp.partition: (begins[tp.partition], answer.result().offset) for tp, answer in highs.items()}
+        lows, highs = self._offsets(tps, OffsetSpec.earliest()), self._offsets(tps, OffsetSpec.latest())
+        return {partition: (lows[partition], highs[partition]) for partition in lows}
+
+    def _offsets(self, tps: list[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
+        """Ask for offsets, again where a topic is so new that its leader is not known everywhere."""
+        deadline = time.monotonic() + _SECONDS
+        while True:
+            answers = self.admin.list_offsets(dict.fromkeys(tps, spec), request_timeout=_SECONDS)
+            try:
+                return {tp.partition: answer.result().offset for tp, answer in answers.items()}
+            except KafkaException as error:
+                if not error.args[0].retriable() or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def reach(self, topic: str) -> int:
         """Return how far a topic reaches: its records, and the markers of transactions."""
