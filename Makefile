@@ -53,7 +53,7 @@ test-kafka: $(STAMP) ## Run the tests against Apache Kafka (Java 17, Maven)
 sim: $(STAMP) ## Run 10,000 simulated worlds and the planted bugs (SEED=123 tells one)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000) --bugs) $(ARGS)
 
-chaos: $(STAMP) ## Kill, stop and cut off workers and brokers of Apache Kafka; one table (an hour)
+chaos: $(STAMP) ## Kill, stop and cut off workers and brokers of Apache Kafka; one table
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 check: $(STAMP) ## Check format, lint and types; changes nothing

@@ -26,7 +26,7 @@ class Declare(Struct, frozen=True, forbid_unknown_fields=True, tag="declare", ta
     >>> decode_command(encode_command(command)) == command
     True
     >>> decode_command(b'{"command": "dance"}')
-    "command: got Invalid value 'dance' - at `$.command`, expected one of: declare"
+    "command: got Invalid value 'dance' - at `$.command`, expected a declare command as `riverrun deploy` writes it"
     """
 
     pipeline: str
@@ -47,4 +47,4 @@ def decode_command(body: bytes) -> Declare | str:
     try:
         return msgspec.json.decode(body, type=Declare)
     except msgspec.DecodeError as error:
-        return f"command: got {error}, expected one of: declare"
+        return f"command: got {error}, expected a declare command as `riverrun deploy` writes it"

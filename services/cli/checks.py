@@ -142,8 +142,8 @@ def check_label_memory(pipeline: "Pipeline", records: Iterable[Record]) -> Itera
 
 def _event_time(record: Record) -> int:
     """Return the time of an event in milliseconds: its own, or Kafka's."""
-    text = ce.header(record.headers or [], "ce_time")
     try:
+        text = ce.header(record.headers or [], "ce_time")
         return record.timestamp_ms if text is None else ce.parse_time(text)
     except ValueError:
         return record.timestamp_ms

@@ -2,6 +2,7 @@
 
 import getpass
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -60,7 +61,7 @@ def deploy(
         if output is Output.JSON:
             print_json(_fields(declared, takeover))
         return
-    offsets = deployment.declare(declared, settings, fresh=fresh, who=getpass.getuser(), why=why)
+    offsets = deployment.declare(declared, settings, fresh=fresh, who=_who(), why=why)
     if output is Output.TEXT:
         typer.echo("declared at " + ", ".join(f"{declared.source_topic}[{p}]@{o}" for p, o in sorted(offsets.items())))
     left = _wait(declared, settings, offsets, newest, wait)
@@ -76,6 +77,13 @@ def deploy(
         typer.echo("handed over: start the workers with this declaration now")
     if left:
         raise typer.Exit(FAILED)
+
+
+def _who() -> str:
+    """Return the user's name, nothing where the system has none: a container may run under any number."""
+    with suppress(KeyError, OSError):
+        return getpass.getuser()
+    return ""
 
 
 def _snapshots(pipeline: "Pipeline", settings: "Settings") -> "Callable[[int], Manifest | None] | None":

@@ -354,6 +354,7 @@ def test_check_label_memory_tells_whether_a_time_to_live_fits(rate: int, fits: b
     headers = [("ce_time", b"2013-01-01T00:00:00Z")]
     records = [Record("r", 0, i, 1000 * i // rate, None, b"x" * 30, None) for i in range(rate * 100)]
     records += [Record("r", 1, i, 0, None, b"x" * 30, headers) for i in range(500)]
+    records += [Record("r", 2, 0, 0, None, b"x" * 30, [("ce_time", b"\xff")])]
     [check] = check_label_memory(pipeline, records)
     assert (check.ok, "raise max_pending_bytes" in check.advice) == (fits, not fits)
     assert f"{rate * 2 * 86_400:,}"[:5] in check.found

@@ -1,5 +1,6 @@
 """Taking snapshots: when, in which order, and what stops one."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -88,6 +89,31 @@ def test_dump_takes_a_fiftieth_of_the_time_at_most() -> None:
     assert desk.advance(5) == [False] * 5
     desk.clock.now = 110.0
     assert any(desk.advance(5))
+
+
+def test_partitions_share_the_time_that_dumps_may_take() -> None:
+    """Four of them, a dump of two seconds each: the next one of a partition is due after four hundred."""
+    desk = Desk(small("p"))
+    dump = desk.snapshots._dump
+
+    def slow(write: Any) -> Any:
+        written: Any = dump(write)
+        written.cpu_seconds = 2.0
+        return written
+
+    desk.snapshots._dump = slow
+    shards = {TP("p.raw", n): Shard(Task(desk.pipeline, n, 4)) for n in range(4)}
+    advance = partial(desk.snapshots.advance, shards, lambda tp: identity_of(desk.pipeline, tp.partition, 4))
+    advance()
+    taken = []
+    for now in (10.0, 395.0, 410.0):
+        desk.clock.now = now
+        for shard in shards.values():
+            shard.position = shard.committed = shard.position + 1
+        for _ in range(40):
+            advance()
+        taken.append(desk.snapshots.taken)
+    assert taken == [4, 4, 8]
 
 
 def test_failed_dump_is_counted_and_tried_again_later(caplog: pytest.LogCaptureFixture) -> None:
