@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -53,29 +52,9 @@ def run(recipe: str, name: str, further: dict[str, Any], env: dict[str, str], lo
 class ChaosWorker(runner.Worker):
     """A running worker of a trial; parameters as `runner.Worker`."""
 
-    def __init__(
-        self,
-        recipe: str,
-        name: str,
-        further: dict[str, Any],
-        env: dict[str, str],
-        log_path: Path,
-        fault: str | None = None,
-    ) -> None:
-        self.log_path = log_path
-        self._metrics_port = env.get("RIVERRUN_METRICS_PORT")
-        log_path.touch()
-        arguments = (recipe, name, further, env, str(log_path), fault)
-        self._process = _fork_server().Process(target=run, args=arguments, daemon=True)
-        self._process.start()
+    program = staticmethod(run)
 
     @property
     def exit_code(self) -> int | None:
         """Its exit code, None while it runs."""
         return self._process.exitcode
-
-
-def _fork_server() -> ForkServerContext:
-    context = runner.fork_server()
-    context.set_forkserver_preload(["streams.worker.main", "streams.worker.transport", runner.__name__, __name__])
-    return context

@@ -242,6 +242,9 @@ class Worker:
         Name of what is to be broken in it, as `plant` takes it.
     """
 
+    #: What its process runs.
+    program = staticmethod(run)
+
     def __init__(
         self,
         recipe: str,
@@ -255,7 +258,7 @@ class Worker:
         self._metrics_port = env.get("RIVERRUN_METRICS_PORT")
         log_path.touch()
         arguments = (recipe, name, further, env, str(log_path), fault)
-        self._process: ForkServerProcess = fork_server().Process(target=run, args=arguments, daemon=True)
+        self._process: ForkServerProcess = fork_server().Process(target=self.program, args=arguments, daemon=True)
         self._process.start()
 
     @property
