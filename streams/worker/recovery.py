@@ -4,7 +4,6 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 from msgspec import Struct
 
@@ -88,11 +87,10 @@ class Recovery:
         began = time.monotonic()
         where = f"{identity.topic}[{identity.partition}]"
         try:
-            documents = list(islice(self._store.manifests(identity.partition), _LOOKED_AT))
+            authentic = list(self._authentic(identity, committed, where))
         except SnapshotError as error:
             log.warning("%s: no snapshots: %s", where, error)
             return Recovered()
-        authentic = list(self._authentic(documents, where))
         newest = next((m for m in authentic if _is_of_this_log(m.identity, identity)), None)
         skips = () if newest is None else newest.skips
         for manifest in self._credible(authentic, identity, low, committed, where):
@@ -107,13 +105,23 @@ class Recovery:
         is_foreign = newest is not None and newest.identity.declaration != identity.declaration
         return Recovered(skips=skips, foreign=newest if is_foreign else None)
 
-    def _authentic(self, documents: list[bytes], where: str) -> Iterator[Manifest]:
-        """Yield the manifests that somebody trusted has signed."""
-        for document in documents:
+    def _authentic(self, identity: Identity, committed: int, where: str) -> Iterator[Manifest]:
+        """Yield the manifests that somebody trusted has signed, the newest first.
+
+        Those beyond the committed offset are not counted: a group that was set back finds the one below it.
+        """
+        looked_at = 0
+        for document in self._store.manifests(identity.partition):
             try:
-                yield Manifest.from_document(self._trusted.open(document))
+                manifest = Manifest.from_document(self._trusted.open(document))
             except RiverrunError as error:
                 self._refuse(where, str(error))
+                looked_at += 1
+            else:
+                yield manifest
+                looked_at += manifest.next <= committed
+            if looked_at == _LOOKED_AT:
+                return
 
     def _credible(
         self, manifests: list[Manifest], identity: Identity, low: int, committed: int, where: str

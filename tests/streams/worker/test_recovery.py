@@ -12,6 +12,7 @@ from schemas.record import Record
 from schemas.signing import TrustedKeys, generate, signer_from_pem
 from streams.snapshot import identity_of
 from streams.task import Task
+from streams.worker import snapshots
 from streams.worker.recovery import Recovered, Recovery
 from tests.streams.worker.declarations import small
 from tests.streams.worker.memory_store import SIGNER, TRUSTED, Desk, MemoryStore
@@ -162,6 +163,19 @@ def test_old_snapshot_that_is_written_again_is_passed_over(desk: Desk, caplog: p
     recovered, recovery = recover(desk)
     assert (position(recovered), recovery.refused) == (200, 1)
     assert "written again" in caplog.text
+
+
+def test_group_that_was_set_back_finds_the_snapshot_below_however_many_stand_above(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what may be of use is counted among those that are looked at."""
+    monkeypatch.setattr(snapshots, "_SWEEP_EVERY", 1000)
+    for position_ in range(300, 340):
+        fold(desk.shard.task, max(250, position_ - 1), position_)
+        desk.shard.position = position_
+        desk.take()
+    assert len(desk.store.documents) > 16
+    assert position(recover(desk, committed=150)[0]) == 100
 
 
 def test_manifest_that_claims_another_position_is_refused(desk: Desk) -> None:
