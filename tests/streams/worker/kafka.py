@@ -24,6 +24,8 @@ from streams.worker.batch import timestamp_ms
 
 _SECONDS = 20.0
 LARGE = 12 * 1024 * 1024
+#: What brokers answer about a topic that not all of them know yet; only producers' errors tell whether to ask again.
+_NEW_TOPIC = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART}
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -118,7 +120,7 @@ class Kafka:
             try:
                 return {tp.partition: answer.result().offset for tp, answer in answers.items()}
             except KafkaException as error:
-                if not error.args[0].retriable() or time.monotonic() > deadline:
+                if error.args[0].code() not in _NEW_TOPIC or time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
 
