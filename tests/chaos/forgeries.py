@@ -173,7 +173,7 @@ def run(stage: Stage, case: str, seed: int, shocks: int, folder: Path) -> Findin
     with Site(stage.single[1], folder, folder.name, model=rng.choice(("lr", "nb")), settings=settings) as site:
         post = site.crew.post("w0")
         load = site.load(_RATE, seed)
-        until(lambda: _snapshots(post.worker, "taken") >= 2, 120, "two snapshots")
+        until(lambda: snapshots(post.worker, "taken") >= 2, 120, "two snapshots")
         load.stop()
         site.finish()
         post.vacant = True
@@ -185,14 +185,19 @@ def run(stage: Stage, case: str, seed: int, shocks: int, folder: Path) -> Findin
         site.produce(inline(_FURTHER, seed + 1, start=load.written))
         post.vacant = False
         site.finish()
-        refused = _snapshots(post.worker, "refused")
-        start = int(_ASSIGNED.findall(post.worker.log)[0])
+        refused = snapshots(post.worker, "refused")
+        start = started_from(post.worker)
         counts = site.judge()
     counts["bad_loaded"] = start not in (good[-1:] if newest_serves else [0, *good[:-1]])
     counts["not_refused"] = refused == 0
     return Findings(counts, notes=[f"good ones at {good}, started at {start}, refused {refused:g}"])
 
 
-def _snapshots(worker: Any, outcome: str) -> float:
+def snapshots(worker: Any, outcome: str) -> float:
     """Return how many snapshots of a worker had an outcome, 0 where there is none."""
     return worker.metrics("riverrun_snapshots_total", "outcome").get(outcome, 0.0) if worker is not None else 0.0
+
+
+def started_from(worker: Any) -> int:
+    """Return the position from which a worker began to read partition 0 when it started."""
+    return int(_ASSIGNED.findall(worker.log)[0])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from tests.chaos import bounces, cuts, failpoints, forgeries, kills, pauses, poison, rebalances
+from tests.chaos import bounces, cuts, failpoints, forgeries, full_disks, kills, pauses, poison, rebalances
 from tests.chaos.stage import Stage
 from tests.chaos.trial import Findings, Trial
 
@@ -79,5 +79,6 @@ KINDS = [
     Kind("rebalances", "a third worker joins and leaves", rebalances.run, rebalances.CASES, 2, 15),
     Kind("poison", "no events, and models that raise", poison.run, poison.CASES, 1),
     Kind("forgeries", "damaged, forged and repeated snapshots", forgeries.run, forgeries.CASES, 2),
+    Kind("full-disks", "no room for snapshots; takes root", full_disks.run, tuple(full_disks.CASES), 2),
 ]
 BY_NAME = {kind.name: kind for kind in KINDS}

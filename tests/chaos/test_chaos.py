@@ -25,6 +25,7 @@ SLOW = [
     ("cuts", "60 s", 1),
     ("rebalances", "join and leave", 2),
     ("forgeries", "chunk with a flipped bit", 1),
+    ("full-disks", "a page left", 1),
 ]
 
 
