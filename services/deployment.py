@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec import Struct
 
 from schemas import cloudevents as ce
@@ -12,7 +12,8 @@ from schemas.commands import Declare, encode_command
 from schemas.errors import BrokerError, SealError, SnapshotError
 from schemas.manifest import Manifest
 from schemas.signing import TrustedKeys
-from services.topics import log, new_admin, require_topic
+from services.groups import committed_offsets
+from services.topics import log, require_topic
 from streams.pipeline import Pipeline
 from streams.takeover import Takeover
 from streams.worker.settings import Settings
@@ -132,17 +133,10 @@ def handovers(
     snapshot_at
         Returns the position of a partition's newest snapshot, None when that is not known.
     """
-    admin = new_admin(settings)
     group = settings.group_id or f"riverrun-{pipeline.name}"
-    asked = [
-        ConsumerGroupTopicPartitions(group, [TopicPartition(pipeline.source_topic, partition) for partition in offsets])
-    ]
     while True:
-        [answer] = admin.list_consumer_group_offsets(asked, request_timeout=_SECONDS).values()
-        committed = {place.partition: place.offset for place in answer.result().topic_partitions}
-        found = [
-            Handover(n, offset, max(-1, committed.get(n, -1)), snapshot_at(n)) for n, offset in sorted(offsets.items())
-        ]
+        committed = committed_offsets(settings, group, pipeline.source_topic, offsets, _SECONDS)
+        found = [Handover(n, offset, committed.get(n, -1), snapshot_at(n)) for n, offset in sorted(offsets.items())]
         yield found
         if all(one.is_done for one in found):
             return

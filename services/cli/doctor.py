@@ -121,10 +121,11 @@ def probe_broker(settings: "Settings") -> "Iterator[Check]":
 
 def progress_of(settings: "Settings", group: str, topic: str, partitions: int) -> "dict[str, Progress]":
     """Ask where each partition begins, ends and was committed; by names such as ``flights.raw[0]``."""
-    from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+    from confluent_kafka import TopicPartition
     from confluent_kafka.admin import OffsetSpec
 
     from services.cli.checks import Progress
+    from services.groups import committed_offsets
     from services.topics import new_admin
 
     admin = new_admin(settings)
@@ -133,10 +134,5 @@ def progress_of(settings: "Settings", group: str, topic: str, partitions: int) -
     low = {place.partition: answer.result().offset for place, answer in lows.items()}
     highs = admin.list_offsets(dict.fromkeys(wanted, OffsetSpec.latest()), request_timeout=_BROKER_SECONDS)
     high = {place.partition: answer.result().offset for place, answer in highs.items()}
-    asked = [ConsumerGroupTopicPartitions(group, wanted)]
-    [answer] = admin.list_consumer_group_offsets(asked, request_timeout=_BROKER_SECONDS).values()
-    committed = {place.partition: place.offset for place in answer.result().topic_partitions}
-    return {
-        f"{topic}[{n}]": Progress(low[n], high[n], committed[n] if committed.get(n, -1) >= 0 else None)
-        for n in range(partitions)
-    }
+    committed = committed_offsets(settings, group, topic, range(partitions), _BROKER_SECONDS)
+    return {f"{topic}[{n}]": Progress(low[n], high[n], committed.get(n)) for n in range(partitions)}

@@ -55,7 +55,7 @@ def probe(settings: Settings, clients: Clients | None = None) -> Iterator[Trial]
     try:
         for i, (name, check) in enumerate(CHECKS.items()):
             deadline = end - _RESERVED_SECONDS * (len(CHECKS) - 1 - i)
-            yield _try(name, check, Site(clients, admin, topic, i, groups[i], deadline))
+            yield _try(name, check, Site(clients, topic, i, groups[i], deadline))
     finally:
         _clean_up(admin, topic, groups)
 

@@ -5,9 +5,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
+from services.groups import committed_offsets
 from streams.worker.settings import Settings
 
 POLL_SECONDS = 0.02
@@ -55,13 +55,16 @@ class Clients:
         }
         return Consumer(self._settings.client(**config), logger=self._log)
 
+    def committed(self, group: str, topic: str, partition: int, seconds: float) -> int | None:
+        """Return the offset that a group has committed."""
+        return committed_offsets(self._settings, group, topic, [partition], seconds).get(partition)
+
 
 @dataclass(frozen=True)
 class Site:
     """Where a check works: clients, a partition, a name that nobody else uses, and a deadline."""
 
     clients: Clients
-    admin: AdminClient
     topic: str
     partition: int
     name: str
@@ -92,10 +95,7 @@ class Site:
 
     def committed(self) -> int | None:
         """Return the offset that the group has committed."""
-        asked = [ConsumerGroupTopicPartitions(self.name, [TopicPartition(self.topic, self.partition)])]
-        [answer] = self.admin.list_consumer_group_offsets(asked, request_timeout=self.seconds).values()
-        [place] = answer.result().topic_partitions
-        return place.offset if place.offset >= 0 else None
+        return self.clients.committed(self.name, self.topic, self.partition, self.seconds)
 
 
 class Member:

@@ -5,8 +5,7 @@ import threading
 import time
 from collections.abc import Collection
 
-from confluent_kafka import ConsumerGroupTopicPartitions
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 _LOOK_SECONDS = 0.05
 _ANSWER_SECONDS = 3.0
@@ -14,6 +13,9 @@ _ANSWER_SECONDS = 3.0
 
 class Commits(threading.Thread):
     """Looks at a group's committed offsets some twenty times a second.
+
+    It asks as a consumer of the group that never joins: an admin client crashes the process (librdkafka 2.16,
+    `rd_kafka_handle_OffsetFetch` without a consumer group) when the group's coordinator has just moved.
 
     Attributes
     ----------
@@ -26,23 +28,25 @@ class Commits(threading.Thread):
         The broker's servers.
     group
         The consumer group.
+    topic, partitions
+        What it reads.
     """
 
-    def __init__(self, bootstrap: str, group: str) -> None:
+    def __init__(self, bootstrap: str, group: str, topic: str, partitions: int) -> None:
         super().__init__(name=f"commits of {group}", daemon=True)
         self.moves: dict[int, list[tuple[float, int]]] = {}
-        self._group = group
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+        self._places = [TopicPartition(topic, partition) for partition in range(partitions)]
+        # A reader of committed records would wait for the end of each transaction that is about to commit offsets.
+        config = {"group.id": group, "isolation.level": "read_uncommitted", "log_level": 2}
+        self._consumer = Consumer({"bootstrap.servers": bootstrap, **config})
         self._stopped = threading.Event()
 
     def run(self) -> None:
         """Look until stopped."""
         while not self._stopped.wait(_LOOK_SECONDS):
-            request = [ConsumerGroupTopicPartitions(self._group)]
             try:
-                answers = self._admin.list_consumer_group_offsets(request, request_timeout=_ANSWER_SECONDS)
-                found = answers[self._group].result().topic_partitions
-            except Exception:  # no broker, no coordinator: looked at again
+                found = self._consumer.committed(self._places, timeout=_ANSWER_SECONDS)
+            except KafkaException:  # no broker, no coordinator: looked at again
                 continue
             now = time.monotonic()
             for place in found:
@@ -55,6 +59,7 @@ class Commits(threading.Thread):
         self._stopped.set()
         if self.is_alive():
             self.join(30)
+            self._consumer.close()
 
     def setbacks(self) -> int:
         """Return how often a committed offset went back."""

@@ -83,7 +83,7 @@ class Site:
         outputs = {self.predictions: self.pipeline.partitions, self.dead_letters: self.pipeline.partitions}
         outputs[self.lifecycle] = 1
         self.reader = Reader(kafka.bootstrap, outputs)
-        self.commits = Commits(kafka.bootstrap, f"riverrun-{name}")
+        self.commits = Commits(kafka.bootstrap, f"riverrun-{name}", self.raw, self.pipeline.partitions)
         self.crew = Crew(recipe, name, further, folder, every)
         self._loads: list[Load] = []
 
