@@ -4,7 +4,18 @@ from streams.drift import Drift
 from streams.feature import Feature
 from streams.label import Label
 from streams.pipeline import Pipeline
-from streams.policy import BackgroundChallenger, ObserveOnly
+from streams.policy import BackgroundChallenger, ChampionVersions, ObserveOnly, Pool, ResetOnDrift
 from streams.prequential import MajorityClass
 
-__all__ = ["BackgroundChallenger", "Drift", "Feature", "Label", "MajorityClass", "ObserveOnly", "Pipeline"]
+__all__ = [
+    "BackgroundChallenger",
+    "ChampionVersions",
+    "Drift",
+    "Feature",
+    "Label",
+    "MajorityClass",
+    "ObserveOnly",
+    "Pipeline",
+    "Pool",
+    "ResetOnDrift",
+]

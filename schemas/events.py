@@ -156,6 +156,124 @@ class ModelRetrained(LifecycleEvent, frozen=True, kw_only=True):
     reason: str
 
 
+class ChampionChanged(LifecycleEvent, frozen=True, kw_only=True):
+    """Another model serves from here on, because it was better on the same events.
+
+    Parameters
+    ----------
+    version, replaced
+        The new champion's version and the old one's.
+    learned
+        Examples the new champion had learned when it took over.
+    reason
+        Id of the drift event it answers, empty when evidence came before an alarm.
+    evidence
+        E-value for "the new one is better": what a bet of 1 against it being no better has become.
+    change
+        E-value for "the world has changed", 0 when it was too early to tell and not asked for.
+    since
+        Offset of the first event that speaks for it: an estimate of the change point.
+    events
+        Number of labelled events since then.
+    loss, replaced_loss
+        Mean loss of both on these.
+    """
+
+    version: str
+    replaced: str
+    learned: int
+    reason: str
+    evidence: float
+    change: float
+    since: int
+    events: int
+    loss: float
+    replaced_loss: float
+
+
+class ModelPromoted(ChampionChanged, frozen=True, kw_only=True):
+    """A model that has not served before takes over."""
+
+    type: ClassVar[str] = "riverrun.model.promoted"
+
+
+class ModelRolledBack(ChampionChanged, frozen=True, kw_only=True):
+    """A model that has served before serves again.
+
+    Parameters
+    ----------
+    restored
+        Which one: a version such as ``v1`` that has gone on learning, or ``v1@1500``, the archived copy of ``v1`` as it
+        was when it had learned 1,500 examples. Of an archived one a copy serves and learns, under a version of its own.
+    """
+
+    type: ClassVar[str] = "riverrun.model.rolled-back"
+
+    restored: str
+
+
+class ModelArchived(LifecycleEvent, frozen=True, kw_only=True):
+    """A copy of the champion as it was before the change is kept, for the day when the old world comes back.
+
+    Parameters
+    ----------
+    archived
+        Its name, such as ``v1@1500``.
+    version, learned
+        Of which version, and how many examples it had learned.
+    until
+        Offset up to which it had learned.
+    """
+
+    type: ClassVar[str] = "riverrun.model.archived"
+
+    archived: str
+    version: str
+    learned: int
+    until: int
+
+
+class ModelRetired(LifecycleEvent, frozen=True, kw_only=True):
+    """A model is gone for good.
+
+    Parameters
+    ----------
+    retired
+        Its name.
+    reason
+        Why.
+    """
+
+    type: ClassVar[str] = "riverrun.model.retired"
+
+    retired: str
+    reason: str
+
+
+class ActionSuppressed(LifecycleEvent, frozen=True, kw_only=True):
+    """Another model is better, and does not take over all the same. It is said once for each that is held back.
+
+    Parameters
+    ----------
+    version
+        The champion's version.
+    held
+        Name of the model that is better.
+    reason
+        Why: ``no change`` of the world is to be seen, or the ``budget`` of actions is spent.
+    evidence, change
+        As a `ChampionChanged` has them.
+    """
+
+    type: ClassVar[str] = "riverrun.action.suppressed"
+
+    version: str
+    held: str
+    reason: str
+    evidence: float
+    change: float
+
+
 class DeclarationChanged(LifecycleEvent, frozen=True, kw_only=True):
     """From here on the log is folded under another declaration.
 
@@ -205,6 +323,11 @@ LIFECYCLE_EVENTS: tuple[type[LifecycleEvent], ...] = (
     DriftDetected,
     DriftCleared,
     ModelRetrained,
+    ModelPromoted,
+    ModelRolledBack,
+    ModelArchived,
+    ModelRetired,
+    ActionSuppressed,
     DeclarationChanged,
     CommandRefused,
 )

@@ -32,7 +32,9 @@ REMARKS = {
     "loss_fell": "change points where the loss fell",
     "alarm_suppressed": "alarms during the cool-down",
     "model_error": "exceptions inside a model",
-    "shadow_error": "exceptions inside a challenger",
+    "action_suppressed": "labelled events at which a better model was held back",
+    "shadow_error": "exceptions inside a model that does not serve",
+    "not_frozen": "copies of a champion that could not be taken: too deep or too large to pickle",
 }
 
 

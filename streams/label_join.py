@@ -34,12 +34,15 @@ class Asked(Struct, frozen=True, gc=False):
         The model's own answer: the class or number, and class probabilities or anomaly score.
     x
         The features that were predicted with.
+    shadows
+        What models that do not serve answered, prediction and score by name; None when none was asked.
     """
 
     offset: int
     prediction: Any
     score: Any
     x: dict[str, Any]
+    shadows: dict[str, tuple[Any, Any]] | None = None
 
 
 class Settled(Struct, frozen=True, gc=False):
@@ -241,6 +244,8 @@ class LabelJoin:
             self.settled.put(event_id, EXPIRED)
             return 0
         fields = [asked.offset, asked.prediction, _pairs(asked.score), asked.x]
+        if asked.shadows is not None:
+            fields.append({name: (answer, _pairs(score)) for name, (answer, score) in asked.shadows.items()})
         evicted = self.pending.add(event_id, watermark_ms + self._ttl_ms, fields)
         for gone, _ in evicted:
             self.settled.put(gone, EVICTED)
@@ -290,5 +295,10 @@ def _pairs(score: Any) -> Any:
 
 
 def _asked(fields: list[Any]) -> Asked:
-    offset, prediction, score, x = fields
-    return Asked(offset, prediction, dict(map(tuple, score)) if isinstance(score, list) else score, x)
+    offset, prediction, score, x, *shadows = fields
+    answers = {name: (answer, _score(score)) for name, (answer, score) in shadows[0].items()} if shadows else None
+    return Asked(offset, prediction, _score(score), x, answers)
+
+
+def _score(pairs: Any) -> Any:
+    return dict(map(tuple, pairs)) if isinstance(pairs, list) else pairs

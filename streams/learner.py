@@ -1,6 +1,6 @@
 """A model with its version: it scores, it learns, and when it raises it is as if the record had never come."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from math import inf, isfinite
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from river import base, compose
 
 from schemas.errors import ModelError
+from streams import pickling
 from streams.label import TaskKind
 from streams.undo_log import Checkpoint, Pickled, UndoLog
 
@@ -62,7 +63,7 @@ class Learner:
         self.model = model
         last = model._last_step if hasattr(model, "_last_step") else model
         #: Class name of the model, of its last step for a River pipeline.
-        self.name = type(last).__name__
+        self.model_name = type(last).__name__
         chain = _Chain.of(model)
         self._supervised = bool(getattr(last, "_supervised", True))
         self._learn_one = chain.learn_one if chain else model.learn_one
@@ -78,6 +79,11 @@ class Learner:
             self._answer = _picks(chain.predict_proba_one if chain else model.predict_proba_one)
         else:
             self._answer = _picks_itself(model.predict_proba_one, model.predict_one)
+
+    @property
+    def name(self) -> str:
+        """What it goes by among models: its version."""
+        return self.version
 
     def predict(self, x: dict[str, Any]) -> tuple[Any, Any]:
         """Score one event.
@@ -122,6 +128,26 @@ class Learner:
             raise ModelError(f"{name} {self.version} raised {error!r:.200}", "learn") from error
         self.learned += 1
         self._undo.note(x, y, self.model)
+
+    def freeze(self, classes: Collection[Any] = ()) -> bytes:
+        """Return the model as it is, written down.
+
+        What goes on learning is the model read back: equal to the last bit, and as quick as it was, which one that has
+        been written is not (`streams.pickling`).
+
+        Parameters
+        ----------
+        classes
+            Classes beside River's that may be in it, see `Pipeline.classes`.
+
+        Raises
+        ------
+        NotPicklableError, RecursionError
+            When the model cannot be written: it is what it was.
+        """
+        data = pickling.dumps(self.model, further=classes)
+        self._adopt(pickling.loads(data, further=classes))
+        return data
 
 
 class _Chain:

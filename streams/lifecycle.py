@@ -1,6 +1,6 @@
 """Which model serves: from a change point in the loss to a model that takes over, each step an event."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,14 +9,20 @@ from msgspec import Struct
 from schemas.errors import ModelBrokenError, ModelError
 from schemas.events import DriftCleared, DriftDetected, DriftWarned, LifecycleEvent, ModelRetrained
 from schemas.record import Record
+from streams import announcements
 from streams.accounting import Books
+from streams.contest import Contest, Verdict
 from streams.drift import Change, LossDetector
 from streams.learner import Learner
 from streams.pipeline import Pipeline
-from streams.policy import BackgroundChallenger
+from streams.policy import BackgroundChallenger, ChampionVersions, ObserveOnly, ResetOnDrift
 from streams.undo_log import Checkpoint, Pickled
+from streams.versions import Frozen
 
 _NOTHING: tuple[LifecycleEvent, ...] = ()
+#: Examples after which the model of a new declaration takes over, where the policy does not say.
+_RENEWAL_LEARNED = 200
+_CONTEST, _FROZEN = "contest-", "frozen-"
 
 
 class Moment(Struct, frozen=True, gc=False):
@@ -64,20 +70,44 @@ class Lifecycle:
         self.challenger: Learner | None = None
         self.champion = self._new_learner()
         self._detector = LossDetector(pipeline.drift)
+        self._last_drift = ("", -1)
+        self.contest = self._new_contest()
+
+    def _new_contest(self) -> Contest | None:
+        policy, pipeline = self._pipeline.policy, self._pipeline
+        if not isinstance(policy, ChampionVersions):
+            return None
+        return Contest(policy, self.champion, self._new_learner, pipeline.kind, pipeline.classes, self._books)
+
+    def _next_version(self) -> str:
+        self._versions += 1
+        return f"v{self._versions}"
 
     def _new_learner(self) -> Learner:
-        self._versions += 1
-        version = f"v{self._versions}"
+        version = self._next_version()
         fresh = partial(self._pipeline.fresh_model, version)
         return Learner(fresh, version, self._pipeline.kind, self._checkpoint)
+
+    def _copy(self, frozen: Frozen) -> Learner:
+        """Return a learner that goes on from where a frozen model stood."""
+        version = self._next_version()
+        return Learner(frozen.thaw, version, self._pipeline.kind, self._checkpoint, learned=frozen.learned)
 
     def snapshot(self) -> Any:
         """Return the state but for the models."""
         counts = self._versions, self._labelled, self._quiet_until, self._serving_from, self._warned_at
-        learners = {role: (learner.version, learner.learned) for role, learner in self.learners.items()}
-        return counts, self._warning, self._successor_of, self._detector.snapshot(), learners
+        learners = {
+            role: (learner.version, learner.learned)
+            for role, learner in (("champion", self.champion), ("challenger", self.challenger))
+            if learner is not None
+        }
+        contest = None if self.contest is None else self.contest.snapshot(self.champion)
+        drift = self._warning, self._successor_of, self._last_drift, self._detector.snapshot()
+        return counts, drift, learners, contest
 
-    def restore(self, state: Any, load: Callable[[str], Any], *, detector_too: bool = True) -> None:
+    def restore(
+        self, state: Any, load: Callable[[str], Any], data: Callable[[str], bytes], *, changed: Collection[str] = ()
+    ) -> None:
         """Become what `snapshot` was taken of.
 
         Parameters
@@ -85,28 +115,58 @@ class Lifecycle:
         state
             What `snapshot` returned.
         load
-            Returns the model of a role; each time another copy.
-        detector_too
-            Whether drift detection goes on where it was.
+            Returns the model of a part; each time another copy.
+        data
+            Returns a part as it is written.
+        changed
+            Names of the fields that are declared anew: what they decide begins anew.
         """
-        counts, self._warning, self._successor_of, detector, learners = state
+        counts, drift, learners, contest = state
         self._versions, self._labelled, self._quiet_until, self._serving_from, self._warned_at = counts
-        if detector_too:
+        self._warning, self._successor_of, self._last_drift, detector = drift
+        if "drift" not in changed:
             self._detector.restore(detector)
-        restored = {
-            role: Learner(partial(load, role), version, self._pipeline.kind, self._checkpoint, learned=learned)
-            for role, (version, learned) in learners.items()
-        }
-        self.champion, self.challenger = restored["champion"], restored.get("challenger")
+
+        def learner(part: str, version: str, learned: int) -> Learner:
+            return Learner(partial(load, part), version, self._pipeline.kind, self._checkpoint, learned=learned)
+
+        self.champion = learner("champion", *learners["champion"])
+        self.challenger = learner("challenger", *learners["challenger"]) if "challenger" in learners else None
+        self.contest = self._new_contest()
+        if self.contest is not None and contest is not None and not {"policy", "model", "features"} & set(changed):
+            self.contest.restore(
+                contest,
+                self.champion,
+                lambda role, version, learned: learner(f"{_CONTEST}{role}", version, learned),
+                lambda name: data(f"{_FROZEN}{name}"),
+            )
+            self._versions = counts[0]  # a new contest begins with a fresh challenger, which is another one
 
     @property
     def learners(self) -> dict[str, Learner]:
-        """The models by role: the champion, and the challenger if there is one."""
-        roles = {"champion": self.champion, "challenger": self.challenger}
-        return {role: learner for role, learner in roles.items() if learner is not None}
+        """All models that learn, by the name of the part that they are in a snapshot."""
+        learners = {"champion": self.champion}
+        if self.challenger is not None:
+            learners["challenger"] = self.challenger
+        if self.contest is not None:
+            beside = self.contest.learners(self.champion)
+            learners |= {f"{_CONTEST}{role}": learner for role, learner in beside.items()}
+        return learners
+
+    @property
+    def frozen(self) -> dict[str, Frozen]:
+        """All models that do not learn, by the name of the part that they are in a snapshot."""
+        found = self.contest.frozen if self.contest is not None else {}
+        return {f"{_FROZEN}{name}": frozen for name, frozen in found.items()}
+
+    def answers(self, x: dict[str, Any]) -> dict[str, tuple[Any, Any]] | None:
+        """Return what models that do not serve answer to an event, by name; None when none is asked."""
+        return self.contest.answers(self.champion, x) if self.contest is not None else None
 
     def learn_in_shadow(self, x: dict[str, Any], y: Any) -> None:
-        """Let the challenger learn what the champion has learned; its errors are its own, and may end it."""
+        """Let those learn that do not serve; their errors are their own, and may end them."""
+        if self.contest is not None:
+            self.contest.learn(self.champion, x, y)
         if self.challenger is not None:
             try:
                 self.challenger.learn(x, y)
@@ -116,13 +176,17 @@ class Lifecycle:
                 self._books.count["shadow_error"] += 1
                 self.challenger = self._new_learner()
 
-    def observe(self, loss: float | None, offset: int, moment: Moment) -> Sequence[LifecycleEvent]:
+    def observe(
+        self, loss: float | None, losses: Mapping[str, float | None], offset: int, moment: Moment
+    ) -> Sequence[LifecycleEvent]:
         """Take the loss of one labelled event and do what the policy says.
 
         Parameters
         ----------
         loss
-            The champion's loss in [0, 1], None when there is none.
+            Loss of the answer that was given, in [0, 1], None when there is none.
+        losses
+            Losses of what other models had answered, by their names.
         offset
             Offset of the event the loss is about.
         moment
@@ -130,16 +194,48 @@ class Lifecycle:
         """
         self._labelled += 1
         if offset < self._serving_from:
-            loss = None  # the champion before it gave that answer
+            loss = losses.get(self.champion.version)  # the champion before it gave that answer
         change = None if loss is None else self._detector.update(loss, offset)
-        if change is None and self._warning is None and self._successor_of is None:
+        contest = self.contest
+        verdict = None if contest is None else contest.update(self.champion, loss, losses, offset)
+        if change is None and verdict is None and self._warning is None and self._successor_of is None:
+            if contest is not None:
+                contest.retire_challenger()
             return _NOTHING
         events: list[LifecycleEvent] = []
         if change is not None:
             events += self._weigh(change, moment)
+        if verdict is not None and contest is not None:
+            events += self._decide(contest, verdict, moment)
         events += self._promote_if_ready(moment)
         events += self._clear_if_stale(moment)
+        if contest is not None:
+            contest.retire_challenger()
         return events
+
+    def _decide(self, contest: Contest, verdict: Verdict, moment: Moment) -> list[LifecycleEvent]:
+        """Let the better model take over, or say why not."""
+        teller = partial(self._common, moment=moment)
+        if verdict.held:
+            self._books.count["action_suppressed"] += 1
+            return [announcements.held_back(teller, verdict, self.champion)] if contest.is_news(verdict) else []
+        replaced, reason = self.champion, self._drift_since(verdict.advantage.since)
+        crowning = contest.crown(verdict, replaced, self._copy)
+        self._serve(crowning.champion, moment.record.offset)
+        return announcements.crowned(teller, verdict, crowning, replaced, reason)
+
+    def _drift_since(self, offset: int) -> str:
+        """Return the id of the drift event after an offset, empty when there was none."""
+        drift, at = self._last_drift
+        return drift if at >= offset else ""
+
+    def _serve(self, champion: Learner, offset: int) -> None:
+        """Have another model serve from the record after an offset on."""
+        self.champion = champion
+        self._detector = LossDetector(self._pipeline.drift)
+        self._serving_from = offset + 1
+        self._quiet_until = self._labelled + self._pipeline.drift.cooldown
+        self._warning = None
 
     def _weigh(self, change: Change, moment: Moment) -> list[LifecycleEvent]:
         """Turn a change point into an event, unless it is a fall or comes too soon."""
@@ -154,16 +250,22 @@ class Lifecycle:
                 return []
             warned = self._drift_event(DriftWarned, change, moment)
             self._warning, self._warned_at = warned.id, self._labelled
-            if self._acts:
+            self._last_drift = warned.id, moment.record.offset
+            if isinstance(self._pipeline.policy, BackgroundChallenger):
                 self.challenger = self._new_learner()
+            if self.contest is not None:
+                self.contest.renew_challenger()
             return [warned]
         detected = self._drift_event(DriftDetected, change, moment)
         self._warning = None
+        self._last_drift = detected.id, moment.record.offset
         self._quiet_until = self._labelled + self._pipeline.drift.cooldown
-        if self._acts:
+        if isinstance(self._pipeline.policy, (BackgroundChallenger, ResetOnDrift)):
             self._successor_of = detected.id
             if self.challenger is None:
                 self.challenger = self._new_learner()
+        if self.contest is not None:
+            self.contest.renew_challenger()
         return [detected]
 
     def renew(self, reason: str, offset: int, *, at_once: bool) -> str:
@@ -185,24 +287,28 @@ class Lifecycle:
         learner = self._new_learner()
         self._warning = None
         if at_once or not self._acts:
-            self.champion, self.challenger, self._successor_of = learner, None, None
-            self._detector = LossDetector(self._pipeline.drift)
-            self._serving_from = offset + 1
-            self._quiet_until = self._labelled + self._pipeline.drift.cooldown
+            self._succeed(learner, offset)
             return ""
         self.challenger, self._successor_of = learner, reason
         return learner.version
 
     @property
     def _acts(self) -> bool:
-        return isinstance(self._pipeline.policy, BackgroundChallenger)
+        return not isinstance(self._pipeline.policy, ObserveOnly)
+
+    def _succeed(self, learner: Learner, offset: int) -> None:
+        """Have a fresh model serve, whoever else there was: what they know is of another declaration, or world."""
+        self.challenger = self._successor_of = None
+        self._serve(learner, offset)
+        self.contest = self._new_contest()
 
     def _promote_if_ready(self, moment: Moment) -> list[LifecycleEvent]:
         """Let the challenger take over once drift is certain and it has learned enough."""
-        policy = self._pipeline.policy
-        if self._successor_of is None or self.challenger is None or not isinstance(policy, BackgroundChallenger):
+        if self._successor_of is None or self.challenger is None:
             return []
-        if self.challenger.learned < policy.min_learned:
+        policy = self._pipeline.policy
+        wanted = policy.min_learned if isinstance(policy, BackgroundChallenger) else _RENEWAL_LEARNED
+        if self.challenger.learned < (0 if isinstance(policy, ResetOnDrift) else wanted):
             return []
         event = ModelRetrained(
             **self._common(ModelRetrained, moment),
@@ -211,10 +317,7 @@ class Lifecycle:
             learned=self.challenger.learned,
             reason=self._successor_of,
         )
-        self.champion, self.challenger, self._successor_of = self.challenger, None, None
-        self._detector = LossDetector(self._pipeline.drift)
-        self._serving_from = moment.record.offset + 1
-        self._quiet_until = self._labelled + self._pipeline.drift.cooldown
+        self._succeed(self.challenger, moment.record.offset)
         return [event]
 
     def _clear_if_stale(self, moment: Moment) -> list[LifecycleEvent]:

@@ -2,7 +2,7 @@
 
 import pickle
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -13,6 +13,7 @@ from river import active, base, metrics, utils
 from schemas import topics
 from schemas.errors import DeclarationError
 from schemas.topics import Topic, topic_table
+from streams import pickling
 from streams.declaration import digest
 from streams.drift import Drift
 from streams.feature import Feature, to_feature
@@ -50,7 +51,7 @@ class Pipeline:
     drift
         How drift of the loss is looked for.
     policy
-        What is done about it: `ObserveOnly` or `BackgroundChallenger`.
+        What is done about it: `ObserveOnly`, `ResetOnDrift`, `BackgroundChallenger`, `ChampionVersions` or `Pool`.
     metrics
         River metrics, or ``utils.Rolling(metrics.Accuracy, 1000)``, updated prequentially: with the
         prediction made before the label was known. The default is one rolling metric over 1,000 labels.
@@ -123,7 +124,7 @@ class Pipeline:
         self._check_model()
         parts = (
             ("drift", self.drift, Drift, "a Drift"),
-            ("policy", self.policy, Policy, "ObserveOnly() or BackgroundChallenger()"),
+            ("policy", self.policy, Policy, "a policy such as ChampionVersions() or ObserveOnly()"),
         )
         for part, value, kinds, words in parts:
             if not isinstance(value, kinds):
@@ -160,6 +161,11 @@ class Pipeline:
         """Digest of each declared field, by its name: what two declarations differ in."""
         fields = {name: getattr(self, name) for name in (*_ANSWER_FIELDS, "kind", "metrics")}
         return {name: digest(value) for name, value in fields.items()}
+
+    @cached_property
+    def classes(self) -> Collection[Any]:
+        """Classes that the declaration brings along: they may stand in a snapshot beside River's."""
+        return pickling.globals_of([self.fresh_model("v1"), *(self.metrics or ())])
 
     @cached_property
     def model_name(self) -> str:

@@ -1,6 +1,7 @@
 """What is done about drift: small pure objects, chosen in the declaration."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from schemas.errors import DeclarationError
 
@@ -14,8 +15,22 @@ class ObserveOnly:
 
 
 @dataclass(frozen=True)
+class ResetOnDrift:
+    """Replace the model with a fresh one when drift is detected.
+
+    The simplest that acts, and the one to compare with: everything that was learned is gone at once, whether the fresh
+    model will be better or not.
+    """
+
+    def check(self, field: str = "policy") -> None:
+        """There is nothing to check."""
+
+
+@dataclass(frozen=True)
 class BackgroundChallenger:
     """Start a fresh model in the background at a warning; it takes over when drift is detected.
+
+    Cheap: a second model learns only between warning and detection. It asks no evidence that the fresh model is better.
 
     Parameters
     ----------
@@ -33,8 +48,82 @@ class BackgroundChallenger:
 
     def check(self, field: str = "policy") -> None:
         """Raise `DeclarationError` unless the arguments fit together."""
-        if not isinstance(self.min_learned, int) or self.min_learned < 0:
-            raise DeclarationError(f"{field}.min_learned", self.min_learned, "a number of examples, 0 or more")
+        _check_count(field, "min_learned", self.min_learned, 0)
 
 
-Policy = ObserveOnly | BackgroundChallenger
+@dataclass(frozen=True, kw_only=True)
+class ChampionVersions:
+    """Keep old versions, and let the best serve, by evidence: two questions have to be answered with yes.
+
+    Has the world changed? A frozen copy of the champion is scored in its stead: its loss moves when the world does, and
+    never because a model learns. Is another model better? A fresh challenger, the learner that was never reset, the
+    champion before, and archived versions are compared with the champion on the same events.
+
+    Other models are scored only while the champion's loss looks as if it had risen, so a calm stream costs little more
+    than `ObserveOnly`. `Pool` scores them always, and is quicker and surer.
+
+    Parameters
+    ----------
+    alpha
+        Another model must be better with an e-value of 1/alpha. Smaller is slower and surer.
+    change
+        The e-value that says the world has changed. 3,000 is reached by chance some once in 100,000 events.
+    versions
+        Archived versions that are kept. Fewer than there are concepts, and the one that is wanted will be missing.
+    challenger_life
+        Examples after which the challenger is replaced with a fresh one.
+    min_learned
+        Examples it must have learned before it can take over.
+    probation
+        Labelled events for which a champion that was replaced goes on learning, and may come back.
+    milestone
+        Examples between two frozen copies of the champion.
+    actions
+        Changes of the champion in 10,000 labelled events, at most.
+    """
+
+    alpha: float = 0.05
+    change: float = 3000.0
+    versions: int = 5
+    challenger_life: int = 1000
+    min_learned: int = 30
+    probation: int = 1000
+    milestone: int = 500
+    actions: int = 30
+
+    #: Whether other models are scored on every event.
+    always = False
+
+    def check(self, field: str = "policy") -> None:
+        """Raise `DeclarationError` unless the arguments fit together."""
+        if not isinstance(self.alpha, (int, float)) or not 0 < self.alpha < 1:
+            raise DeclarationError(f"{field}.alpha", self.alpha, "a number between 0 and 1")
+        if not isinstance(self.change, (int, float)) or not 1 <= self.change <= 1e9:
+            raise DeclarationError(f"{field}.change", self.change, "an e-value, from 1 to 1e9")
+        for name, least in (("versions", 0), ("min_learned", 0), ("challenger_life", 1), ("probation", 0)):
+            _check_count(field, name, getattr(self, name), least)
+        _check_count(field, "milestone", self.milestone, 1)
+        _check_count(field, "actions", self.actions, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool(ChampionVersions):
+    """As `ChampionVersions`, with all models scored on every event: for streams whose concepts come and go.
+
+    It costs about three times as many examples learned and five times as many scored.
+
+    References
+    ----------
+    Herbster, Warmuth: Tracking the best expert, Machine Learning 32 (1998). Gonçalves, Barros: RCD: a recurring concept
+    drift framework, Pattern Recognition Letters 34 (2013).
+    """
+
+    always = True
+
+
+Policy = ObserveOnly | ResetOnDrift | BackgroundChallenger | ChampionVersions
+
+
+def _check_count(field: str, name: str, value: Any, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise DeclarationError(f"{field}.{name}", value, f"a whole number, {least} or more")

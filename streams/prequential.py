@@ -222,6 +222,12 @@ class Loss:
             return self._scaled(abs(y - prediction))
         return 1.0 if prediction != y else 0.0
 
+    def in_shadow(self, y: Any, prediction: Any, score: Any) -> float | None:
+        """Return the loss of an answer that was not given; a residual is measured by the champion's scale."""
+        if self._kind == "regression" and prediction is not None:
+            return None if self._scale is None else min(1.0, abs(y - prediction) / self._scale)
+        return self.of(y, prediction, score)
+
     def _scaled(self, residual: float) -> float | None:
         if self._scale is not None:
             return min(1.0, residual / self._scale)

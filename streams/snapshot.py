@@ -44,11 +44,6 @@ class Dump(Struct, frozen=True):
     starts: dict[str, int]
 
 
-def classes_of(pipeline: Pipeline) -> Collection[Any]:
-    """Return the classes that a declaration brings along: they may stand in a snapshot beside River's."""
-    return pickling.globals_of([pipeline.fresh_model("v1"), *(pipeline.metrics or ())])
-
-
 def identity_of(pipeline: Pipeline, partition: int, partitions: int) -> Identity:
     """Return whose state a task of a pipeline holds."""
     return Identity(pipeline.name, pipeline.declaration, pipeline.source_topic, partition, partitions, version("river"))
@@ -118,12 +113,15 @@ def restore(task: Task, parts: Mapping[str, bytes], takeover: Takeover | None = 
     changed = set(takeover.changed) if takeover is not None else set()
     if "kind" in changed:
         raise SnapshotError("the task kind is another: that is another pipeline, which needs another name")
-    classes = classes_of(task.pipeline)
+    classes = task.pipeline.classes
 
-    def load(name: str) -> Any:
+    def written(name: str) -> bytes:
         if name not in parts:
             raise SnapshotError(f"no part {name}")
-        return pickling.loads(parts[name], further=classes)
+        return parts[name]
+
+    def load(name: str) -> Any:
+        return pickling.loads(written(name), further=classes)
 
     def load_segments(prefix: str) -> Iterator[Any]:
         numbers = [name.removeprefix(prefix) for name in parts if name.startswith(prefix)]
@@ -134,7 +132,7 @@ def restore(task: Task, parts: Mapping[str, bytes], takeover: Takeover | None = 
     for name, noun in _nouns(task).items():
         if not changed & _BEGINS_ANEW.get(name, set()):
             noun.restore(state[name])
-    task.lifecycle.restore(state["lifecycle"], load, detector_too="drift" not in changed)
+    task.lifecycle.restore(state["lifecycle"], load, written, changed=changed)
     task.takeover = takeover
     join = task.join
     for labels, prefix in ((join.pending, "pending-"), (join.held, "held-")):
@@ -157,9 +155,11 @@ def _nouns(task: Task) -> dict[str, Any]:
 
 def _take(task: Task, stored: Mapping[str, Part]) -> Iterator[_Taken]:
     """Yield the parts of a task."""
-    classes = classes_of(task.pipeline)
+    classes = task.pipeline.classes
     for role, learner in task.lifecycle.learners.items():
         yield role, 0, pickling.dumps(learner.model, further=classes)
+    for name, frozen in task.lifecycle.frozen.items():
+        yield name, 0, None if name in stored else frozen.data
     state = {name: noun.snapshot() for name, noun in _nouns(task).items()}
     state |= {"task": (task.next_offset, task.model_errors), "lifecycle": task.lifecycle.snapshot()}
     join = task.join

@@ -27,6 +27,7 @@ _DEADLY = (
     "record again"
 )
 _LEAP = ("time-leap",)
+_NO_LOSSES: dict[str, float | None] = {}
 
 
 class Task:
@@ -88,6 +89,8 @@ class Task:
         self._keeps_scores = self.evaluation.wants_scores or self.loss.wants_scores or pipeline.kind == "anomaly"
         self._decode = Decoder(pipeline).decode
         self._public_score = binary_score if pipeline.kind == "binary" else public_score
+        self._keeps_shadow_scores = self.loss.wants_scores or pipeline.kind == "anomaly"
+        self._has_shadows = self.lifecycle.contest is not None
         self._name, self._declaration = pipeline.name, pipeline.declaration
         self.model_errors = 0
         self.crosses_declarations = crosses_declarations
@@ -161,7 +164,10 @@ class Task:
         x = example.x if self._cleans_nothing else self.preprocessor.clean(example.x)
         prediction, score = champion.predict(x)
         events: list[Event] = [self._prediction(record, event_id, prediction, score, leapt)]
-        asked = Asked(record.offset, prediction, score if self._keeps_scores else None, x)
+        shadows = self.lifecycle.answers(x) if self._has_shadows else None
+        if shadows and not self._keeps_shadow_scores:
+            shadows = {name: (answer, None) for name, (answer, _) in shadows.items()}
+        asked = Asked(record.offset, prediction, score if self._keeps_scores else None, x, shadows)
         y = example.y
         held = self.join.held.size_bytes > 0 and event_id in self.join.held
         if held:
@@ -235,14 +241,17 @@ class Task:
         lifecycle = self.lifecycle
         champion = lifecycle.champion
         champion.learn(asked.x, y)
-        if lifecycle.challenger is not None:
+        if self._has_shadows or lifecycle.challenger is not None:
             lifecycle.learn_in_shadow(asked.x, y)
         number = loss = None
+        losses = _NO_LOSSES
         if y is not None:
             number = self.evaluation.update(y, asked.prediction, asked.score)
+            if asked.shadows:
+                losses = {name: self.loss.in_shadow(y, *answer) for name, answer in asked.shadows.items()}
             loss = self.loss.of(y, asked.prediction, asked.score)
         self.join.settle(event_id, Settled(y, asked.prediction, asked.score, number, assumed))
-        events = lifecycle.observe(loss, asked.offset, moment)
+        events = lifecycle.observe(loss, losses, asked.offset, moment)
         if lifecycle.champion is not champion:
             self.loss.new_champion()
         return events
@@ -311,7 +320,7 @@ class Task:
             event_id,
             prediction,
             self._public_score(score),
-            champion.name,
+            champion.model_name,
             champion.version,
             champion.learned,
             record.topic,

@@ -4,18 +4,24 @@
 """
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from schemas.avro import encode_avro
 from schemas.events import (
+    ActionSuppressed,
     CommandRefused,
     DeclarationChanged,
     DriftCleared,
     DriftDetected,
     DriftWarned,
     LifecycleEvent,
+    ModelArchived,
+    ModelPromoted,
+    ModelRetired,
     ModelRetrained,
+    ModelRolledBack,
     PredictionMade,
 )
 
@@ -42,6 +48,15 @@ _CHANGE = {
     "delta": 0.002,
 }
 
+_EVIDENCE: dict[str, Any] = {
+    "evidence": 57.5,
+    "change": 1e12,
+    "since": 1000,
+    "events": 24,
+    "loss": 0.125,
+    "replaced_loss": 0.5,
+}
+
 INSTANCES: dict[str, PredictionMade | LifecycleEvent] = {
     "prediction-binary": PredictionMade(id="UA-1", prediction=True, score=0.1, **_MADE),
     "prediction-multiclass": PredictionMade(
@@ -61,6 +76,40 @@ INSTANCES: dict[str, PredictionMade | LifecycleEvent] = {
         replaced="v1",
         learned=200,
         reason="flights.raw-3-900/drift.detected",
+        **_COMMON,
+    ),
+    "model-promoted": ModelPromoted(
+        id="flights.raw-3-1042/model.promoted",
+        version="v2",
+        replaced="v1",
+        learned=200,
+        reason="",
+        **_EVIDENCE,
+        **_COMMON,
+    ),
+    "model-rolled-back": ModelRolledBack(
+        id="flights.raw-3-1042/model.rolled-back",
+        version="v5",
+        replaced="v4",
+        learned=1500,
+        reason="flights.raw-3-900/drift.detected",
+        restored="v1@1500",
+        **_EVIDENCE,
+        **_COMMON,
+    ),
+    "model-archived": ModelArchived(
+        id="flights.raw-3-1042/model.archived", archived="v1@1500", version="v1", learned=1500, until=990, **_COMMON
+    ),
+    "model-retired": ModelRetired(
+        id="flights.raw-3-1042/model.retired", retired="v1@1500", reason="not wanted for the longest time", **_COMMON
+    ),
+    "action-suppressed": ActionSuppressed(
+        id="flights.raw-3-1042/action.suppressed",
+        version="v1",
+        held="v2",
+        reason="no change",
+        evidence=57.5,
+        change=2.5,
         **_COMMON,
     ),
     "declaration-changed": DeclarationChanged(

@@ -72,7 +72,7 @@ def test_every_event_type_is_named_once_and_carries_the_schema_version() -> None
     assert all(kind.startswith("riverrun.") for kind in kinds)
     assert {event.schema_version for event in INSTANCES.values()} == {SCHEMA_VERSION}
     listed = {kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, LifecycleEvent)}
-    assert listed == {LifecycleEvent, *LIFECYCLE_EVENTS}
+    assert listed - {LifecycleEvent, events.ChampionChanged} == set(LIFECYCLE_EVENTS)  # these two are only kinds of
 
 
 @pytest.mark.parametrize("cut", range(len(encode_avro(INSTANCES["prediction-binary"]))))

@@ -108,7 +108,6 @@ def simulated(*, aloud: bool = False) -> Iterator[None]:
         # The same for every world, and they cost more than all the rest.
         (snapshots, "version", cache(snapshots.version)),
         (snapshot, "version", cache(snapshot.version)),
-        (snapshot, "classes_of", cache(snapshot.classes_of)),
         (pickling, "_descriptors", cache(pickling._descriptors)),
         (task, "Decoder", cache(task.Decoder)),
         (Pipeline, "fresh_model", _fresh_model),

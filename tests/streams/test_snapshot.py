@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from river import base, linear_model
+from river import base, linear_model, naive_bayes
 
-from riverrun import Label, Pipeline
+from riverrun import ChampionVersions, Label, Pipeline, Pool
 from schemas.errors import SnapshotError
 from streams import label_join, snapshot
 from streams.snapshot import restore
@@ -111,6 +111,38 @@ def test_task_that_is_restored_again_and_again_is_the_undisturbed_one(seed: int)
     assert dict(visible(resumed.task)) == dict(visible(straight.task))
 
 
+@pytest.mark.parametrize("policy", [Pool, ChampionVersions])
+@pytest.mark.parametrize("inline", [True, False])
+def test_contest_that_is_restored_again_and_again_is_the_undisturbed_one(policy: Any, inline: bool) -> None:
+    """With challengers, frozen copies, references and evidence half way, in a world that comes and goes."""
+    rng = random.Random(5)
+    label = Label("y", type=bool, ttl=None if inline else timedelta(seconds=100))
+    settings = {"milestone": 100, "challenger_life": 150, "versions": 2, "probation": 200, "change": 20.0}
+    pipeline = Pipeline(
+        "p", features={"a": float, "b": float}, label=label, model=naive_bayes.GaussianNB(), policy=policy(**settings)
+    )
+    log, truth = Log(), list[bool]()
+    for i in range(3600):
+        x = {"a": rng.gauss(0, 1), "b": rng.gauss(0, 1)}
+        y = ((x["a"] > 0) if (i // 1200) % 2 == 0 else (x["a"] < 0)) != (rng.random() < 0.05)
+        truth.append(y)
+        log.event(x, f"e{i}", y=y if inline else None, time_ms=i)
+        if not inline and i >= 40:
+            log.label(f"e{i - 40}", truth[i - 40], time_ms=i)
+    straight, resumed, kept = Fold(pipeline), Fold(pipeline), Kept()
+    for record in log.records:
+        straight.step(record)
+        resumed.step(record)
+        if rng.random() < 0.01:
+            written = kept.take(resumed.task)
+            assert not [name for name in kept.take(resumed.task) if name.startswith("frozen")], written
+            resumed.task = kept.restored(pipeline)
+    assert {"riverrun.model.promoted", "riverrun.model.archived"} <= {e.type for e in straight.lifecycle}
+    assert resumed.lifecycle == straight.lifecycle
+    assert resumed.answers == straight.answers
+    assert dict(visible(resumed.task)) == dict(visible(straight.task))
+
+
 def visible(task: Task) -> Iterator[tuple[str, Any]]:
     """Yield all that a task consists of, in plain values: what a snapshot forgets would differ here."""
     seen: set[int] = set()
@@ -134,7 +166,7 @@ def visible(task: Task) -> Iterator[tuple[str, Any]]:
         elif hasattr(value, "__dict__"):
             seen.add(id(value))
             for name, child in vars(value).items():
-                if name not in ("pipeline", "_pipeline", "_undo", "_decode"):
+                if name not in ("pipeline", "_pipeline", "_undo", "_decode", "_thawed", "data"):
                     yield from walk(f"{path}.{name}", child)
 
     return walk("task", task)

@@ -1,0 +1,67 @@
+"""What is said when the champion changes, and when it does not although another model is better."""
+
+from collections.abc import Callable
+from typing import Any
+
+from schemas.events import (
+    ActionSuppressed,
+    LifecycleEvent,
+    ModelArchived,
+    ModelPromoted,
+    ModelRetired,
+    ModelRetrained,
+    ModelRolledBack,
+)
+from streams.contest import Crowning, Verdict
+from streams.learner import Learner
+
+#: Returns the fields that every event of a kind has: its id, and the record at which it happens.
+Common = Callable[[type[LifecycleEvent]], dict[str, Any]]
+
+
+def held_back(common: Common, verdict: Verdict, champion: Learner) -> LifecycleEvent:
+    """Say that a better model does not take over."""
+    return ActionSuppressed(
+        **common(ActionSuppressed),
+        version=champion.version,
+        held=verdict.model.name,
+        reason=verdict.held,
+        evidence=verdict.advantage.value,
+        change=verdict.change,
+    )
+
+
+def crowned(
+    common: Common, verdict: Verdict, crowning: Crowning, replaced: Learner, reason: str
+) -> list[LifecycleEvent]:
+    """Say who took over from whom, and what became of the archive."""
+    champion, advantage = crowning.champion, verdict.advantage
+    replaced_loss, loss = advantage.means
+    change: dict[str, Any] = {
+        "version": champion.version,
+        "replaced": replaced.version,
+        "learned": champion.learned,
+        "reason": reason,
+    }
+    evidence: dict[str, Any] = {
+        "evidence": advantage.value,
+        "change": verdict.change,
+        "since": advantage.since,
+        "events": advantage.count,
+        "loss": loss,
+        "replaced_loss": replaced_loss,
+    }
+    events: list[LifecycleEvent]
+    if verdict.role == "challenger":
+        retrained = ModelRetrained(**common(ModelRetrained), **change)
+        events = [retrained, ModelPromoted(**common(ModelPromoted), **change, **evidence)]
+    else:
+        restored = verdict.model.name
+        events = [ModelRolledBack(**common(ModelRolledBack), **change, **evidence, restored=restored)]
+    if (kept := crowning.archived) is not None:
+        about: dict[str, Any] = {"version": kept.version, "learned": kept.learned, "until": kept.offset}
+        events.append(ModelArchived(**common(ModelArchived), archived=kept.name, **about))
+    if (gone := crowning.evicted) is not None:
+        why = "of all archived versions it was not wanted for the longest time"
+        events.append(ModelRetired(**common(ModelRetired), retired=gone.name, reason=why))
+    return events

@@ -1,0 +1,390 @@
+"""The contest for the champion's place: who else could serve, and what speaks for them."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from schemas.errors import ModelBrokenError, ModelError
+from streams.accounting import Books
+from streams.evidence import Advantage, Shift
+from streams.label import TaskKind
+from streams.learner import Learner
+from streams.milestones import Milestones
+from streams.policy import ChampionVersions
+from streams.versions import Frozen
+
+#: A steady learner was never reset; a previous champion is on probation; a version answers and does not learn.
+Role = Literal["steady", "challenger", "previous", "version"]
+_PER = 10_000
+#: The champion's loss may have risen: the others are scored, for a while.
+_ALARMING = 100.0
+_AWAKE = 500
+#: While nothing alarms, the reference is scored on one event in so many.
+_PACE = 4
+_BASELINE = 300
+_YOUNG_CHALLENGER = 300
+
+
+class Verdict(Struct, frozen=True):
+    """One that is better than the champion.
+
+    Parameters
+    ----------
+    role
+        What it is.
+    model
+        Itself.
+    advantage
+        What speaks for it.
+    change
+        The evidence that the world has changed, as an e-value; 0 when there is nothing to tell it by yet.
+    held
+        Why it does not take over all the same: ``"no change"`` or ``"budget"``; empty when it does.
+    """
+
+    role: Role
+    model: Learner | Frozen
+    advantage: Advantage
+    change: float
+    held: str = ""
+
+
+class Contest:
+    """The models of a partition beside its champion.
+
+    Parameters
+    ----------
+    policy
+        The declaration.
+    champion
+        The first champion.
+    fresh
+        Makes a fresh learner under the next version.
+    kind, classes
+        As `Frozen` takes them.
+    books
+        Where errors of shadows are counted.
+    """
+
+    def __init__(
+        self,
+        policy: ChampionVersions,
+        champion: Learner,
+        fresh: Callable[[], Learner],
+        kind: TaskKind,
+        classes: Collection[Any],
+        books: Books,
+    ) -> None:
+        self._policy = policy
+        self._fresh = fresh
+        self._kind: TaskKind = kind
+        self._classes = classes
+        self._books = books
+        self.steady = champion
+        self.challenger: Learner | None = fresh() if policy.always else None
+        self.previous: Learner | None = None
+        self.archive: list[Frozen] = []
+        self._milestones = Milestones(policy.milestone, _BASELINE if policy.always else _BASELINE // 2, kind, classes)
+        self._advantages: dict[str, Advantage] = {}
+        self._shifts: dict[str, Shift] = {}
+        self._alarm = Shift(down=False)
+        self._labelled = 0
+        self._awake_until = 0
+        self._probation_until = 0
+        #: Labelled events at which the champion was replaced.
+        self._actions: list[int] = []
+        #: Replacements that probation took back, less those that held.
+        self._setbacks = 0
+        self._held: set[str] = set()
+
+    # ------------------------------------------------------------------ who there is
+
+    @property
+    def is_awake(self) -> bool:
+        """Whether the others are scored."""
+        return self._policy.always or self._labelled < self._awake_until
+
+    def learners(self, champion: Learner) -> dict[str, Learner]:
+        """Return those that learn beside the champion, by role."""
+        roles = {"steady": self.steady, "challenger": self.challenger, "previous": self.previous}
+        found: dict[str, Learner] = {}
+        for role, learner in roles.items():
+            if learner is not None and learner is not champion and learner not in found.values():
+                found[role] = learner
+        return found
+
+    def _contenders(self, champion: Learner) -> Iterator[tuple[Role, str, Learner | Frozen]]:
+        """Yield those that could serve: role, name, and themselves."""
+        for role, learner in self.learners(champion).items():
+            yield role, learner.version, learner  # type: ignore[misc]
+        for frozen in self.archive:
+            yield "version", frozen.name, frozen
+
+    def _asked(self, champion: Learner) -> Iterator[tuple[str, Learner | Frozen]]:
+        """Yield those that answer the next event, by name."""
+        awake = self.is_awake
+        if awake:
+            for _, name, model in self._contenders(champion):
+                yield name, model
+        if awake or champion.learned % _PACE == 0:
+            for frozen in self._milestones.references:
+                yield frozen.name, frozen
+
+    # ------------------------------------------------------------------ one event
+
+    def answers(self, champion: Learner, x: dict[str, Any]) -> dict[str, tuple[Any, Any]] | None:
+        """Return what the others answer to an event, prediction and score by name; None when nobody is asked."""
+        answers: dict[str, tuple[Any, Any]] = {}
+        for name, model in self._asked(champion):
+            try:
+                answers[name] = model.predict(x)
+            except ModelError:
+                self._books.count["shadow_error"] += 1
+        return answers or None
+
+    def learn(self, champion: Learner, x: dict[str, Any], y: Any) -> None:
+        """Let those learn that do; an error of theirs is their own, and may end them."""
+        for role, learner in self.learners(champion).items():
+            try:
+                learner.learn(x, y)
+            except ModelError:
+                self._books.count["shadow_error"] += 1
+            except ModelBrokenError:
+                self._books.count["shadow_error"] += 1
+                self._drop(role, champion)
+
+    def _drop(self, role: str, champion: Learner) -> None:
+        if role == "steady":
+            self.steady = champion
+        elif role == "previous":
+            self.previous = None
+        else:
+            self.challenger = self._fresh()
+
+    def update(
+        self, champion: Learner, loss: float | None, losses: Mapping[str, float | None], offset: int
+    ) -> Verdict | None:
+        """Take the losses of one labelled event.
+
+        Parameters
+        ----------
+        champion
+            Who serves.
+        loss
+            Its loss, None when another champion answered that event, or there is none to speak of.
+        losses
+            Losses of the others that were asked, by name.
+        offset
+            Offset of the event.
+
+        Returns
+        -------
+        The one that is better than the champion, if any is.
+        """
+        self._labelled += 1
+        if self.previous is not None and self._labelled >= self._probation_until:
+            self.previous = None
+            self._setbacks = max(0, self._setbacks - 1)
+        verdict = None
+        if loss is not None:
+            self._alarm.update(loss)
+            if self._alarm.value >= _ALARMING:
+                self._wake()
+            self._milestones.watch(champion, losses)
+            for name, shift in self._shifts.items():
+                if (its_loss := losses.get(name)) is not None:
+                    shift.update(its_loss)
+            if self.is_awake:
+                verdict = self._judge(champion, loss, losses, offset)
+        if not self._milestones.take_if_due(champion, offset):
+            self._books.count["not_frozen"] += 1
+        return verdict
+
+    def _wake(self) -> None:
+        if not self.is_awake:
+            self._advantages.clear()
+            self.challenger = self._fresh()
+        self._awake_until = self._labelled + _AWAKE
+
+    def _judge(self, champion: Learner, loss: float, losses: Mapping[str, float | None], offset: int) -> Verdict | None:
+        """Compare the others with the champion."""
+        best: Verdict | None = None
+        for role, name, model in self._contenders(champion):
+            its_loss = losses.get(name)
+            if its_loss is None or (role == "challenger" and model.learned < self._policy.min_learned):
+                continue
+            advantage = self._advantages.get(name)
+            if advantage is None:
+                advantage = self._advantages[name] = Advantage()
+            advantage.update(loss, its_loss, offset)
+            if best is None or advantage.value > best.advantage.value:
+                best = Verdict(role, model, advantage, 0.0)
+        if best is None or best.advantage.value * self._policy.alpha < 1.0:
+            return None
+        return self._weighed(best)
+
+    def _weighed(self, best: Verdict) -> Verdict | None:
+        """Return a verdict with what else has to be said, None while it needs more evidence."""
+        # Who has shown already what it can needs no change of the world to come back.
+        returns = best.role in ("steady", "previous")
+        if not returns and best.advantage.value * self._policy.alpha < 2.0**self._setbacks:
+            return None
+        change = self._milestones.change
+        # Whoever has just been crowned has no reference yet; nor has the first champion, which may learn in peace.
+        is_open = bool(self._actions) if change is None else change >= self._policy.change
+        shift = self._shifts.get(best.model.name) if isinstance(best.model, Frozen) else None
+        fits_again = 0.0 if shift is None else shift.value
+        held = ""
+        if not (returns or is_open or fits_again >= self._policy.change):
+            held = "no change"
+        elif not self._may_act():
+            held = "budget"
+        return Verdict(best.role, best.model, best.advantage, max(change or 0.0, fits_again), held)
+
+    def _may_act(self) -> bool:
+        """Tell whether the budget of actions allows one more."""
+        self._actions = [at for at in self._actions if at > self._labelled - _PER]
+        return len(self._actions) < self._policy.actions
+
+    def is_news(self, verdict: Verdict) -> bool:
+        """Tell whether a held verdict is heard of for the first time."""
+        key = f"{verdict.model.name}/{verdict.held}"
+        if key in self._held:
+            return False
+        self._held.add(key)
+        return True
+
+    # ------------------------------------------------------------------ kept and brought back
+
+    @property
+    def frozen(self) -> dict[str, Frozen]:
+        """All frozen models, by name."""
+        return {frozen.name: frozen for frozen in (*self.archive, *self._milestones.frozen)}
+
+    def snapshot(self, champion: Learner) -> Any:
+        """Return the state but for the models."""
+        return {
+            "learners": {role: (one.version, one.learned) for role, one in self.learners(champion).items()},
+            "frozen": {name: (one.version, one.learned, one.offset) for name, one in self.frozen.items()},
+            "archive": [frozen.name for frozen in self.archive],
+            "milestones": self._milestones.snapshot(),
+            "advantages": {name: advantage.snapshot() for name, advantage in self._advantages.items()},
+            "shifts": {name: shift.snapshot() for name, shift in self._shifts.items()},
+            "alarm": self._alarm.snapshot(),
+            "counts": (self._labelled, self._awake_until, self._probation_until, self._setbacks),
+            "actions": self._actions,
+            "held": sorted(self._held),
+        }
+
+    def restore(
+        self,
+        state: Any,
+        champion: Learner,
+        learner: Callable[[str, str, int], Learner],
+        data: Callable[[str], bytes],
+    ) -> None:
+        """Become what `snapshot` was taken of.
+
+        Parameters
+        ----------
+        state
+            What `snapshot` returned.
+        champion
+            Who serves.
+        learner
+            Returns the learner of a role, given version and number of examples learned.
+        data
+            Returns a frozen model as it is written, by name.
+        """
+        learners = {role: learner(role, *named) for role, named in state["learners"].items()}
+        self.steady = learners.get("steady", champion)
+        self.challenger, self.previous = learners.get("challenger"), learners.get("previous")
+        frozen = {
+            name: Frozen(data(name), version, learned, offset, self._kind, self._classes)
+            for name, (version, learned, offset) in state["frozen"].items()
+        }
+        self.archive = [frozen[name] for name in state["archive"]]
+        self._milestones.restore(state["milestones"], frozen)
+        self._advantages = {name: Advantage.restored(told) for name, told in state["advantages"].items()}
+        self._shifts = {name: Shift.restored(told) for name, told in state["shifts"].items()}
+        self._alarm = Shift.restored(state["alarm"])
+        self._labelled, self._awake_until, self._probation_until, self._setbacks = state["counts"]
+        self._actions, self._held = list(state["actions"]), set(state["held"])
+
+    # ------------------------------------------------------------------ what follows from it
+
+    def renew_challenger(self) -> None:
+        """Start the challenger anew at a warning, unless it is young."""
+        if self.challenger is not None and self.challenger.learned > _YOUNG_CHALLENGER:
+            self.challenger = self._fresh()
+
+    def retire_challenger(self) -> None:
+        """Replace a challenger that has had its time."""
+        challenger = self.challenger
+        if challenger is None:
+            return
+        if not self.is_awake:
+            self.challenger = None
+        elif challenger.learned >= self._policy.challenger_life:
+            self.challenger = self._fresh()
+
+    def crown(self, verdict: Verdict, champion: Learner, copy: Callable[[Frozen], Learner]) -> "Crowning":
+        """Let one take over.
+
+        Parameters
+        ----------
+        verdict
+            Who, and why.
+        champion
+            Who serves until now.
+        copy
+            Makes a learner, under the next version, of a frozen one.
+        """
+        returns = verdict.role in ("steady", "previous")
+        self._setbacks += returns
+        archived = self._milestones.before(verdict.advantage.since)
+        evicted = self._archive(archived, verdict.model) if archived is not None else None
+        new = copy(verdict.model) if isinstance(verdict.model, Frozen) else verdict.model
+        if new is self.challenger:
+            self.challenger = self._fresh() if self._policy.always else None
+        self.previous = None if champion is self.steady else champion
+        self._probation_until = self._labelled + self._policy.probation
+        self._awake_until = self._probation_until
+        self._actions.append(self._labelled)
+        self._advantages.clear()
+        self._held.clear()
+        self._milestones.begin()
+        self._alarm = Shift(down=False)
+        return Crowning(new, archived, evicted)
+
+    def _archive(self, frozen: Frozen, wanted: Learner | Frozen) -> Frozen | None:
+        """Keep a version; return the one that has to go: the one that has not been wanted for the longest time."""
+        if wanted in self.archive:
+            self.archive.remove(wanted)
+            self.archive.append(wanted)
+        self.archive.append(frozen)
+        self._shifts[frozen.name] = Shift(200, up=False)
+        if len(self.archive) <= self._policy.versions:
+            return None
+        evicted = self.archive.pop(0)
+        self._shifts.pop(evicted.name, None)
+        return evicted
+
+
+class Crowning(Struct, frozen=True):
+    """What has happened when one took over.
+
+    Parameters
+    ----------
+    champion
+        Who serves now.
+    archived
+        The old champion as it was before the change, None when there is no such copy.
+    evicted
+        The version that went for it.
+    """
+
+    champion: Learner
+    archived: Frozen | None
+    evicted: Frozen | None

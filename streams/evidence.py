@@ -1,0 +1,206 @@
+"""Two questions before a model is replaced: has the world changed, and is another model better?
+
+Both are answered by bets against "no". A bet's wealth multiplies with each loss; if "no" is true, no way of betting
+makes it grow on average, so wealth is evidence, and it may be looked at after each loss.
+"""
+
+from typing import Any
+
+#: Stakes of the bets: small ones find small differences in the long run, large ones find large differences at once.
+_STAKES = (0.1, 0.3, 0.6, 0.9)
+_SHIFT_STAKES = (0.1, 0.25, 0.5)
+#: More evidence than this is not counted, so that what has turned is forgotten in time.
+_MOST = 1e12
+_LEAST_SPREAD = 0.01
+#: A bet against a mean of nearly 0 would win a fortune by a single loss.
+_LEAST_MEAN = 0.02
+#: After as many losses without evidence worth the name, they count as how it has always been.
+_PATIENCE = 500
+_WORTH = 3.0
+
+
+class Advantage:
+    """Evidence that one model's losses are smaller than another's on the same events.
+
+    Parameters
+    ----------
+    restarts
+        True: a bet that has lost money begins anew with 1, so an advantage is found whenever it begins (an
+        e-detector); the time between false alarms is at least 1/alpha events on average when the threshold is 1/alpha.
+        False: one test from the first event on (an e-process); the probability that it *ever* reaches 1/alpha is at
+        most alpha when there is no advantage, however often one looks.
+
+    References
+    ----------
+    Waudby-Smith, Ramdas: Estimating means of bounded random variables by betting, JRSS B 86 (2024), section 4.
+    Shin, Ramdas, Rinaldo: E-detectors: a nonparametric framework for sequential change detection, NEJSDS 2 (2024),
+    section 2.3 (e-CUSUM). Ville: Étude critique de la notion de collectif (1939).
+
+    Examples
+    --------
+    One that is wrong every second time, and one that is never wrong:
+
+    >>> advantage = Advantage()
+    >>> for i in range(30):
+    ...     advantage.update(float(i >= 10 and i % 2), 0.0, offset=i)
+    >>> advantage.value > 100, advantage.since, advantage.means
+    (True, 11, (0.5263157894736842, 0.0))
+    """
+
+    __slots__ = ("_count", "_first", "_marks", "_restarts", "_second", "_wealth")
+
+    def __init__(self, *, restarts: bool = True) -> None:
+        self._restarts = restarts
+        self._wealth = [1.0] * len(_STAKES)
+        self._count = 0
+        self._first = self._second = 0.0
+        # Where each bet began: offset, and the sums before it.
+        self._marks: list[tuple[int, int, float, float]] = [(-1, 0, 0.0, 0.0)] * len(_STAKES)
+
+    def update(self, first: float, second: float, offset: int) -> None:
+        """Take both models' losses, in [0, 1], of the event at an offset."""
+        difference = first - second
+        if difference:
+            wealth, marks = self._wealth, self._marks
+            for i, stake in enumerate(_STAKES):
+                before = wealth[i]
+                after = before * (1.0 + stake * difference)
+                if self._restarts and after <= 1.0:
+                    after = 1.0
+                elif before == 1.0:
+                    marks[i] = (offset, self._count, self._first, self._second)
+                wealth[i] = min(after, _MOST)
+        self._count += 1
+        self._first += first
+        self._second += second
+
+    @property
+    def value(self) -> float:
+        """The evidence that the second is better, as an e-value: 1 is none."""
+        return sum(self._wealth) / len(_STAKES)
+
+    @property
+    def since(self) -> int:
+        """Offset of the first event that speaks for the second: an estimate of the change point."""
+        return self._leading()[0]
+
+    @property
+    def count(self) -> int:
+        """Number of events since then."""
+        return self._count - self._leading()[1]
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """Mean loss of both since then."""
+        _, count, first, second = self._leading()
+        events = max(1, self._count - count)
+        return (self._first - first) / events, (self._second - second) / events
+
+    def _leading(self) -> tuple[int, int, float, float]:
+        return self._marks[max(range(len(_STAKES)), key=self._wealth.__getitem__)]
+
+    def snapshot(self) -> Any:
+        """Return the state."""
+        return self._restarts, self._wealth, self._count, self._first, self._second, self._marks
+
+    @classmethod
+    def restored(cls, state: Any) -> "Advantage":
+        """Return what `snapshot` was taken of."""
+        advantage = cls()
+        advantage._restarts, advantage._wealth, advantage._count = state[:3]
+        advantage._first, advantage._second, advantage._marks = state[3:]
+        return advantage
+
+
+class Shift:
+    """Evidence that the mean loss of a model that does *not* learn has changed: then the world has.
+
+    A learner's loss also moves because it learns: a tree that splits is worse for a while, on a world that stands
+    still. A frozen model's loss moves for one reason only.
+
+    Parameters
+    ----------
+    baseline
+        Number of losses from which the mean is learned, before there is evidence of anything.
+    up, down
+        Which changes are looked for.
+
+    References
+    ----------
+    As `Advantage`; the bets are against "the mean is at most" (or at least) the baseline, widened by two of its
+    standard errors.
+
+    Examples
+    --------
+    >>> shift = Shift(baseline=100)
+    >>> for i in range(200):
+    ...     shift.update(float(i % 10 == 0))
+    >>> before = shift.value
+    >>> for i in range(30):
+    ...     shift.update(float(i % 2))
+    >>> before < 10 < 3000 < shift.value
+    True
+    """
+
+    __slots__ = ("_baseline", "_count", "_down", "_down_wealth", "_recent", "_recent_sum", "_sum", "_up", "_up_wealth")
+
+    def __init__(self, baseline: int = 300, *, up: bool = True, down: bool = True) -> None:
+        self._baseline = baseline
+        self._up, self._down = up, down
+        self._sum = self._recent_sum = 0.0
+        self._count = self._recent = 0
+        self._up_wealth = [1.0] * len(_SHIFT_STAKES)
+        self._down_wealth = [1.0] * len(_SHIFT_STAKES)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the baseline is known."""
+        return self._count >= self._baseline
+
+    @property
+    def value(self) -> float:
+        """The evidence, as an e-value: 1 is none."""
+        return max(sum(self._up_wealth), sum(self._down_wealth)) / len(_SHIFT_STAKES)
+
+    def update(self, loss: float) -> None:
+        """Take the next loss, in [0, 1]."""
+        if self._count < self._baseline:
+            self._sum += loss
+            self._count += 1
+            return
+        self._recent_sum += loss
+        self._recent += 1
+        mean = self._sum / self._count
+        error = 2.0 * (max(mean * (1.0 - mean), _LEAST_SPREAD) / self._count) ** 0.5
+        most = 1.0
+        if self._up:
+            least = min(0.9, max(_LEAST_MEAN, mean + error))
+            most = max(most, _bet(self._up_wealth, (loss - least) / least))
+        largest = min(1.0 - _LEAST_MEAN, mean - error)
+        if self._down and largest > 0.0:
+            most = max(most, _bet(self._down_wealth, (largest - loss) / (1.0 - largest)))
+        if most <= 1.0 or (self._recent > _PATIENCE and most < _WORTH):
+            self._sum += self._recent_sum
+            self._count += self._recent
+            self._recent, self._recent_sum = 0, 0.0
+
+    def snapshot(self) -> Any:
+        """Return the state."""
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    @classmethod
+    def restored(cls, state: Any) -> "Shift":
+        """Return what `snapshot` was taken of."""
+        shift = cls()
+        for name, value in zip(cls.__slots__, state, strict=True):
+            setattr(shift, name, value)
+        return shift
+
+
+def _bet(wealth: list[float], gain: float) -> float:
+    """Let each bet win or lose its stake's share of a gain; return the largest wealth."""
+    most = 1.0
+    for i, stake in enumerate(_SHIFT_STAKES):
+        wealth[i] = after = min(_MOST, max(1.0, wealth[i] * (1.0 + stake * gain)))
+        most = max(most, after)
+    return most

@@ -1,0 +1,123 @@
+"""Milestones: frozen copies of the champion, taken now and then; one of them tells whether the world has changed."""
+
+import pickle
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from schemas.errors import NotPicklableError
+from streams.evidence import Shift
+from streams.label import TaskKind
+from streams.learner import Learner
+from streams.versions import Frozen
+
+#: How many are kept: evidence for a change begins at most this many of them ago.
+_KEPT = 4
+#: Examples after which the reference is to be a younger one, and after which it is so whatever it tells.
+_LIFE = 1000
+_OUTDATED = 3000
+#: A reference that has more evidence than this is not replaced: it may have seen the world change.
+_NOTHING = 2.7
+
+
+class _Reference:
+    """A milestone that is scored in the champion's stead."""
+
+    def __init__(self, frozen: Frozen, shift: Shift) -> None:
+        self.frozen = frozen
+        self.shift = shift
+
+
+class Milestones:
+    """The newest copies of a champion, and the reference among them.
+
+    A reference has to be scored for a while before its loss can tell of a change, so its successor is scored beside it.
+
+    Parameters
+    ----------
+    every
+        Examples learned between two copies.
+    baseline
+        Losses from which it is learned how a reference does while the world stands still.
+    kind, classes
+        As `Frozen` takes them.
+    """
+
+    def __init__(self, every: int, baseline: int, kind: TaskKind, classes: Collection[Any]) -> None:
+        self._every = every
+        self._baseline = baseline
+        self._kind: TaskKind = kind
+        self._classes = classes
+        self._taken: list[Frozen] = []
+        self._reference: _Reference | None = None
+        self._next: _Reference | None = None
+
+    def begin(self) -> None:
+        """Forget all: another champion serves."""
+        self._taken = []
+        self._reference = self._next = None
+
+    @property
+    def change(self) -> float | None:
+        """Evidence that the world has changed, as an e-value; None while it is too early to tell."""
+        return None if self._reference is None else self._reference.shift.value
+
+    def before(self, offset: int) -> Frozen | None:
+        """Return the newest copy from before an offset, None when there is none."""
+        return next((frozen for frozen in reversed(self._taken) if frozen.offset < offset), None)
+
+    @property
+    def references(self) -> Iterator[Frozen]:
+        """The copies that are to be scored."""
+        return (one.frozen for one in (self._reference, self._next) if one is not None)
+
+    @property
+    def frozen(self) -> list[Frozen]:
+        """All copies that are held."""
+        return [*self._taken, *self.references]
+
+    def watch(self, champion: Learner, losses: Mapping[str, float | None]) -> None:
+        """Take the references' losses on one event, by their names."""
+        current, following = self._reference, self._next
+        for reference in (current, following):
+            loss = None if reference is None else losses.get(reference.frozen.name)
+            if reference is not None and loss is not None:
+                reference.shift.update(loss)
+        if following is None or not following.shift.ready:
+            return
+        outdated = current is not None and champion.learned - current.frozen.learned > _OUTDATED
+        if current is None or outdated or current.shift.value < _NOTHING:
+            self._reference, self._next = following, None
+
+    def take_if_due(self, champion: Learner, offset: int) -> bool:
+        """Take a copy of the champion, if it is time; False when that is not possible.
+
+        A model may be too deep or too large to pickle.
+        """
+        learned = champion.learned
+        if not learned or learned % self._every or (self._taken and self._taken[-1].learned == learned):
+            return True
+        try:
+            data = champion.freeze(self._classes)
+        except (NotPicklableError, RecursionError, pickle.PicklingError):
+            return False
+        frozen = Frozen(data, champion.version, learned, offset, self._kind, self._classes)
+        self._taken = [*self._taken[1 - _KEPT :], frozen]
+        current = self._reference
+        if self._next is None and (current is None or learned - current.frozen.learned >= _LIFE):
+            self._next = _Reference(frozen, Shift(self._baseline))
+        return True
+
+    def snapshot(self) -> Any:
+        """Return the state but for the models."""
+        references = [
+            None if one is None else (one.frozen.name, one.shift.snapshot()) for one in (self._reference, self._next)
+        ]
+        return [frozen.name for frozen in self._taken], references
+
+    def restore(self, state: Any, frozen: Mapping[str, Frozen]) -> None:
+        """Become what `snapshot` was taken of, with the models by name."""
+        taken, references = state
+        self._taken = [frozen[name] for name in taken]
+        self._reference, self._next = (
+            None if told is None else _Reference(frozen[told[0]], Shift.restored(told[1])) for told in references
+        )

@@ -1,0 +1,61 @@
+"""Models as they were: frozen copies that answer and do not learn."""
+
+from collections.abc import Collection
+from typing import Any
+
+from streams import pickling
+from streams.label import TaskKind
+from streams.learner import Learner
+
+
+class Frozen:
+    """A version of a model as it was at one moment.
+
+    Parameters
+    ----------
+    data
+        The model, as `Learner.freeze` returns it.
+    version
+        The version it was taken of.
+    learned
+        Examples it had learned.
+    offset
+        Offset of the record at which it was taken.
+    kind
+        The task kind.
+    classes
+        Classes that a declaration brings along, see `Pipeline.classes`.
+
+    Examples
+    --------
+    >>> from river import naive_bayes
+    >>> learner = Learner(naive_bayes.GaussianNB, "v1", "binary")
+    >>> for a in (1.0, 2.0, 3.0):
+    ...     learner.learn({"a": a}, a > 1.5)
+    >>> frozen = Frozen(learner.freeze(), "v1", 3, 2, "binary")
+    >>> learner.learn({"a": 2.9}, False)
+    >>> frozen.name, frozen.predict({"a": 2.9})[0], frozen.thaw().predict_one({"a": 2.9})
+    ('v1@3', True, True)
+    """
+
+    def __init__(
+        self, data: bytes, version: str, learned: int, offset: int, kind: TaskKind, classes: Collection[Any] = ()
+    ) -> None:
+        self.data = data
+        self.version = version
+        self.learned = learned
+        self.offset = offset
+        self.name = f"{version}@{learned}"
+        self._kind = kind
+        self._classes = classes
+        self._thawed: Learner | None = None
+
+    def thaw(self) -> Any:
+        """Return the model; each time another copy."""
+        return pickling.loads(self.data, further=self._classes)
+
+    def predict(self, x: dict[str, Any]) -> tuple[Any, Any]:
+        """Score one event, as `Learner.predict` does."""
+        if self._thawed is None:
+            self._thawed = Learner(self.thaw, self.version, self._kind, learned=self.learned)
+        return self._thawed.predict(x)

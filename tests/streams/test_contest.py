@@ -1,0 +1,166 @@
+"""The contest: who takes over, by what evidence, and who does not."""
+
+import random
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+from river import linear_model, naive_bayes, preprocessing, tree
+
+from riverrun import ChampionVersions, Label, ObserveOnly, Pipeline, Pool
+from schemas.errors import DeclarationError
+from schemas.events import (
+    ActionSuppressed,
+    DriftDetected,
+    ModelArchived,
+    ModelPromoted,
+    ModelRetired,
+    ModelRetrained,
+    ModelRolledBack,
+)
+from tests.streams.logs import Fold, Log
+
+SEGMENT = 1500
+POLICIES = [Pool(), ChampionVersions()]
+
+
+def world(*concepts: int, seed: int = 1, noise: float = 0.05, length: int = SEGMENT, late: int = 0) -> Log:
+    """Return a log in which one concept follows another: the label is the sign of a, or not, or that of b, or not."""
+    rng, log, owed = random.Random(seed), Log(), list[tuple[str, bool]]()
+    for place, concept in enumerate(concepts):
+        for i in range(length):
+            x = {"a": rng.gauss(0, 1), "b": rng.gauss(0, 1)}
+            y = (x["a" if concept < 2 else "b"] > 0) != (concept % 2 == 1) != (rng.random() < noise)
+            number = f"e{place * length + i}"
+            log.event(x, number, y=None if late else y, time_ms=len(log.records))
+            owed.append((number, y))
+            if late and len(owed) > late:
+                log.label(*owed.pop(0), time_ms=len(log.records))
+    return log
+
+
+def declared(policy: Any, model: Any = None, *, late: int = 0) -> Pipeline:
+    """Return a pipeline over such a log."""
+    label = Label("y", type=bool, ttl=timedelta(days=1) if late else None)
+    model = model or preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    return Pipeline("p", features={"a": float, "b": float}, label=label, model=model, policy=policy)
+
+
+def of(fold: Fold, kind: Any) -> list[Any]:
+    """Return the events of a kind."""
+    return [event for event in fold.lifecycle if isinstance(event, kind)]
+
+
+def mistakes(fold: Fold, log: Log, first: int, last: int) -> int:
+    """Return how many of the answers to events number first to last are wrong."""
+    truth = {}
+    for record in log.records:
+        body = orjson.loads(record.value or b"{}")
+        if "y" in body:
+            id = body.get("id") or dict(record.headers or [])["ce_id"].decode()
+            truth[id] = body["y"]
+    return sum(p.prediction != truth[p.id] for p in fold.predictions[first:last] if p.id in truth)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("late", [0, 50])
+def test_world_that_comes_back_finds_the_model_it_had(policy: Any, late: int) -> None:
+    """A new world is learned by a fresh model; the old one, come back, is served by a copy of the old model."""
+    log = world(0, 1, 0, 1, late=late)
+    fold = Fold(declared(policy, late=late), log.records)
+    retrained, promoted = of(fold, ModelRetrained)[0], of(fold, ModelPromoted)[0]
+    assert promoted.version == retrained.version
+    assert promoted.replaced == "v1"
+    assert promoted.evidence >= 20
+    assert promoted.loss < promoted.replaced_loss
+    [archived, *_] = of(fold, ModelArchived)
+    assert (archived.version, archived.learned) == ("v1", 1500)
+    back = of(fold, ModelRolledBack)[0]
+    assert back.restored == archived.archived == "v1@1500"
+    assert back.change >= 3000
+    # Whoever answers after a return is as good as the old model was: one in twenty is noise.
+    settled = 2 * SEGMENT + 60 + 2 * late
+    assert mistakes(fold, log, settled, 3 * SEGMENT) / (SEGMENT - 60 - 2 * late) < 0.09
+    versions = [p.version for p in fold.predictions]
+    assert versions[2 * SEGMENT + 59 + 2 * late] == back.version
+    assert versions[2 * SEGMENT - 1] != back.version
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("model", ["lr", "tree"])
+def test_world_that_stands_still_keeps_its_champion(policy: Any, seed: int, model: str) -> None:
+    """Answers are those of a pipeline that only observes, to the last bit, however a tree stumbles when it splits."""
+    made = tree.HoeffdingTreeClassifier() if model == "tree" else None
+    log = world(0, seed=seed, noise=0.15, length=6000)
+    fold, observer = Fold(declared(policy, made), log.records), Fold(declared(ObserveOnly(), made), log.records)
+    assert not of(fold, (ModelPromoted, ModelRolledBack))
+    assert fold.answers == observer.answers
+
+
+def test_calm_stream_asks_nobody_else() -> None:
+    """The cheap policy scores a reference now and then, and nothing more."""
+    log = world(0, length=3000)
+    fold = Fold(declared(ChampionVersions()))
+    asked, learners = 0, 0
+    for record in log.records:
+        asked += len(fold.task.lifecycle.answers({"a": 0.0, "b": 0.0}) or ())
+        learners += len(fold.task.lifecycle.learners)
+        fold.step(record)
+    assert asked <= len(log.records)
+    assert learners <= 1.25 * len(log.records)
+
+
+def test_model_that_was_never_reset_returns_when_it_is_the_better_one() -> None:
+    """The world goes back before the fresh model is worth keeping: v1, which learned on, serves again as itself."""
+    rng, log = random.Random(8), Log()
+    for i in range(6000):
+        odd = 3000 <= i < 3300
+        x = {"a": rng.gauss(0, 1), "b": rng.gauss(0, 1)}
+        log.event(x, f"e{i}", y=(x["a"] > 0) != odd)
+    fold = Fold(declared(Pool(versions=0), naive_bayes.GaussianNB()), log.records)
+    assert of(fold, ModelRetrained)[0].replaced == "v1"
+    assert [event.restored for event in of(fold, ModelRolledBack)][-1] == "v1"
+    assert fold.predictions[-1].version == "v1"
+
+
+def test_archive_is_bounded_and_says_what_goes() -> None:
+    """The version that was not wanted for the longest time."""
+    fold = Fold(declared(Pool(versions=1)), world(0, 1, 2, 3, 0).records)
+    contest = fold.task.lifecycle.contest
+    assert contest is not None
+    assert len(contest.archive) == 1
+    archived = [event.archived for event in of(fold, ModelArchived)]
+    retired = [event.retired for event in of(fold, ModelRetired)]
+    assert retired == [name for name in archived if name != contest.archive[0].name]
+
+
+def test_budget_holds_back_and_says_so_once() -> None:
+    """No more actions than declared within 10,000 labelled events; each that is held back is counted."""
+    fold = Fold(declared(Pool(actions=2)), world(0, 1, 0, 1, 0, 1, length=1000).records)
+    assert len(of(fold, (ModelPromoted, ModelRolledBack))) == 2
+    held = [event for event in of(fold, ActionSuppressed) if event.reason == "budget"]
+    assert held
+    assert len({(event.held, event.version) for event in held}) == len(held)
+    assert fold.counts["action_suppressed"] > len(held)
+
+
+def test_change_is_explained_by_the_alarm_that_came_with_it() -> None:
+    """The reason of a change of the champion is the drift event, or nothing when evidence was quicker."""
+    fold = Fold(declared(Pool()), world(0, 1, 0, 1).records)
+    ids = {event.id for event in fold.lifecycle}
+    changes = of(fold, (ModelPromoted, ModelRolledBack))
+    assert all(change.reason in ids | {""} for change in changes)
+    assert all(change.since <= change.offset for change in changes)
+    assert not of(fold, DriftDetected) or fold.counts["scored"] == 4 * SEGMENT
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("alpha", 0), ("alpha", 1.5), ("change", 0.5), ("versions", -1), ("milestone", 0), ("actions", True)],
+)
+def test_wrong_policies_are_refused_by_name(field: str, value: Any) -> None:
+    """At the declaration."""
+    with pytest.raises(DeclarationError, match=f"policy.{field}"):
+        declared(Pool(**{field: value}))
