@@ -16,14 +16,14 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-full test-kafka sim chaos check format bench lock clean
+.PHONY: help setup demo test test-full test-kafka sim chaos quality check format bench lock clean
 
 help: ## Show this help
 	@echo "riverrun: online machine learning on Kafka"
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  ARGS=\"...\" is passed to demo, the tests, chaos, bench and lock; PYTHON=python3.12 chooses the interpreter of setup."
+	@echo "  ARGS=\"...\" is passed to demo, the tests, chaos, quality, bench and lock; PYTHON=python3.12 chooses the interpreter of setup."
 
 setup: $(STAMP) ## Make .venv and install riverrun into it
 	@echo "setup: $(VENV) is ready; try make demo, or $(BIN)/riverrun --help"
@@ -55,6 +55,9 @@ sim: $(STAMP) ## Run 10,000 simulated worlds and the planted bugs (SEED=123 tell
 
 chaos: $(STAMP) ## Kill, stop and cut off workers and brokers of Apache Kafka; one table
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+quality: $(STAMP) ## Try the life cycle's policies in many worlds; one table
+	@$(BIN)/python -m benchmarks.quality $(ARGS)
 
 check: $(STAMP) ## Check format, lint and types; changes nothing
 	@$(BIN)/ruff format --quiet --check . || { echo "check: files above are not formatted: run make format" >&2; exit 1; }

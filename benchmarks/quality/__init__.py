@@ -1,0 +1,1 @@
+"""How right the life cycle is: ``make quality``."""
