@@ -26,7 +26,7 @@ class Declare(Struct, frozen=True, forbid_unknown_fields=True, tag="declare", ta
     >>> decode_command(encode_command(command)) == command
     True
     >>> decode_command(b'{"command": "dance"}')
-    "command: got Invalid value 'dance' - at `$.command`, expected a declare command as `riverrun deploy` writes it"
+    "command: got Invalid value 'dance' - at `$.command`, expected one that `riverrun deploy` or `models` writes"
     """
 
     pipeline: str
@@ -37,14 +37,79 @@ class Declare(Struct, frozen=True, forbid_unknown_fields=True, tag="declare", ta
     why: str = ""
 
 
-def encode_command(command: Declare) -> bytes:
+class Order(Struct, frozen=True, forbid_unknown_fields=True, tag_field="command", kw_only=True):
+    """What an operator wants of the models of one partition.
+
+    Parameters
+    ----------
+    pipeline
+        Whose models.
+    expected
+        Version of the champion that the order was meant for; where another one serves by then it is refused. Empty:
+        whichever serves.
+    who, why
+        For those who read the log later.
+    """
+
+    pipeline: str
+    expected: str = ""
+    who: str = ""
+    why: str = ""
+
+
+class Retrain(Order, frozen=True, forbid_unknown_fields=True, tag="retrain", kw_only=True):
+    """Start a fresh model beside the champion; it takes over when it has learned enough."""
+
+
+class Promote(Order, frozen=True, forbid_unknown_fields=True, tag="promote", kw_only=True):
+    """Let another model serve.
+
+    Parameters
+    ----------
+    model
+        Its name, as `riverrun models ls` shows it.
+    """
+
+    model: str
+
+
+class RollBack(Order, frozen=True, forbid_unknown_fields=True, tag="rollback", kw_only=True):
+    """Let a model serve again that has served before. Offsets of the input never move.
+
+    Parameters
+    ----------
+    to
+        Its name; empty: the one before.
+    """
+
+    to: str = ""
+
+
+class Freeze(Order, frozen=True, forbid_unknown_fields=True, tag="freeze", kw_only=True):
+    """Score on, and learn nothing, until `resume`."""
+
+
+class Pin(Order, frozen=True, forbid_unknown_fields=True, tag="pin", kw_only=True):
+    """Keep the champion, whatever the evidence, until `resume`; it goes on learning."""
+
+
+class Resume(Order, frozen=True, forbid_unknown_fields=True, tag="resume", kw_only=True):
+    """Learn again, and let evidence decide again."""
+
+
+Command = Declare | Retrain | Promote | RollBack | Freeze | Pin | Resume
+_EXPECTED = "expected one that `riverrun deploy` or `models` writes"
+
+
+def encode_command(command: Command) -> bytes:
     """Return a command as the body of its record."""
     return msgspec.json.encode(command)
 
 
-def decode_command(body: bytes) -> Declare | str:
+def decode_command(body: bytes) -> Command | str:
     """Return the command in a body, or the reason why it is none."""
     try:
-        return msgspec.json.decode(body, type=Declare)
+        command: Command = msgspec.json.decode(body, type=Command)
+        return command
     except msgspec.DecodeError as error:
-        return f"command: got {error}, expected a declare command as `riverrun deploy` writes it"
+        return f"command: got {error}, {_EXPECTED}"

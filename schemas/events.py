@@ -166,9 +166,10 @@ class ChampionChanged(LifecycleEvent, frozen=True, kw_only=True):
     learned
         Examples the new champion had learned when it took over.
     reason
-        Id of the drift event it answers, empty when evidence came before an alarm.
+        Id of the drift event, or of the command, that it answers; empty when evidence came before an alarm.
     evidence
-        E-value for "the new one is better": what a bet of 1 against it being no better has become.
+        E-value for "the new one is better": what a bet of 1 against it being no better has become. 0 where an operator
+        wanted it.
     change
         E-value for "the world has changed", 0 when it was too early to tell and not asked for.
     since
@@ -301,6 +302,30 @@ class DeclarationChanged(LifecycleEvent, frozen=True, kw_only=True):
     command: str
 
 
+class CommandObeyed(LifecycleEvent, frozen=True, kw_only=True):
+    """A command took effect here. What it did to the models follows as events of their own, whose reason is this one.
+
+    Parameters
+    ----------
+    command
+        Id of the command.
+    order
+        What was wanted: ``retrain``, ``promote``, ``rollback``, ``freeze``, ``pin`` or ``resume``.
+    version
+        Version of the champion that it found.
+    who, why
+        As the command says.
+    """
+
+    type: ClassVar[str] = "riverrun.command.obeyed"
+
+    command: str
+    order: str
+    version: str
+    who: str
+    why: str
+
+
 class CommandRefused(LifecycleEvent, frozen=True, kw_only=True):
     """A command was read and not obeyed.
 
@@ -329,6 +354,7 @@ LIFECYCLE_EVENTS: tuple[type[LifecycleEvent], ...] = (
     ModelRetired,
     ActionSuppressed,
     DeclarationChanged,
+    CommandObeyed,
     CommandRefused,
 )
 

@@ -12,8 +12,8 @@ from schemas.events import (
     ModelRetrained,
     ModelRolledBack,
 )
-from streams.contest import Crowning, Verdict
 from streams.learner import Learner
+from streams.verdict import Crowning, Verdict
 
 #: Returns the fields that every event of a kind has: its id, and the record at which it happens.
 Common = Callable[[type[LifecycleEvent]], dict[str, Any]]
@@ -32,9 +32,9 @@ def held_back(common: Common, verdict: Verdict, champion: Learner) -> LifecycleE
 
 
 def crowned(
-    common: Common, verdict: Verdict, crowning: Crowning, replaced: Learner, reason: str
+    common: Common, verdict: Verdict, crowning: Crowning, replaced: Learner, since: int, reason: str
 ) -> list[LifecycleEvent]:
-    """Say who took over from whom, and what became of the archive."""
+    """Say who took over from whom, since when that was the better model, and what became of the archive."""
     champion, advantage = crowning.champion, verdict.advantage
     replaced_loss, loss = advantage.means
     change: dict[str, Any] = {
@@ -44,9 +44,9 @@ def crowned(
         "reason": reason,
     }
     evidence: dict[str, Any] = {
-        "evidence": advantage.value,
+        "evidence": advantage.value if advantage.count else 0.0,
         "change": verdict.change,
-        "since": advantage.since,
+        "since": advantage.since if advantage.count else since,
         "events": advantage.count,
         "loss": loss,
         "replaced_loss": replaced_loss,

@@ -1,9 +1,7 @@
 """The contest for the champion's place: who else could serve, and what speaks for them."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Literal
-
-from msgspec import Struct
+from typing import Any
 
 from schemas.errors import ModelBrokenError, ModelError
 from streams.accounting import Books
@@ -12,10 +10,9 @@ from streams.label import TaskKind
 from streams.learner import Learner
 from streams.milestones import Milestones
 from streams.policy import ChampionVersions
+from streams.verdict import Crowning, Role, Verdict
 from streams.versions import Frozen
 
-#: A steady learner was never reset; a previous champion is on probation; a version answers and does not learn.
-Role = Literal["steady", "challenger", "previous", "version"]
 _PER = 10_000
 #: The champion's loss may have risen: the others are scored, for a while.
 _ALARMING = 100.0
@@ -24,30 +21,6 @@ _AWAKE = 500
 _PACE = 4
 _BASELINE = 300
 _YOUNG_CHALLENGER = 300
-
-
-class Verdict(Struct, frozen=True):
-    """One that is better than the champion.
-
-    Parameters
-    ----------
-    role
-        What it is.
-    model
-        Itself.
-    advantage
-        What speaks for it.
-    change
-        The evidence that the world has changed, as an e-value; 0 when there is nothing to tell it by yet.
-    held
-        Why it does not take over all the same: ``"no change"`` or ``"budget"``; empty when it does.
-    """
-
-    role: Role
-    model: Learner | Frozen
-    advantage: Advantage
-    change: float
-    held: str = ""
 
 
 class Contest:
@@ -329,7 +302,26 @@ class Contest:
         elif challenger.learned >= self._policy.challenger_life:
             self.challenger = self._fresh()
 
-    def crown(self, verdict: Verdict, champion: Learner, copy: Callable[[Frozen], Learner]) -> "Crowning":
+    def names(self, champion: Learner) -> list[str]:
+        """Return the names of those that could serve."""
+        return [name for _, name, _ in self._contenders(champion)]
+
+    def find(self, name: str, champion: Learner) -> Verdict | None:
+        """Return what an operator calls by its name, as a verdict without evidence; None if nobody is it."""
+        for role, known, model in self._contenders(champion):
+            if known == name:
+                return Verdict(role, model, Advantage(), 0.0)
+        return None
+
+    def before(self, champion: Learner) -> str:
+        """Return the name of who served before the champion, empty when nobody did."""
+        if self.previous is not None:
+            return self.previous.version
+        if self.archive:
+            return self.archive[-1].name
+        return "" if self.steady is champion else self.steady.version
+
+    def crown(self, verdict: Verdict, champion: Learner, since: int, copy: Callable[[Frozen], Learner]) -> Crowning:
         """Let one take over.
 
         Parameters
@@ -338,12 +330,13 @@ class Contest:
             Who, and why.
         champion
             Who serves until now.
+        since
+            Offset from which on the world is another: a copy of the champion from before is kept.
         copy
             Makes a learner, under the next version, of a frozen one.
         """
-        returns = verdict.role in ("steady", "previous")
-        self._setbacks += returns
-        archived = self._milestones.before(verdict.advantage.since)
+        self._setbacks += verdict.role in ("steady", "previous") and verdict.advantage.count > 0
+        archived = self._milestones.before(since)
         evicted = self._archive(archived, verdict.model) if archived is not None else None
         new = copy(verdict.model) if isinstance(verdict.model, Frozen) else verdict.model
         if new is self.challenger:
@@ -370,21 +363,3 @@ class Contest:
         evicted = self.archive.pop(0)
         self._shifts.pop(evicted.name, None)
         return evicted
-
-
-class Crowning(Struct, frozen=True):
-    """What has happened when one took over.
-
-    Parameters
-    ----------
-    champion
-        Who serves now.
-    archived
-        The old champion as it was before the change, None when there is no such copy.
-    evicted
-        The version that went for it.
-    """
-
-    champion: Learner
-    archived: Frozen | None
-    evicted: Frozen | None

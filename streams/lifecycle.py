@@ -11,12 +11,13 @@ from schemas.events import DriftCleared, DriftDetected, DriftWarned, LifecycleEv
 from schemas.record import Record
 from streams import announcements
 from streams.accounting import Books
-from streams.contest import Contest, Verdict
+from streams.contest import Contest
 from streams.drift import Change, LossDetector
 from streams.learner import Learner
 from streams.pipeline import Pipeline
 from streams.policy import BackgroundChallenger, ChampionVersions, ObserveOnly, ResetOnDrift
 from streams.undo_log import Checkpoint, Pickled
+from streams.verdict import Verdict
 from streams.versions import Frozen
 
 _NOTHING: tuple[LifecycleEvent, ...] = ()
@@ -71,6 +72,8 @@ class Lifecycle:
         self.champion = self._new_learner()
         self._detector = LossDetector(pipeline.drift)
         self._last_drift = ("", -1)
+        #: Whether the models learn, and whether evidence may change the champion: operators decide.
+        self.learns = self.acts = True
         self.contest = self._new_contest()
 
     def _new_contest(self) -> Contest | None:
@@ -103,7 +106,7 @@ class Lifecycle:
         }
         contest = None if self.contest is None else self.contest.snapshot(self.champion)
         drift = self._warning, self._successor_of, self._last_drift, self._detector.snapshot()
-        return counts, drift, learners, contest
+        return counts, drift, learners, contest, (self.learns, self.acts)
 
     def restore(
         self, state: Any, load: Callable[[str], Any], data: Callable[[str], bytes], *, changed: Collection[str] = ()
@@ -121,7 +124,7 @@ class Lifecycle:
         changed
             Names of the fields that are declared anew: what they decide begins anew.
         """
-        counts, drift, learners, contest = state
+        counts, drift, learners, contest, (self.learns, self.acts) = state
         self._versions, self._labelled, self._quiet_until, self._serving_from, self._warned_at = counts
         self._warning, self._successor_of, self._last_drift, detector = drift
         if "drift" not in changed:
@@ -205,7 +208,7 @@ class Lifecycle:
         events: list[LifecycleEvent] = []
         if change is not None:
             events += self._weigh(change, moment)
-        if verdict is not None and contest is not None:
+        if verdict is not None and contest is not None and self.acts and self.learns:
             events += self._decide(contest, verdict, moment)
         events += self._promote_if_ready(moment)
         events += self._clear_if_stale(moment)
@@ -219,10 +222,41 @@ class Lifecycle:
         if verdict.held:
             self._books.count["action_suppressed"] += 1
             return [announcements.held_back(teller, verdict, self.champion)] if contest.is_news(verdict) else []
-        replaced, reason = self.champion, self._drift_since(verdict.advantage.since)
-        crowning = contest.crown(verdict, replaced, self._copy)
+        since = verdict.advantage.since
+        return self._crown(contest, verdict, since, self._drift_since(since), moment)
+
+    def _crown(
+        self, contest: Contest, verdict: Verdict, since: int, reason: str, moment: Moment
+    ) -> list[LifecycleEvent]:
+        replaced = self.champion
+        crowning = contest.crown(verdict, replaced, since, self._copy)
         self._serve(crowning.champion, moment.record.offset)
-        return announcements.crowned(teller, verdict, crowning, replaced, reason)
+        return announcements.crowned(partial(self._common, moment=moment), verdict, crowning, replaced, since, reason)
+
+    def install(self, name: str, reason: str, moment: Moment) -> list[LifecycleEvent] | str:
+        """Let a model serve because an operator says so.
+
+        Parameters
+        ----------
+        name
+            Of the model; empty for the one that served before the champion.
+        reason
+            Id of the event that tells of the command.
+
+        Returns
+        -------
+        What is said of it, or why it cannot be.
+        """
+        if self.contest is None:
+            return f"{type(self._pipeline.policy).__name__} keeps no other models; ChampionVersions and Pool do"
+        wanted = name or self.contest.before(self.champion)
+        if not wanted:
+            return f"nobody has served before {self.champion.version}"
+        verdict = self.contest.find(wanted, self.champion)
+        if verdict is None:
+            known = ", ".join(self.contest.names(self.champion)) or "nobody"
+            return f"model: got {wanted!r}, expected one that is there: {known}"
+        return self._crown(self.contest, verdict, moment.record.offset, reason, moment)
 
     def _drift_since(self, offset: int) -> str:
         """Return the id of the drift event after an offset, empty when there was none."""
@@ -304,7 +338,7 @@ class Lifecycle:
 
     def _promote_if_ready(self, moment: Moment) -> list[LifecycleEvent]:
         """Let the challenger take over once drift is certain and it has learned enough."""
-        if self._successor_of is None or self.challenger is None:
+        if self._successor_of is None or self.challenger is None or not self.acts:
             return []
         policy = self._pipeline.policy
         wanted = policy.min_learned if isinstance(policy, BackgroundChallenger) else _RENEWAL_LEARNED

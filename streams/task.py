@@ -3,9 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from schemas.commands import decode_command
+from schemas.commands import Declare, Order, decode_command
 from schemas.errors import DeclarationEnded, InvariantError, ModelBrokenError, ModelError
-from schemas.events import SCHEMA_VERSION, CommandRefused, DeadLetter, DeclarationChanged, Event, PredictionMade
+from schemas.events import (
+    SCHEMA_VERSION,
+    CommandObeyed,
+    CommandRefused,
+    DeadLetter,
+    DeclarationChanged,
+    Event,
+    PredictionMade,
+)
 from schemas.murmur2 import home_partition
 from schemas.record import Record
 from streams.accounting import Books
@@ -13,9 +21,11 @@ from streams.decoding import Command, Decoder, Example, LabelArrival
 from streams.event_time import EventTime
 from streams.label_join import EVICTED, EXPIRED, Asked, LabelJoin, Settled
 from streams.lifecycle import Lifecycle, Moment
+from streams.orders import obey
 from streams.pipeline import Pipeline
 from streams.preprocessing import Preprocessor
 from streams.prequential import Loss, Prequential
+from streams.scores import binary_score, public_score
 from streams.takeover import Takeover
 from streams.undo_log import Checkpoint, Pickled
 
@@ -183,7 +193,7 @@ class Task:
             count["label_held"] -= 1
             again = "label_duplicate" if held_y == y else "label_corrected"
             count["label_early" if example.y is None else again] += 1
-        if not self._cleans_nothing:
+        if not self._cleans_nothing and self.lifecycle.learns:
             self.preprocessor.observe(example.x)
         if leapt:
             count["time_leap"] += 1
@@ -240,9 +250,10 @@ class Task:
         """Learn first, so that a model error leaves no trace; then evaluate the answer and look for drift."""
         lifecycle = self.lifecycle
         champion = lifecycle.champion
-        champion.learn(asked.x, y)
-        if self._has_shadows or lifecycle.challenger is not None:
-            lifecycle.learn_in_shadow(asked.x, y)
+        if lifecycle.learns:
+            champion.learn(asked.x, y)
+            if self._has_shadows or lifecycle.challenger is not None:
+                lifecycle.learn_in_shadow(asked.x, y)
         number = loss = None
         losses = _NO_LOSSES
         if y is not None:
@@ -290,6 +301,8 @@ class Task:
         if order.pipeline != self._name:
             self.books.count["command_other"] += 1
             return []
+        if not isinstance(order, Declare):
+            return self._manage(record, command, order)
         if order.declaration != self._declaration:
             if not self.crosses_declarations:
                 raise DeclarationEnded(order.declaration)
@@ -311,6 +324,19 @@ class Task:
             challenger=challenger,
         )
         return [changed]
+
+    def _manage(self, record: Record, command: Command, order: Order) -> list[Event]:
+        """A command about the models."""
+        version = self.lifecycle.champion.version
+        said = self._said_of(record, command, "command.obeyed")
+        followed = obey(order, self.lifecycle, said["id"], Moment(record, command.time_ms))
+        if isinstance(followed, str):
+            return self._refuse(record, command, followed)
+        if self.lifecycle.champion.version != version:
+            self.loss.new_champion()
+        self.books.count["command_obeyed"] += 1
+        name = str(order.__struct_config__.tag)
+        return [CommandObeyed(**said, order=name, version=version, who=order.who, why=order.why), *followed]
 
     # ------------------------------------------------------------------ what is said about it
 
@@ -366,27 +392,3 @@ class Task:
         """Tell whether the key of a record belongs to another partition."""
         key = record.key
         return self.partitions > 1 and bool(key) and home_partition(key or b"", self.partitions) != self.partition
-
-
-def binary_score(score: Any) -> float | None:
-    """Return the probability of the positive class.
-
-    Examples
-    --------
-    >>> binary_score({False: 0.25, True: 0.75})
-    0.75
-    """
-    return float(score.get(True, 0.0)) if score else None
-
-
-def public_score(score: Any) -> Any:
-    """Return class probabilities or an anomaly score as a prediction carries them.
-
-    Examples
-    --------
-    >>> public_score({1: 0.25, 2: 0.75})
-    {'1': 0.25, '2': 0.75}
-    """
-    if isinstance(score, dict):
-        return {str(label): float(probability) for label, probability in score.items()}
-    return None if score is None else float(score)

@@ -45,9 +45,9 @@ class DeclarationLog:
 
 
 def _command(message: Message) -> Declare | None:
-    """Return the command that a record holds, if it does."""
+    """Return the declaration that a record holds, if it does."""
     headers = dict(message.headers() or ())
     if headers.get("ce_type") != ce.COMMAND.encode():
         return None
     command = decode_command(message.value() or b"")
-    return None if isinstance(command, str) else command
+    return command if isinstance(command, Declare) else None

@@ -11,6 +11,7 @@ import msgspec
 from schemas.avro import encode_avro
 from schemas.events import (
     ActionSuppressed,
+    CommandObeyed,
     CommandRefused,
     DeclarationChanged,
     DriftCleared,
@@ -120,6 +121,15 @@ INSTANCES: dict[str, PredictionMade | LifecycleEvent] = {
         version="v1",
         challenger="v2",
         command="c-1",
+        **_COMMON,
+    ),
+    "command-obeyed": CommandObeyed(
+        id="flights.raw-3-1042/command.obeyed",
+        command="c-1",
+        order="rollback",
+        version="v4",
+        who="ann",
+        why="v4 answers late",
         **_COMMON,
     ),
     "command-refused": CommandRefused(

@@ -1,0 +1,54 @@
+"""Who is to serve, and what speaks for it."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from streams.evidence import Advantage
+from streams.learner import Learner
+from streams.versions import Frozen
+
+#: A steady learner was never reset; a previous champion is on probation; a version answers and does not learn.
+Role = Literal["steady", "challenger", "previous", "version"]
+
+
+class Verdict(Struct, frozen=True):
+    """One that is better than the champion.
+
+    Parameters
+    ----------
+    role
+        What it is.
+    model
+        Itself.
+    advantage
+        What speaks for it.
+    change
+        The evidence that the world has changed, as an e-value; 0 when there is nothing to tell it by yet.
+    held
+        Why it does not take over all the same: ``"no change"`` or ``"budget"``; empty when it does.
+    """
+
+    role: Role
+    model: Learner | Frozen
+    advantage: Advantage
+    change: float
+    held: str = ""
+
+
+class Crowning(Struct, frozen=True):
+    """What has happened when one took over.
+
+    Parameters
+    ----------
+    champion
+        Who serves now.
+    archived
+        The old champion as it was before the change, None when there is no such copy.
+    evicted
+        The version that went for it.
+    """
+
+    champion: Learner
+    archived: Frozen | None
+    evicted: Frozen | None

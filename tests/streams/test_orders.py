@@ -1,0 +1,155 @@
+"""Operators' commands: each does one thing at its place in the log, or says why not."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from river import linear_model, preprocessing
+
+from riverrun import BackgroundChallenger, Label, ObserveOnly, Pipeline, Pool
+from schemas import cloudevents as ce
+from schemas.commands import Command, Freeze, Pin, Promote, Resume, Retrain, RollBack, decode_command, encode_command
+from schemas.events import CommandObeyed, CommandRefused, ModelPromoted, ModelRetrained, ModelRolledBack
+from tests.streams.logs import Fold, Log
+from tests.streams.test_contest import world
+
+ORDERS: list[Command] = [
+    Retrain(pipeline="p"),
+    Promote(pipeline="p", model="v2"),
+    RollBack(pipeline="p"),
+    Freeze(pipeline="p"),
+    Pin(pipeline="p"),
+    Resume(pipeline="p"),
+]
+
+
+def declared(policy: Any) -> Pipeline:
+    """Return a pipeline."""
+    model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    return Pipeline("p", features={"a": float, "b": float}, label=Label("y"), model=model, policy=policy)
+
+
+class Operated(Fold):
+    """A fold that operators write to."""
+
+    def __init__(self, policy: Any, log: Log | None = None) -> None:
+        self.log = log or world(0, length=1200)
+        super().__init__(declared(policy), self.log.records)
+
+    def order(self, command: Command) -> list[Any]:
+        """Write a command into the log; return what is said of it."""
+        headers = [("ce_id", b"c-1"), ("ce_type", ce.COMMAND.encode())]
+        return self.step(self.log.raw(encode_command(command), headers=headers))
+
+    def go_on(self, *concepts: int, length: int = 300, seed: int = 2) -> None:
+        """Let more events come."""
+        for record in world(*concepts, length=length, seed=seed).records:
+            headers = [("ce_id", f"more{len(self.log.records)}".encode())]
+            self.step(self.log.raw(record.value, headers=headers))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: type(order).__name__)
+def test_command_survives_its_encoding(order: Command) -> None:
+    """And what is not in it is refused by name."""
+    assert decode_command(encode_command(order)) == order
+    body = msgspec.json.encode({**msgspec.json.decode(encode_command(order)), "wether": 1})
+    assert "wether" in str(decode_command(body))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: type(order).__name__)
+def test_command_meant_for_another_champion_is_refused_and_changes_nothing(order: Any) -> None:
+    """Compare and set: whoever orders has seen who serves."""
+    fold, other = Operated(Pool()), Operated(Pool())
+    [refused] = fold.order(msgspec.structs.replace(order, expected="v9"))
+    assert isinstance(refused, CommandRefused)
+    assert "'v9', but v1 serves" in refused.reason
+    other.log.raw(b"{}")
+    fold.go_on(1)
+    other.go_on(1)
+    assert [a[1:] for a in fold.answers] == [a[1:] for a in other.answers]
+
+
+def test_promotion_and_return_by_command() -> None:
+    """The challenger serves from the next record on; a rollback brings v1 back, which has gone on learning."""
+    fold = Operated(Pool())
+    challenger = fold.task.lifecycle.learners["contest-challenger"].version
+    obeyed, retrained, promoted, *_ = fold.order(Promote(pipeline="p", model=challenger, who="ann", why="a try"))
+    assert isinstance(obeyed, CommandObeyed)
+    assert (obeyed.order, obeyed.version, obeyed.who, obeyed.why) == ("promote", "v1", "ann", "a try")
+    assert isinstance(retrained, ModelRetrained)
+    assert isinstance(promoted, ModelPromoted)
+    assert (promoted.version, promoted.replaced, promoted.evidence, promoted.reason) == (challenger, "v1", 0, obeyed.id)
+    fold.go_on(0, length=5)
+    assert fold.predictions[-1].version == challenger
+    learned = fold.task.lifecycle.learners["contest-steady"].learned
+    _, back, *_ = fold.order(RollBack(pipeline="p", expected=challenger, to="v1"))
+    assert isinstance(back, ModelRolledBack)
+    assert (back.restored, back.version, back.learned) == ("v1", "v1", learned)
+
+
+def test_rollback_of_a_rollback() -> None:
+    """There and back again: each leads to who served before."""
+    fold = Operated(Pool())
+    fold.order(Promote(pipeline="p", model=fold.task.lifecycle.learners["contest-challenger"].version))
+    served = []
+    for _ in range(4):
+        fold.order(RollBack(pipeline="p"))
+        fold.go_on(0, length=3)
+        served.append(fold.predictions[-1].version)
+    assert len(set(served)) >= 2
+    assert not any(isinstance(event, CommandRefused) for event in fold.lifecycle)
+
+
+def test_frozen_models_score_and_learn_nothing_until_they_may_again() -> None:
+    """The champion answers the same to the same, whatever labels say; the books go on."""
+    fold = Operated(Pool())
+    [obeyed] = fold.order(Freeze(pipeline="p"))
+    learned, champion = fold.learned, fold.task.lifecycle.champion
+    before = champion.predict({"a": 1.0, "b": 1.0})
+    fold.go_on(1, length=1200)
+    assert (fold.learned, champion.predict({"a": 1.0, "b": 1.0})) == (learned, before)
+    assert fold.task.lifecycle.champion is champion
+    [again] = fold.order(Freeze(pipeline="p"))
+    assert (type(obeyed), type(again)) == (CommandObeyed, CommandRefused)
+    fold.order(Resume(pipeline="p"))
+    fold.go_on(1, length=400)
+    assert fold.task.lifecycle.champion is not champion
+
+
+def test_pinned_champion_learns_and_stays() -> None:
+    """Whatever the evidence; after `resume` evidence decides again."""
+    fold = Operated(Pool())
+    fold.order(Pin(pipeline="p"))
+    learned = fold.learned
+    fold.go_on(1, length=1000)
+    assert fold.learned == learned + 1000
+    assert {p.version for p in fold.predictions} == {"v1"}
+    fold.order(Resume(pipeline="p"))
+    fold.go_on(1, length=300)
+    assert fold.task.lifecycle.champion.version != "v1"
+
+
+@pytest.mark.parametrize("policy", [Pool(), BackgroundChallenger(min_learned=50)])
+def test_retraining_by_command(policy: Any) -> None:
+    """A fresh model learns beside the champion and takes over; the reason is the command."""
+    fold = Operated(policy)
+    [obeyed] = fold.order(Retrain(pipeline="p"))
+    fold.go_on(0, length=250)
+    [retrained] = [event for event in fold.lifecycle if isinstance(event, ModelRetrained)]
+    assert (retrained.replaced, retrained.reason) == ("v1", obeyed.id)
+
+
+def test_what_cannot_be_is_refused_with_what_can() -> None:
+    """Unknown models, policies without versions, resuming what runs."""
+    fold = Operated(Pool())
+    for order, reason in [
+        (Promote(pipeline="p", model="v77"), "got 'v77', expected one that is there: v"),
+        (RollBack(pipeline="p"), "nobody has served before v1"),
+        (Resume(pipeline="p"), "nothing is frozen or pinned"),
+    ]:
+        [refused] = fold.order(order)
+        assert isinstance(refused, CommandRefused)
+        assert reason in refused.reason
+    [refused] = Operated(ObserveOnly()).order(RollBack(pipeline="p"))
+    assert "ObserveOnly keeps no other models" in refused.reason
+    assert Operated(Pool()).order(Freeze(pipeline="q")) == []
