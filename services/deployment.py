@@ -1,19 +1,17 @@
 """Declares a pipeline anew in its log: the workers with the declaration before finish there and hand over."""
 
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec import Struct
 
-from schemas import cloudevents as ce
-from schemas.commands import Declare, encode_command
-from schemas.errors import BrokerError, SealError, SnapshotError
+from schemas.commands import Declare
+from schemas.errors import SealError, SnapshotError
 from schemas.manifest import Manifest
 from schemas.signing import TrustedKeys
+from services.commanding import send
 from services.groups import committed_offsets
-from services.topics import log, require_topic
+from services.topics import require_topic
 from streams.pipeline import Pipeline
 from streams.takeover import Takeover
 from streams.worker.settings import Settings
@@ -96,25 +94,8 @@ def declare(pipeline: Pipeline, settings: Settings, *, fresh: bool, who: str, wh
     """
     topic = pipeline.source_topic
     partitions = require_topic(settings, topic)
-    body = encode_command(Declare(pipeline.name, pipeline.declaration, pipeline.declared, fresh, who, why))
-    headers = ce.event_headers(f"deploy-{uuid.uuid4().hex[:12]}", type=ce.COMMAND, source="riverrun/deploy")
-    config = {"transactional.id": f"{pipeline.name}-deploy", "client.id": "riverrun-deploy", "linger.ms": 0}
-    producer = Producer(settings.client(**config), logger=log)
-    offsets: dict[int, int] = {}
-
-    def delivered(error: KafkaError | None, message: Message) -> None:
-        if error is None:
-            offsets[message.partition()] = message.offset()
-
-    try:
-        producer.init_transactions(_SECONDS)
-        producer.begin_transaction()
-        for partition in range(partitions):
-            producer.produce(topic, body, partition=partition, headers=headers, on_delivery=delivered)
-        producer.commit_transaction(_SECONDS)
-    except KafkaException as error:
-        raise BrokerError(f"{topic}: not declared: {error.args[0].str()}") from None
-    return offsets
+    command = Declare(pipeline.name, pipeline.declaration, pipeline.declared, fresh, who, why)
+    return send(settings, topic, dict.fromkeys(range(partitions), command), "deploy").offsets
 
 
 def handovers(

@@ -9,7 +9,23 @@ from typing import Annotated
 
 import typer
 
-from services.cli import backtest, bridge, broker, demo, deploy, doctor, keys, run, schema, send, tail, topics, verify
+from services.cli import (
+    backtest,
+    bridge,
+    broker,
+    demo,
+    deploy,
+    doctor,
+    history,
+    keys,
+    models,
+    run,
+    schema,
+    send,
+    tail,
+    topics,
+    verify,
+)
 from services.cli.errors import Commands
 from services.cli.hash_seed import fix_hash_seed
 
@@ -38,7 +54,24 @@ def _start(
         typer.echo(context.get_help())
 
 
-for _module in (demo, run, send, tail, backtest, verify, topics, deploy, doctor, schema, bridge, broker, keys):
+_MODULES = (
+    demo,
+    run,
+    send,
+    tail,
+    history,
+    models,
+    backtest,
+    verify,
+    topics,
+    deploy,
+    doctor,
+    schema,
+    bridge,
+    broker,
+    keys,
+)
+for _module in _MODULES:
     _module.register(app)
 
 

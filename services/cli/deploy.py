@@ -1,15 +1,13 @@
 """``riverrun deploy``: a changed declaration takes over at a place in the log."""
 
-import getpass
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.errors import FAILED
 from services.cli.loading import load_pipeline
-from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of
+from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of, user_name
 from services.cli.printing import counted, print_json
 
 if TYPE_CHECKING:
@@ -61,7 +59,7 @@ def deploy(
         if output is Output.JSON:
             print_json(_fields(declared, takeover))
         return
-    offsets = deployment.declare(declared, settings, fresh=fresh, who=_who(), why=why)
+    offsets = deployment.declare(declared, settings, fresh=fresh, who=user_name(), why=why)
     if output is Output.TEXT:
         typer.echo("declared at " + ", ".join(f"{declared.source_topic}[{p}]@{o}" for p, o in sorted(offsets.items())))
     left = _wait(declared, settings, offsets, newest, wait)
@@ -77,13 +75,6 @@ def deploy(
         typer.echo("handed over: start the workers with this declaration now")
     if left:
         raise typer.Exit(FAILED)
-
-
-def _who() -> str:
-    """Return the user's name, nothing where the system has none: a container may run under any number."""
-    with suppress(KeyError, OSError):
-        return getpass.getuser()
-    return ""
 
 
 def _snapshots(pipeline: "Pipeline", settings: "Settings") -> "Callable[[int], Manifest | None] | None":

@@ -120,3 +120,8 @@ def pipeline_topic(path: str, which: str) -> str:
         return f"{path}.{which}"
     pipeline = load_pipeline(path)
     return pipeline.source_topic if which == "raw" else f"{pipeline.name}.{which}"
+
+
+def pipeline_name(path: str) -> str:
+    """Return the name of a pipeline that is given by import path or by its name."""
+    return load_pipeline(path).name if ":" in path or path.endswith(".py") else path

@@ -1,6 +1,8 @@
 """Arguments and options that several commands share, and the settings they come to."""
 
+import getpass
 import logging
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,3 +92,10 @@ def hush_kafka(log_level: str, *, propagate: bool = False) -> None:
         logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s")
     logger.setLevel(logging.DEBUG if is_debugging else logging.WARNING)
     logger.propagate = is_debugging or propagate
+
+
+def user_name() -> str:
+    """Return the user's name, nothing where the system has none: a container may run under any number."""
+    with suppress(KeyError, OSError):
+        return getpass.getuser()
+    return ""

@@ -1,0 +1,71 @@
+"""Writes operators' commands into the log: one id, all addressed partitions, one transaction."""
+
+import uuid
+from collections.abc import Mapping
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from msgspec import Struct
+
+from schemas import cloudevents as ce
+from schemas.commands import Command, encode_command
+from schemas.errors import BrokerError
+from services.topics import log
+from streams.worker.settings import Settings
+
+_SECONDS = 30.0
+
+
+class Sent(Struct, frozen=True):
+    """A command that is in the log.
+
+    Parameters
+    ----------
+    id
+        Its id; the events that answer it name it.
+    offsets
+        Where it stands in each addressed partition.
+    """
+
+    id: str
+    offsets: dict[int, int]
+
+
+def send(settings: Settings, topic: str, commands: Mapping[int, Command], by: str) -> Sent:
+    """Write a command, to each addressed partition in its own words, or to none.
+
+    Parameters
+    ----------
+    settings
+        Of the deployment.
+    topic
+        Input topic of the pipeline.
+    commands
+        By partition.
+    by
+        Who writes it, such as ``deploy``: part of its id and of the transaction's.
+
+    Raises
+    ------
+    BrokerError
+        When the broker does not take it; nothing is written then.
+    """
+    id = f"{by}-{uuid.uuid4().hex[:12]}"
+    headers = ce.event_headers(id, type=ce.COMMAND, source=f"riverrun/{by}")
+    config = {"transactional.id": f"{topic}-{by}", "client.id": f"riverrun-{by}", "linger.ms": 0}
+    producer = Producer(settings.client(**config), logger=log)
+    offsets: dict[int, int] = {}
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            offsets[message.partition()] = message.offset()
+
+    try:
+        producer.init_transactions(_SECONDS)
+        producer.begin_transaction()
+        for partition, command in commands.items():
+            body = encode_command(command)
+            producer.produce(topic, body, partition=partition, headers=headers, on_delivery=delivered)
+        producer.commit_transaction(_SECONDS)
+    except KafkaException as error:
+        raise BrokerError(f"{topic}: the command was not taken: {error.args[0].str()}") from None
+    return Sent(id, offsets)

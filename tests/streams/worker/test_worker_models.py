@@ -1,0 +1,93 @@
+"""The life cycle over Kafka: evidence and operators change the champion, and a killed worker changes nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner, Result
+
+from services.cli import app
+from streams.policy import ChampionVersions, Pool
+from tests.streams.worker.engines import ON_BOTH
+from tests.streams.worker.events import inline
+from tests.streams.worker.kafka import Kafka, header
+from tests.streams.worker.test_worker_backtest import turned
+
+pytestmark = ON_BOTH
+
+
+def riverrun(kafka: Kafka, *arguments: str) -> Result:
+    """Run a command."""
+    return CliRunner().invoke(app, [*arguments, "--bootstrap-servers", kafka.bootstrap, "--output", "json"])
+
+
+def types(kafka: Kafka, deployment: Any) -> list[str]:
+    """Return the types of all lifecycle events."""
+    told = [header(message, "ce_type") for log in kafka.read(deployment.lifecycle).values() for message in log]
+    return [kind.decode().removeprefix("riverrun.") for kind in told if kind]
+
+
+def test_operators_are_obeyed_where_they_meant_it_and_refused_elsewhere(
+    kafka: Kafka, deploy: Callable[..., Any]
+) -> None:
+    """One id for all partitions, whose answers are waited for; meant is who made the newest predictions."""
+    deployment = deploy(partitions=2, policy=Pool(milestone=100))
+    name = deployment.pipeline.name
+    deployment.start()
+    kafka.produce(deployment.raw, inline(1000))
+    deployment.finish()
+    frozen = riverrun(kafka, "models", "freeze", name, "--why", "broken upstream")
+    assert frozen.exit_code == 0, frozen.output
+    answers = orjson.loads(frozen.stdout)["answers"]
+    assert [(a["partition"], a["order"], a["version"], a["why"]) for a in answers] == [
+        (p, "freeze", "v1", "broken upstream") for p in (0, 1)
+    ]
+    listed = orjson.loads(riverrun(kafka, "models", "ls", name).stdout)
+    kafka.produce(deployment.raw, inline(500, seed=1, start=1000))
+    deployment.finish()
+    again = orjson.loads(riverrun(kafka, "models", "ls", name).stdout)
+    learned = [(before["learned"], after["learned"]) for before, after in zip(listed, again, strict=True)]
+    assert all(after - before == 1 for before, after in learned)  # what the newest prediction's own label taught
+    assert riverrun(kafka, "models", "resume", name).exit_code == 0
+    # The champion of partition 1 is another one from here on: what was meant for v1 holds in partition 0 only.
+    challenger = next(
+        iter(orjson.loads(riverrun(kafka, "models", "promote", name, "v99", "--partition", "1").stdout)["answers"])
+    )["reason"].split()[-1]
+    promoted = riverrun(kafka, "models", "promote", name, challenger, "--partition", "1")
+    assert promoted.exit_code == 0, promoted.output
+    partly = riverrun(kafka, "models", "pin", name, "--expect", "v1")
+    assert partly.exit_code == 1
+    assert [a["type"] for a in orjson.loads(partly.stdout)["answers"]] == [
+        "riverrun.command.obeyed",
+        "riverrun.command.refused",
+    ]
+    kafka.produce(deployment.raw, inline(500, seed=2, start=1500))
+    deployment.finish()
+    assert kafka.digests(deployment.pipeline) == kafka.expected(deployment.pipeline)
+    history = orjson.loads(riverrun(kafka, "history", name).stdout)
+    assert [(row["partition"], row["replaced"], row["version"]) for row in history] == [(1, "v1", challenger)]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param(Pool(milestone=100), id="pool", marks=pytest.mark.slow),
+        pytest.param(ChampionVersions(milestone=100), id="versions"),
+    ],
+)
+def test_drift_is_acted_on_and_a_killed_worker_answers_as_an_undisturbed_one(
+    kafka: Kafka, deploy: Callable[..., Any], policy: Any
+) -> None:
+    """Challengers, references and evidence come back from a snapshot to the last bit."""
+    deployment = deploy(partitions=1, policy=policy)
+    events = turned(list(inline(4000)))
+    worker = deployment.start(snapshot_interval=0.3)
+    for part in range(4):
+        kafka.produce(deployment.raw, events[1000 * part : 1000 * (part + 1)])
+        deployment.predicted(1000 * part + 700)
+        worker.kill()
+        worker = deployment.start(snapshot_interval=0.3)
+    deployment.finish()
+    assert kafka.digests(deployment.pipeline) == kafka.expected(deployment.pipeline)
+    assert {"model.retrained", "model.promoted"} <= set(types(kafka, deployment))
