@@ -98,15 +98,20 @@ class Restoration:
     def _say_who_waits(self, extent: Extent, foreign: Manifest | None) -> None:
         before = extent.declaration if foreign is None else foreign.identity.declaration
         changed = () if foreign is None else Takeover.between("", foreign.declared, self._pipeline.declared).changed
+        river = self.identity(extent.tp).river
+        if foreign is not None and foreign.identity.river != river:
+            advice = f"That snapshot is of River {foreign.identity.river}, which {river} cannot be trusted to load:"
+        else:
+            advice = "`riverrun deploy` has workers with the declaration before do that;"
         log.error(
             "%s[%d] is left alone: up to %d it was read under declaration %s, and no snapshot there hands over to %s, "
-            "this worker's%s. `riverrun deploy` has workers with the declaration before do that; "
-            "RIVERRUN_ON_NEW_DECLARATION=relearn reads all of the log again under this one",
+            "this worker's%s. %s RIVERRUN_ON_NEW_DECLARATION=relearn reads all of the log again under this one",
             *extent.tp,
             extent.committed,
             before,
             self._pipeline.declaration,
             f" (other: {', '.join(changed)})" if changed else "",
+            advice,
         )
 
     def _fresh_task(self, tp: TP) -> Task:
