@@ -16,10 +16,11 @@ from streams.versions import Frozen
 _PER = 10_000
 #: The champion's loss may have risen: the others are scored, for a while.
 _ALARMING = 100.0
-_AWAKE = 500
+_ALARM_STAKES = (0.1, 0.4)
+_AWAKE = 200
 #: While nothing alarms, the reference is scored on one event in so many.
-_PACE = 4
-_BASELINE = 300
+_PACE = 8
+_BASELINE, _PACED_BASELINE = 300, 100
 _YOUNG_CHALLENGER = 300
 
 
@@ -58,10 +59,10 @@ class Contest:
         self.challenger: Learner | None = fresh() if policy.always else None
         self.previous: Learner | None = None
         self.archive: list[Frozen] = []
-        self._milestones = Milestones(policy.milestone, _BASELINE if policy.always else _BASELINE // 2, kind, classes)
+        self._milestones = Milestones(policy.milestone, _BASELINE if policy.always else _PACED_BASELINE, kind, classes)
         self._advantages: dict[str, Advantage] = {}
         self._shifts: dict[str, Shift] = {}
-        self._alarm = Shift(down=False)
+        self._alarm = _new_alarm()
         self._labelled = 0
         self._awake_until = 0
         self._probation_until = 0
@@ -96,18 +97,18 @@ class Contest:
 
     def _asked(self, champion: Learner) -> Iterator[tuple[str, Learner | Frozen]]:
         """Yield those that answer the next event, by name."""
-        awake = self.is_awake
-        if awake:
+        if self.is_awake:
             for _, name, model in self._contenders(champion):
                 yield name, model
-        if awake or champion.learned % _PACE == 0:
-            for frozen in self._milestones.references:
-                yield frozen.name, frozen
+        for frozen in self._milestones.references:
+            yield frozen.name, frozen
 
     # ------------------------------------------------------------------ one event
 
     def answers(self, champion: Learner, x: dict[str, Any]) -> dict[str, tuple[Any, Any]] | None:
         """Return what the others answer to an event, prediction and score by name; None when nobody is asked."""
+        if not self.is_awake and champion.learned % _PACE:
+            return None
         answers: dict[str, tuple[Any, Any]] = {}
         for name, model in self._asked(champion):
             try:
@@ -118,6 +119,8 @@ class Contest:
 
     def learn(self, champion: Learner, x: dict[str, Any], y: Any) -> None:
         """Let those learn that do; an error of theirs is their own, and may end them."""
+        if self.challenger is None and self.previous is None and self.steady is champion:
+            return
         for role, learner in self.learners(champion).items():
             try:
                 learner.learn(x, y)
@@ -348,7 +351,7 @@ class Contest:
         self._advantages.clear()
         self._held.clear()
         self._milestones.begin()
-        self._alarm = Shift(down=False)
+        self._alarm = _new_alarm()
         return Crowning(new, archived, evicted)
 
     def _archive(self, frozen: Frozen, wanted: Learner | Frozen) -> Frozen | None:
@@ -363,3 +366,8 @@ class Contest:
         evicted = self.archive.pop(0)
         self._shifts.pop(evicted.name, None)
         return evicted
+
+
+def _new_alarm() -> Shift:
+    """Return what watches the champion's own loss: cheaply, since it does so at every event."""
+    return Shift(down=False, stakes=_ALARM_STAKES)

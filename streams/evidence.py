@@ -124,6 +124,8 @@ class Shift:
         Number of losses from which the mean is learned, before there is evidence of anything.
     up, down
         Which changes are looked for.
+    stakes
+        Of the bets; one costs less than three, and is worse at differences that are not of its size.
 
     References
     ----------
@@ -142,15 +144,36 @@ class Shift:
     True
     """
 
-    __slots__ = ("_baseline", "_count", "_down", "_down_wealth", "_recent", "_recent_sum", "_sum", "_up", "_up_wealth")
+    __slots__ = (
+        "_baseline",
+        "_calm",
+        "_count",
+        "_down",
+        "_down_wealth",
+        "_recent",
+        "_recent_sum",
+        "_stakes",
+        "_sum",
+        "_up",
+        "_up_wealth",
+    )
 
-    def __init__(self, baseline: int = 300, *, up: bool = True, down: bool = True) -> None:
+    def __init__(
+        self,
+        baseline: int = 300,
+        *,
+        up: bool = True,
+        down: bool = True,
+        stakes: tuple[float, ...] = _SHIFT_STAKES,
+    ) -> None:
+        self._stakes = stakes
         self._baseline = baseline
         self._up, self._down = up, down
+        self._calm = True
         self._sum = self._recent_sum = 0.0
         self._count = self._recent = 0
-        self._up_wealth = [1.0] * len(_SHIFT_STAKES)
-        self._down_wealth = [1.0] * len(_SHIFT_STAKES)
+        self._up_wealth = [1.0] * len(stakes)
+        self._down_wealth = [1.0] * len(stakes)
 
     @property
     def ready(self) -> bool:
@@ -160,7 +183,7 @@ class Shift:
     @property
     def value(self) -> float:
         """The evidence, as an e-value: 1 is none."""
-        return max(sum(self._up_wealth), sum(self._down_wealth)) / len(_SHIFT_STAKES)
+        return max(sum(self._up_wealth), sum(self._down_wealth)) / len(self._stakes)
 
     def update(self, loss: float) -> None:
         """Take the next loss, in [0, 1]."""
@@ -168,18 +191,23 @@ class Shift:
             self._sum += loss
             self._count += 1
             return
+        mean = self._sum / self._count
+        if self._calm and loss <= mean and not self._down:
+            self._sum += loss  # no bet could win by it
+            self._count += 1
+            return
         self._recent_sum += loss
         self._recent += 1
-        mean = self._sum / self._count
         error = 2.0 * (max(mean * (1.0 - mean), _LEAST_SPREAD) / self._count) ** 0.5
         most = 1.0
         if self._up:
             least = min(0.9, max(_LEAST_MEAN, mean + error))
-            most = max(most, _bet(self._up_wealth, (loss - least) / least))
+            most = max(most, _bet(self._up_wealth, self._stakes, (loss - least) / least))
         largest = min(1.0 - _LEAST_MEAN, mean - error)
         if self._down and largest > 0.0:
-            most = max(most, _bet(self._down_wealth, (largest - loss) / (1.0 - largest)))
-        if most <= 1.0 or (self._recent > _PATIENCE and most < _WORTH):
+            most = max(most, _bet(self._down_wealth, self._stakes, (largest - loss) / (1.0 - largest)))
+        self._calm = most <= 1.0
+        if self._calm or (self._recent > _PATIENCE and most < _WORTH):
             self._sum += self._recent_sum
             self._count += self._recent
             self._recent, self._recent_sum = 0, 0.0
@@ -197,10 +225,10 @@ class Shift:
         return shift
 
 
-def _bet(wealth: list[float], gain: float) -> float:
+def _bet(wealth: list[float], stakes: tuple[float, ...], gain: float) -> float:
     """Let each bet win or lose its stake's share of a gain; return the largest wealth."""
     most = 1.0
-    for i, stake in enumerate(_SHIFT_STAKES):
+    for i, stake in enumerate(stakes):
         wealth[i] = after = min(_MOST, max(1.0, wealth[i] * (1.0 + stake * gain)))
         most = max(most, after)
     return most

@@ -12,9 +12,11 @@ from streams.versions import Frozen
 
 #: How many are kept: evidence for a change begins at most this many of them ago.
 _KEPT = 4
+#: Copies are taken twice as far apart as the last ones, up to so many times the first distance: they take time.
+_MOST_APART = 8
 #: Examples after which the reference is to be a younger one, and after which it is so whatever it tells.
 _LIFE = 1000
-_OUTDATED = 3000
+_OUTDATED = 6000
 #: A reference that has more evidence than this is not replaced: it may have seen the world change.
 _NOTHING = 2.7
 
@@ -34,16 +36,16 @@ class Milestones:
 
     Parameters
     ----------
-    every
-        Examples learned between two copies.
+    first
+        Examples learned before the first copy is taken; then twice as many, and so on, up to eight times as many.
     baseline
         Losses from which it is learned how a reference does while the world stands still.
     kind, classes
         As `Frozen` takes them.
     """
 
-    def __init__(self, every: int, baseline: int, kind: TaskKind, classes: Collection[Any]) -> None:
-        self._every = every
+    def __init__(self, first: int, baseline: int, kind: TaskKind, classes: Collection[Any]) -> None:
+        self._first = first
         self._baseline = baseline
         self._kind: TaskKind = kind
         self._classes = classes
@@ -94,7 +96,7 @@ class Milestones:
         A model may be too deep or too large to pickle.
         """
         learned = champion.learned
-        if not learned or learned % self._every or (self._taken and self._taken[-1].learned == learned):
+        if learned % self._first or not self._is_due(learned):
             return True
         try:
             data = champion.freeze(self._classes)
@@ -106,6 +108,13 @@ class Milestones:
         if self._next is None and (current is None or learned - current.frozen.learned >= _LIFE):
             self._next = _Reference(frozen, Shift(self._baseline))
         return True
+
+    def _is_due(self, learned: int) -> bool:
+        """Tell whether it is time for a copy; a label that taught nothing makes no second one."""
+        if self._taken and self._taken[-1].learned == learned:
+            return False
+        times = learned // self._first
+        return times % _MOST_APART == 0 if times > _MOST_APART else times in (1, 2, 4, 8)
 
     def snapshot(self) -> Any:
         """Return the state but for the models."""

@@ -77,7 +77,8 @@ class ChampionVersions:
     probation
         Labelled events for which a champion that was replaced goes on learning, and may come back.
     milestone
-        Examples between two frozen copies of the champion.
+        Examples after which a first frozen copy of the champion is taken; the next ones after twice as many each, up to
+        eight times as many.
     actions
         Changes of the champion in 10,000 labelled events, at most.
     """
