@@ -7,7 +7,7 @@ import msgspec
 import orjson
 import pytest
 
-from schemas.manifest import Manifest
+from schemas.manifest import FORMAT, Manifest
 from schemas.record import Record
 from schemas.signing import TrustedKeys, generate, signer_from_pem
 from streams.snapshot import identity_of
@@ -87,7 +87,7 @@ def test_snapshot_is_of_use_between_the_beginning_of_the_log_and_the_committed_o
         {"partition": 1},
         {"partitions": 2},
         {"river": "0.25.0"},
-        {"format": 2},
+        {"format": FORMAT + 1},
     ],
     ids=lambda foreign: next(iter(foreign)),
 )

@@ -1,6 +1,10 @@
 """The life cycle over Kafka: evidence and operators change the champion, and a killed worker changes nothing."""
 
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -67,6 +71,23 @@ def test_operators_are_obeyed_where_they_meant_it_and_refused_elsewhere(
     assert kafka.digests(deployment.pipeline) == kafka.expected(deployment.pipeline)
     history = orjson.loads(riverrun(kafka, "history", name).stdout)
     assert [(row["partition"], row["replaced"], row["version"]) for row in history] == [(1, "v1", challenger)]
+    assert f"{challenger} serves instead of v1" in heard(kafka, name)
+
+
+def heard(kafka: Kafka, name: str) -> str:
+    """Return what the example that reacts to changes of the champion hears first."""
+    script = Path(__file__).parents[3] / "examples" / "react.py"
+    with subprocess.Popen(
+        [sys.executable, script, name, kafka.bootstrap], stdout=subprocess.PIPE, text=True
+    ) as process:
+        timer = threading.Timer(30, process.kill)
+        timer.start()
+        try:
+            assert process.stdout is not None
+            return process.stdout.readline()
+        finally:
+            timer.cancel()
+            process.kill()
 
 
 @pytest.mark.parametrize(
