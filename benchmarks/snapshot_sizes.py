@@ -25,12 +25,13 @@ from benchmarks import pipelines, records
 from benchmarks.child import peak_rss_megabytes
 from benchmarks.snapshot_desk import CYCLE_SECONDS, Desk, Gaps, Outputs, kafka_store, local_store
 from benchmarks.work import WINDOW, make_model
-from riverrun import Label, ObserveOnly, Pipeline
+from riverrun import ChampionVersions, Label, Pipeline
 from schemas.record import Record
+from streams import pickling
 from streams.label_join import Asked
 from streams.learner import Learner
-from streams.lifecycle import Lifecycle
 from streams.task import Task
+from streams.versions import Frozen
 from streams.worker.forked import ForkedCheckpoint, checkpoint
 from streams.worker.stores.store import SnapshotStore
 
@@ -40,23 +41,12 @@ PIPELINE = Pipeline(
     label=Label("label", ttl=timedelta(days=30)),
     model=make_model("arf"),
     id_field="id",
-    policy=ObserveOnly(),
+    policy=ChampionVersions(milestone=1_000_000),
     metrics=[utils.Rolling(metrics.Accuracy, WINDOW)],
     max_pending_bytes=1024**3,
 )
-ROLES = ("champion", "challenger", "archived")
+ROLES = ("champion", "challenger", "frozen")
 GROWN, CHURN, SPREAD = 25_000, 30_000, 200_000
-
-
-class Archive(Lifecycle):
-    """A lifecycle that has kept earlier models, as parts of their own."""
-
-    archived: dict = {}  # noqa: RUF012 - of the one task of this process
-
-    @property
-    def learners(self) -> dict:
-        """The models by role."""
-        return {**super().learners, **self.archived}
 
 
 class State:
@@ -67,16 +57,15 @@ class State:
     pending
         Events that wait for their label.
     archived
-        Models beside champion and challenger.
+        Versions in the archive, beside champion and challenger.
     """
 
     def __init__(self, pending: int, archived: int) -> None:
         self.task = Task(PIPELINE, checkpoint=checkpoint)
-        self.task.lifecycle.__class__ = Archive
         self._payloads = records.generate(100 * GROWN)
         self._random, self._asked = random.Random(1), 0
         self._waiting: list[str] = []
-        self.archived: dict[str, Learner] = {}
+        self.archived: list[Frozen] = []
         self._grow(archived)
         self.ask(pending)
 
@@ -91,7 +80,7 @@ class State:
         kept_at = [GROWN * (number + 1) // (archived + 1) for number in range(archived)]
         for number, record in enumerate(islice(self.records(), GROWN)):
             if number in kept_at:
-                self.archived[f"archived-{len(self.archived)}"] = self._copied()
+                self.archived.append(self._frozen(record.offset))
             if number == GROWN // 2:
                 challenger = self._copied()
             self.task.step(record)
@@ -102,6 +91,12 @@ class State:
         learner = self.task.lifecycle._new_learner()
         learner.model = ForkedCheckpoint(self.task.lifecycle.champion.model).load()
         return learner
+
+    def _frozen(self, offset: int) -> Frozen:
+        """Return the champion as it is now, as an archive keeps it."""
+        champion = self.task.lifecycle.champion
+        data = pickling.dumps(ForkedCheckpoint(champion.model).load(), further=PIPELINE.classes)
+        return Frozen(data, champion.version, champion.learned, offset, PIPELINE.kind, PIPELINE.classes)
 
     def ask(self, count: int) -> None:
         """Let so many more events wait."""
@@ -209,10 +204,10 @@ def main() -> None:
     for name, store in stores.items():
         measure(name, state, Desk(PIPELINE, state.task, store, arguments.keys), outputs, arguments.snapshots)
     if arguments.archived:
-        Archive.archived = state.archived
+        state.task.lifecycle.contest.archive = state.archived
         name, store = next(iter(stores.items()))
         desk = Desk(PIPELINE, state.task, store, arguments.keys)
-        measure(f"{name}, {arguments.archived} more models", state, desk, outputs, arguments.snapshots)
+        measure(f"{name}, {arguments.archived} archived", state, desk, outputs, arguments.snapshots)
 
 
 def measure(name: str, state: State, desk: Desk, outputs: Outputs | None, snapshots: int) -> None:
