@@ -79,11 +79,15 @@ class Contest:
         """Whether the others are scored."""
         return self._policy.always or self._labelled < self._awake_until
 
-    def learners(self, champion: Learner) -> dict[str, Learner]:
+    def learners(self, champion: Learner) -> dict[Role, Learner]:
         """Return those that learn beside the champion, by role."""
-        roles = {"steady": self.steady, "challenger": self.challenger, "previous": self.previous}
-        found: dict[str, Learner] = {}
-        for role, learner in roles.items():
+        roles: tuple[tuple[Role, Learner | None], ...] = (
+            ("steady", self.steady),
+            ("challenger", self.challenger),
+            ("previous", self.previous),
+        )
+        found: dict[Role, Learner] = {}
+        for role, learner in roles:
             if learner is not None and learner is not champion and learner not in found.values():
                 found[role] = learner
         return found
@@ -91,7 +95,7 @@ class Contest:
     def _contenders(self, champion: Learner) -> Iterator[tuple[Role, str, Learner | Frozen]]:
         """Yield those that could serve: role, name, and themselves."""
         for role, learner in self.learners(champion).items():
-            yield role, learner.version, learner  # type: ignore[misc]
+            yield role, learner.version, learner
         for frozen in self.archive:
             yield "version", frozen.name, frozen
 

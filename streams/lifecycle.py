@@ -4,16 +4,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from msgspec import Struct
-
 from schemas.errors import ModelBrokenError, ModelError
-from schemas.events import DriftCleared, DriftDetected, DriftWarned, LifecycleEvent, ModelRetrained
-from schemas.record import Record
+from schemas.events import CommandObeyed, DriftCleared, DriftDetected, DriftWarned, LifecycleEvent, ModelRetrained
 from streams import announcements
 from streams.accounting import Books
 from streams.contest import Contest
 from streams.drift import Change, LossDetector
+from streams.evidence import Advantage
 from streams.learner import Learner
+from streams.moment import Moment
 from streams.pipeline import Pipeline
 from streams.policy import BackgroundChallenger, ChampionVersions, ObserveOnly, ResetOnDrift
 from streams.undo_log import Checkpoint, Pickled
@@ -24,24 +23,6 @@ _NOTHING: tuple[LifecycleEvent, ...] = ()
 #: Examples after which the model of a new declaration takes over, where the policy does not say.
 _RENEWAL_LEARNED = 200
 _CONTEST, _FROZEN = "contest-", "frozen-"
-
-
-class Moment(Struct, frozen=True, gc=False):
-    """The record at which something happens.
-
-    Parameters
-    ----------
-    record
-        The record.
-    time_ms
-        Its event time, milliseconds since 1970.
-    about
-        The event it is about, when that is another one: part of the ids that derive from it.
-    """
-
-    record: Record
-    time_ms: int
-    about: str = ""
 
 
 class Lifecycle:
@@ -71,7 +52,7 @@ class Lifecycle:
         self.challenger: Learner | None = None
         self.champion = self._new_learner()
         self._detector = LossDetector(pipeline.drift)
-        self._last_drift = ("", -1)
+        self._last_drift = ("", 0)
         #: Whether the models learn, and whether evidence may change the champion: operators decide.
         self.learns = self.acts = True
         self.contest = self._new_contest()
@@ -223,7 +204,7 @@ class Lifecycle:
             self._books.count["action_suppressed"] += 1
             return [announcements.held_back(teller, verdict, self.champion)] if contest.is_news(verdict) else []
         since = verdict.advantage.since
-        return self._crown(contest, verdict, since, self._drift_since(since), moment)
+        return self._crown(contest, verdict, since, self._recent_drift(), moment)
 
     def _crown(
         self, contest: Contest, verdict: Verdict, since: int, reason: str, moment: Moment
@@ -258,10 +239,10 @@ class Lifecycle:
             return f"model: got {wanted!r}, expected one that is there: {known}"
         return self._crown(self.contest, verdict, moment.record.offset, reason, moment)
 
-    def _drift_since(self, offset: int) -> str:
-        """Return the id of the drift event after an offset, empty when there was none."""
+    def _recent_drift(self) -> str:
+        """Return the id of the champion's newest drift event, empty when there is none that is not stale."""
         drift, at = self._last_drift
-        return drift if at >= offset else ""
+        return drift if self._labelled - at <= self._pipeline.drift.patience else ""
 
     def _serve(self, champion: Learner, offset: int) -> None:
         """Have another model serve from the record after an offset on."""
@@ -270,6 +251,7 @@ class Lifecycle:
         self._serving_from = offset + 1
         self._quiet_until = self._labelled + self._pipeline.drift.cooldown
         self._warning = None
+        self._last_drift = "", 0
 
     def _weigh(self, change: Change, moment: Moment) -> list[LifecycleEvent]:
         """Turn a change point into an event, unless it is a fall or comes too soon."""
@@ -284,7 +266,7 @@ class Lifecycle:
                 return []
             warned = self._drift_event(DriftWarned, change, moment)
             self._warning, self._warned_at = warned.id, self._labelled
-            self._last_drift = warned.id, moment.record.offset
+            self._last_drift = warned.id, self._labelled
             if isinstance(self._pipeline.policy, BackgroundChallenger):
                 self.challenger = self._new_learner()
             if self.contest is not None:
@@ -292,7 +274,7 @@ class Lifecycle:
             return [warned]
         detected = self._drift_event(DriftDetected, change, moment)
         self._warning = None
-        self._last_drift = detected.id, moment.record.offset
+        self._last_drift = detected.id, self._labelled
         self._quiet_until = self._labelled + self._pipeline.drift.cooldown
         if isinstance(self._pipeline.policy, (BackgroundChallenger, ResetOnDrift)):
             self._successor_of = detected.id
@@ -320,15 +302,22 @@ class Lifecycle:
         """
         learner = self._new_learner()
         self._warning = None
-        if at_once or not self._acts:
+        if at_once or isinstance(self._pipeline.policy, ObserveOnly):
             self._succeed(learner, offset)
             return ""
         self.challenger, self._successor_of = learner, reason
         return learner.version
 
-    @property
-    def _acts(self) -> bool:
-        return not isinstance(self._pipeline.policy, ObserveOnly)
+    def retrain(self, reason: str) -> None:
+        """Start a fresh model beside the champion, whatever the policy; it takes over when it has learned enough.
+
+        Parameters
+        ----------
+        reason
+            Id of the event that caused it.
+        """
+        self._warning = None
+        self.challenger, self._successor_of = self._new_learner(), reason
 
     def _succeed(self, learner: Learner, offset: int) -> None:
         """Have a fresh model serve, whoever else there was: what they know is of another declaration, or world."""
@@ -351,8 +340,16 @@ class Lifecycle:
             learned=self.challenger.learned,
             reason=self._successor_of,
         )
-        self._succeed(self.challenger, moment.record.offset)
+        fresh, reason, offset = self.challenger, self._successor_of, moment.record.offset
+        if self.contest is not None and self._is_command(reason):
+            # The world and the declaration are what they were: those that could serve before still can.
+            self.challenger = self._successor_of = None
+            return self._crown(self.contest, Verdict("challenger", fresh, Advantage(), 0.0), offset, reason, moment)
+        self._succeed(fresh, offset)
         return [event]
+
+    def _is_command(self, reason: str) -> bool:
+        return reason.endswith(f"/{_kind_of(CommandObeyed)}")
 
     def _clear_if_stale(self, moment: Moment) -> list[LifecycleEvent]:
         """Drop a warning that led to nothing, with its challenger."""
@@ -377,11 +374,15 @@ class Lifecycle:
 
     def _common(self, event: type[LifecycleEvent], moment: Moment) -> dict[str, Any]:
         """Return the fields that every lifecycle event has."""
-        kind = event.type.removeprefix("riverrun.")
         return {
-            "id": "/".join(filter(None, (moment.record.position.event_id, moment.about, kind))),
+            "id": "/".join(filter(None, (moment.record.position.event_id, moment.about, _kind_of(event)))),
             "pipeline": self._pipeline.name,
             "partition": moment.record.partition,
             "offset": moment.record.offset,
             "time": moment.time_ms,
         }
+
+
+def _kind_of(event: type[LifecycleEvent]) -> str:
+    """Return what an event is called in ids."""
+    return event.type.removeprefix("riverrun.")

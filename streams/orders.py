@@ -2,7 +2,8 @@
 
 from schemas.commands import Freeze, Order, Pin, Promote, Resume, Retrain, RollBack
 from schemas.events import LifecycleEvent
-from streams.lifecycle import Lifecycle, Moment
+from streams.lifecycle import Lifecycle
+from streams.moment import Moment
 
 
 def obey(order: Order, lifecycle: Lifecycle, reason: str, moment: Moment) -> list[LifecycleEvent] | str:
@@ -32,7 +33,7 @@ def obey(order: Order, lifecycle: Lifecycle, reason: str, moment: Moment) -> lis
         case RollBack(to=name):
             return lifecycle.install(name, reason, moment)
         case Retrain():
-            lifecycle.renew(reason, moment.record.offset, at_once=False)
+            lifecycle.retrain(reason)
         case Freeze():
             if not lifecycle.learns:
                 return "the models are frozen already"

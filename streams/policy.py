@@ -67,7 +67,8 @@ class ChampionVersions:
     alpha
         Another model must be better with an e-value of 1/alpha. Smaller is slower and surer.
     change
-        The e-value that says the world has changed. 3,000 is reached by chance some once in 100,000 events.
+        The e-value that says the world has changed. 3,000 is reached by chance at most once in 50,000 events or so
+        (``tests/streams/test_evidence.py``).
     versions
         Archived versions that are kept. Fewer than there are concepts, and the one that is wanted will be missing.
     challenger_life
@@ -111,7 +112,7 @@ class ChampionVersions:
 class Pool(ChampionVersions):
     """As `ChampionVersions`, with all models scored on every event: for streams whose concepts come and go.
 
-    It costs about three times as many examples learned and five times as many scored.
+    Three models learn where one did, and up to nine answer; `make quality` tells what that costs.
 
     References
     ----------

@@ -20,7 +20,8 @@ from streams.accounting import Books
 from streams.decoding import Command, Decoder, Example, LabelArrival
 from streams.event_time import EventTime
 from streams.label_join import EVICTED, EXPIRED, Asked, LabelJoin, Settled
-from streams.lifecycle import Lifecycle, Moment
+from streams.lifecycle import Lifecycle
+from streams.moment import Moment
 from streams.orders import obey
 from streams.pipeline import Pipeline
 from streams.preprocessing import Preprocessor

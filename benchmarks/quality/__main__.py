@@ -76,7 +76,9 @@ def _play(job: Job) -> dict[str, Any]:
         "seed": seed,
         "events": len(stream.examples),
     }
-    result |= {key: {} for key in ("accuracy", "actions", "cpu_seconds", "suppressed", "detections", "slowest_ms")}
+    result |= {
+        key: {} for key in ("accuracy", "actions", "cpu_seconds", "suppressed", "alarms", "detections", "slowest_ms")
+    }
     returns = _returns(stream.concepts)
     if returns:
         result["returns"] = {}
@@ -95,6 +97,7 @@ def _play(job: Job) -> dict[str, Any]:
         result["actions"][player_name] = game.actions
         result["cpu_seconds"][player_name] = round(game.cpu_seconds, 3)
         result["suppressed"][player_name] = game.suppressed
+        result["alarms"][player_name] = len(game.detections)
         result["detections"][player_name] = game.detections[:20]
         result["slowest_ms"][player_name] = round(game.slowest_ms, 1)
         if returns:
@@ -133,6 +136,9 @@ def _print(results: list[dict[str, Any]]) -> None:
         ]
         table.add_row(world, base, str(len(of)), *cells)
     console.print(table)
+    if missing := set(judging.NEEDED) - set(names):
+        print(f"not judged: {', '.join(sorted(missing))} left out")
+        return
     table = Table(title="what has to be reached")
     for column in ("row", "policy", "wanted", "found", ""):
         table.add_column(column)

@@ -11,6 +11,9 @@ Result = dict[str, Any]
 _T95 = {1: 12.7, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26, 14: 2.14, 19: 2.09, 29: 2.05}
 OURS = ("champion versions", "pool")
 _CLOSE = 0.004
+_RESETS = ("online", "reset on any flag", "reset on rising loss", "background challenger")
+#: Players without whom there is nothing to judge by.
+NEEDED = (*OURS, *_RESETS, "dummy")
 
 
 def interval(values: list[float]) -> tuple[float, float]:
@@ -72,8 +75,8 @@ def requirements(results: list[Result]) -> list[tuple[str, str, str, str, bool]]
         not_below("bursts", name, "perfect reset", 0.0, of_row("bursts"))
         not_below("flapping", name, "online", 0.0, of_row("flapping"))
         if waves := of_row("autocorrelated"):
-            alarms = mean(r["actions"][name] / r["events"] * 10_000 for r in waves)
-            say("autocorrelated", name, "≤ 1 action in 10k", f"{alarms:.2f}", alarms <= 1)
+            alarms = mean(r["alarms"][name] / r["events"] * 10_000 for r in waves)
+            say("autocorrelated", name, "≤ 1 false alarm in 10k", f"{alarms:.2f}", alarms <= 1)
         for r in of_row("real") + of_row("real delayed"):
             by = 0.003 if r["row"] == "real" else 0.005
             not_below(f"{r['world']}, {r['base']}", name, "online", by, [r])
@@ -89,9 +92,6 @@ def requirements(results: list[Result]) -> list[tuple[str, str, str, str, bool]]
             )
         not_below("all", name, "dummy", 0.0, [r for r in results if r["row"] != "real delayed"])
     return rows
-
-
-_RESETS = ("online", "reset on any flag", "reset on rising loss", "background challenger")
 
 
 def _say_gained(say: Callable[..., None], row: str, name: str, results: list[Result], wanted: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from river import forest
@@ -103,7 +104,7 @@ class Oracle(Online):
 
 def rivals(world: World, stream: Stream, base: str, seed: int) -> dict[str, Callable[[], Online]]:
     """Return the rivals for a stream, by name."""
-    fresh = lambda: world.fresh(base)  # noqa: E731
+    fresh = partial(world.fresh, base)
     found: dict[str, Callable[[], Online]] = {
         "online": lambda: Online(fresh),
         "reset on any flag": lambda: ResetOnFlag(fresh, rising=False),

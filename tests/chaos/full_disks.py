@@ -1,5 +1,6 @@
 """The disk that snapshots are kept on is full while they are written; then the worker is killed."""
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -66,8 +67,9 @@ def _fill(folder: Path, left: int) -> Path:
         try:
             while True:
                 file.write(bytes(4096))
-        except OSError:
-            pass
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
         file.truncate(os.fstat(file.fileno()).st_size - left)
     return path
 

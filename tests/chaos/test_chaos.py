@@ -1,5 +1,7 @@
 """A few of the trials of `python -m tests.chaos`, so that they do not rot."""
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +43,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 )
 def test_trial_holds(stage: Stage, kind: str, case: str, shocks: int) -> None:
     """Whatever is done to workers, broker or network: what has to be zero is zero."""
+    if kind == "full-disks" and not (sys.platform == "linux" and os.geteuid() == 0):
+        pytest.skip("a small disk is mounted, which takes Linux and root")
     trial = BY_NAME[kind].trial(stage, case, 1, shocks)
     logs = "" if trial.folder is None else _logs(trial.folder)
     assert trial.held, f"seed 1: {trial.error} {trial.findings}\n{logs}"

@@ -153,3 +153,25 @@ def test_what_cannot_be_is_refused_with_what_can() -> None:
     [refused] = Operated(ObserveOnly()).order(RollBack(pipeline="p"))
     assert "ObserveOnly keeps no other models" in refused.reason
     assert Operated(Pool()).order(Freeze(pipeline="q")) == []
+
+
+def test_retraining_by_command_leaves_the_others_to_come_back_to() -> None:
+    """The champion before goes on learning, and serves again when somebody wants it."""
+    fold = Operated(Pool())
+    [obeyed] = fold.order(Retrain(pipeline="p"))
+    fold.go_on(0, length=250)
+    [retrained] = [event for event in fold.lifecycle if isinstance(event, ModelRetrained)]
+    assert (retrained.replaced, retrained.reason, retrained.learned) == ("v1", obeyed.id, 200)
+    _, back, *_ = fold.order(RollBack(pipeline="p", to="v1"))
+    assert isinstance(back, ModelRolledBack)
+    assert (back.restored, back.version) == ("v1", "v1")
+
+
+def test_retraining_by_command_where_nothing_else_acts() -> None:
+    """Observe only: people decide, and the fresh model learns first there, too."""
+    fold = Operated(ObserveOnly())
+    fold.order(Retrain(pipeline="p"))
+    fold.go_on(0, length=199)
+    assert fold.predictions[-1].version == "v1"
+    fold.go_on(0, length=2, seed=3)
+    assert fold.predictions[-1].version == "v2"
