@@ -142,6 +142,18 @@ class TrustedKeys:
         return _parse(body)
 
 
+def unsealed(data: bytes) -> dict[str, Any]:
+    """Return a document whoever has sealed it: its signature is not looked at.
+
+    Raises
+    ------
+    SealError
+        The bytes are no sealed document, or not in canonical form.
+    """
+    body, _, _ = _take_apart(data)
+    return _parse(body)
+
+
 def _take_apart(data: bytes) -> tuple[bytes, str, bytes]:
     """Return the signed bytes, the id of the key and the signature, none of which is believed yet."""
     _check_size(data)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from schemas.events import DeadLetter, Event, LifecycleEvent, PredictionMade
+from schemas.operators import EVERYBODY, Operators
 from schemas.record import Record
 from streams.pipeline import Pipeline
 from streams.task import Task
@@ -51,10 +52,14 @@ class Backtest:
         The declaration.
     partition, partitions
         Which partition the records stand for.
+    operators
+        Those whose commands are obeyed.
     """
 
-    def __init__(self, pipeline: Pipeline, *, partition: int = 0, partitions: int = 1) -> None:
-        self.task = Task(pipeline, partition, partitions)
+    def __init__(
+        self, pipeline: Pipeline, *, partition: int = 0, partitions: int = 1, operators: Operators = EVERYBODY
+    ) -> None:
+        self.task = Task(pipeline, partition, partitions, operators=operators)
         self.digest = PredictionDigest()
         self.lifecycle: list[LifecycleEvent] = []
         self.dead_letters: Counter[str] = Counter()

@@ -1,5 +1,6 @@
 """Writes operators' commands into the log: one id, all addressed partitions, one transaction."""
 
+import time
 import uuid
 from collections.abc import Mapping
 
@@ -7,9 +8,12 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec import Struct
 
 from schemas import cloudevents as ce
-from schemas.commands import Command, encode_command
-from schemas.errors import BrokerError
+from schemas.commands import Command
+from schemas.errors import BrokerError, ConfigurationError
+from schemas.operators import encode_signed
+from schemas.signing import Signer
 from services.topics import log
+from streams.worker.keys import load_signer
 from streams.worker.settings import Settings
 
 _SECONDS = 30.0
@@ -46,10 +50,13 @@ def send(settings: Settings, topic: str, commands: Mapping[int, Command], by: st
 
     Raises
     ------
+    ConfigurationError
+        When commands are to be signed, and there is no key.
     BrokerError
         When the broker does not take it; nothing is written then.
     """
-    id = f"{by}-{uuid.uuid4().hex[:12]}"
+    signer = _signer(settings)
+    id, now = f"{by}-{uuid.uuid4().hex[:12]}", round(time.time() * 1000)
     headers = ce.event_headers(id, type=ce.COMMAND, source=f"riverrun/{by}")
     config = {"transactional.id": f"{topic}-{by}", "client.id": f"riverrun-{by}", "linger.ms": 0}
     producer = Producer(settings.client(**config), logger=log)
@@ -63,9 +70,20 @@ def send(settings: Settings, topic: str, commands: Mapping[int, Command], by: st
         producer.init_transactions(_SECONDS)
         producer.begin_transaction()
         for partition, command in commands.items():
-            body = encode_command(command)
+            body = encode_signed(command, signer, id, topic, partition, now)
             producer.produce(topic, body, partition=partition, headers=headers, on_delivery=delivered)
         producer.commit_transaction(_SECONDS)
     except KafkaException as error:
         raise BrokerError(f"{topic}: the command was not taken: {error.args[0].str()}") from None
     return Sent(id, offsets)
+
+
+def _signer(settings: Settings) -> Signer | None:
+    """Return whose key commands are signed with, None where they need no signature."""
+    if settings.commands == "open":
+        return None
+    try:
+        return load_signer(settings.signing_key)
+    except ConfigurationError as error:
+        advice = "RIVERRUN_COMMANDS=open sends commands unsigned, to workers that obey everybody"
+        raise ConfigurationError(f"{error}; {advice}") from None

@@ -9,7 +9,7 @@ from schemas.commands import Declare
 from schemas.errors import SealError, SnapshotError
 from schemas.manifest import Manifest
 from schemas.signing import TrustedKeys
-from services.commanding import send
+from services.commanding import Sent, send
 from services.groups import committed_offsets
 from services.topics import require_topic
 from streams.pipeline import Pipeline
@@ -69,7 +69,7 @@ def changes(pipeline: Pipeline, newest: Manifest | None) -> Takeover | None:
     return Takeover.between(newest.identity.declaration, newest.declared, pipeline.declared)
 
 
-def declare(pipeline: Pipeline, settings: Settings, *, fresh: bool, who: str, why: str) -> dict[int, int]:
+def declare(pipeline: Pipeline, settings: Settings, *, fresh: bool, who: str, why: str) -> Sent:
     """Write the declaration into every partition of the input topic, in one transaction.
 
     Parameters
@@ -85,17 +85,19 @@ def declare(pipeline: Pipeline, settings: Settings, *, fresh: bool, who: str, wh
 
     Returns
     -------
-    The offset of the command in each partition.
+    The command: where it stands in each partition, and its id.
 
     Raises
     ------
+    ConfigurationError
+        When commands are to be signed, and there is no key.
     BrokerError
         When the broker does not take it; nothing is declared then.
     """
     topic = pipeline.source_topic
     partitions = require_topic(settings, topic)
     command = Declare(pipeline.name, pipeline.declaration, pipeline.declared, fresh, who, why)
-    return send(settings, topic, dict.fromkeys(range(partitions), command), "deploy").offsets
+    return send(settings, topic, dict.fromkeys(range(partitions), command), "deploy")
 
 
 def handovers(
@@ -110,7 +112,7 @@ def handovers(
     settings
         Of the deployment.
     offsets
-        What `declare` returned.
+        Where the command stands, as `declare` told.
     snapshot_at
         Returns the position of a partition's newest snapshot, None when that is not known.
     """

@@ -133,7 +133,7 @@ def restore(task: Task, parts: Mapping[str, bytes], takeover: Takeover | None = 
         if not changed & _BEGINS_ANEW.get(name, set()):
             noun.restore(state[name])
     task.lifecycle.restore(state["lifecycle"], load, written, changed=changed)
-    task.takeover = takeover
+    task.orders.takeover = takeover
     join = task.join
     for labels, prefix in ((join.pending, "pending-"), (join.held, "held-")):
         added, alive = state[prefix]
@@ -150,6 +150,7 @@ def _nouns(task: Task) -> dict[str, Any]:
         "preprocessor": task.preprocessor,
         "evaluation": task.evaluation,
         "loss": task.loss,
+        "orders": task.orders,
     }
 
 

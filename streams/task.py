@@ -3,18 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from schemas.commands import Declare, Order, decode_command
-from schemas.errors import DeclarationEnded, InvariantError, ModelBrokenError, ModelError
-from schemas.events import (
-    SCHEMA_VERSION,
-    CommandObeyed,
-    CommandRefused,
-    DeadLetter,
-    DeclarationChanged,
-    Event,
-    PredictionMade,
-)
+from schemas.errors import InvariantError, ModelBrokenError, ModelError
+from schemas.events import SCHEMA_VERSION, DeadLetter, Event, PredictionMade
 from schemas.murmur2 import home_partition
+from schemas.operators import EVERYBODY, Operators
 from schemas.record import Record
 from streams.accounting import Books
 from streams.decoding import Command, Decoder, Example, LabelArrival
@@ -22,12 +14,11 @@ from streams.event_time import EventTime
 from streams.label_join import EVICTED, EXPIRED, Asked, LabelJoin, Settled
 from streams.lifecycle import Lifecycle
 from streams.moment import Moment
-from streams.orders import obey
+from streams.orders import Orders
 from streams.pipeline import Pipeline
 from streams.preprocessing import Preprocessor
 from streams.prequential import Loss, Prequential
 from streams.scores import binary_score, public_score
-from streams.takeover import Takeover
 from streams.undo_log import Checkpoint, Pickled
 
 MODEL_ERRORS_IN_A_ROW = 10
@@ -57,6 +48,8 @@ class Task:
         How many the input topic has: tells labels that were sent to the wrong one.
     checkpoint
         Writes models down for the way back from a model error.
+    operators
+        Those whose commands are obeyed.
     crosses_declarations
         Whether to go on where the log says that another declaration begins: a backtest does, a worker must not.
 
@@ -81,6 +74,7 @@ class Task:
         partition: int = 0,
         partitions: int = 1,
         checkpoint: Callable[[Any], Checkpoint] = Pickled,
+        operators: Operators = EVERYBODY,
         *,
         crosses_declarations: bool = True,
     ) -> None:
@@ -104,9 +98,7 @@ class Task:
         self._has_shadows = self.lifecycle.contest is not None
         self._name, self._declaration = pipeline.name, pipeline.declaration
         self.model_errors = 0
-        self.crosses_declarations = crosses_declarations
-        #: The declaration before this one and what differs, until the command is read that says so.
-        self.takeover: Takeover | None = None
+        self.orders = Orders(pipeline, self.lifecycle, self.books, operators, crosses_declarations=crosses_declarations)
 
     # ------------------------------------------------------------------ the way of a record
 
@@ -142,7 +134,7 @@ class Task:
             elif isinstance(decoded, LabelArrival):
                 events = self._join(record, decoded)
             elif isinstance(decoded, Command):
-                events = self._obey(record, decoded)
+                events = self._command(record, decoded)
             else:
                 events = self._bury(decoded)
         except ModelError as error:
@@ -294,50 +286,13 @@ class Task:
         self.books.count["assumed"] += 1
         return events
 
-    def _obey(self, record: Record, command: Command) -> list[Event]:
-        """A command: another declaration begins here, or this one does."""
-        order = decode_command(command.body)
-        if isinstance(order, str):
-            return self._refuse(record, command, order)
-        if order.pipeline != self._name:
-            self.books.count["command_other"] += 1
-            return []
-        if not isinstance(order, Declare):
-            return self._manage(record, command, order)
-        if order.declaration != self._declaration:
-            if not self.crosses_declarations:
-                raise DeclarationEnded(order.declaration)
-            return self._refuse(record, command, f"this is a run of declaration {self._declaration}")
-        takeover, self.takeover = self.takeover or Takeover(self._declaration), None
-        challenger = ""
-        if takeover.renews_model:
-            reason, champion = f"{record.position.event_id}/declaration.changed", self.lifecycle.champion
-            challenger = self.lifecycle.renew(reason, record.offset, at_once=order.fresh)
-            if self.lifecycle.champion is not champion:
-                self.loss.new_champion()
-        self.books.count["command_obeyed"] += 1
-        changed = DeclarationChanged(
-            **self._said_of(record, command, "declaration.changed"),
-            declaration=self._declaration,
-            replaced=takeover.replaced,
-            changed=takeover.changed,
-            version=self.lifecycle.champion.version,
-            challenger=challenger,
-        )
-        return [changed]
-
-    def _manage(self, record: Record, command: Command, order: Order) -> list[Event]:
-        """A command about the models."""
-        version = self.lifecycle.champion.version
-        said = self._said_of(record, command, "command.obeyed")
-        followed = obey(order, self.lifecycle, said["id"], Moment(record, command.time_ms))
-        if isinstance(followed, str):
-            return self._refuse(record, command, followed)
-        if self.lifecycle.champion.version != version:
+    def _command(self, record: Record, command: Command) -> list[Event]:
+        """A command: what it changes begins here."""
+        champion = self.lifecycle.champion
+        events = self.orders.step(record, command)
+        if self.lifecycle.champion is not champion:
             self.loss.new_champion()
-        self.books.count["command_obeyed"] += 1
-        name = str(order.__struct_config__.tag)
-        return [CommandObeyed(**said, order=name, version=version, who=order.who, why=order.why), *followed]
+        return events
 
     # ------------------------------------------------------------------ what is said about it
 
@@ -358,21 +313,6 @@ class Task:
             SCHEMA_VERSION,
             _LEAP if leapt else (),
         )
-
-    def _said_of(self, record: Record, command: Command, kind: str) -> dict[str, Any]:
-        """Return the fields of what is said of a command."""
-        return {
-            "id": f"{record.position.event_id}/{kind}",
-            "pipeline": self.pipeline.name,
-            "partition": self.partition,
-            "offset": record.offset,
-            "time": command.time_ms,
-            "command": command.id,
-        }
-
-    def _refuse(self, record: Record, command: Command, reason: str) -> list[Event]:
-        self.books.count["command_refused"] += 1
-        return [CommandRefused(**self._said_of(record, command, "command.refused"), reason=reason)]
 
     def _bury(self, letter: DeadLetter) -> list[Event]:
         self.books.count["dead_letter"] += 1

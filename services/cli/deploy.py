@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.answers import REFUSED, answers_to
 from services.cli.errors import FAILED
 from services.cli.loading import load_pipeline
 from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of, user_name
@@ -45,7 +46,7 @@ def deploy(
     Workers with the declaration before read up to that place, commit, take a snapshot and wait; those with the new one
     go on from there. Models and waiting labels are taken over; a changed model, or changed features, start a new model
     that learns beside the old one and takes over when it has learned enough. Exit code 1 when the workers have not come
-    to the place in time.
+    to the place in time, or have refused: the command is signed with RIVERRUN_SIGNING_KEY.
     """
     settings = settings_of(servers)
     declared = load_pipeline(pipeline)
@@ -59,13 +60,21 @@ def deploy(
         if output is Output.JSON:
             print_json(_fields(declared, takeover))
         return
-    offsets = deployment.declare(declared, settings, fresh=fresh, who=user_name(), why=why)
+    sent = deployment.declare(declared, settings, fresh=fresh, who=user_name(), why=why)
+    offsets = sent.offsets
     if output is Output.TEXT:
         typer.echo("declared at " + ", ".join(f"{declared.source_topic}[{p}]@{o}" for p, o in sorted(offsets.items())))
     left = _wait(declared, settings, offsets, newest, wait)
+    refusals = _refusals(declared, settings, sent.id)
     if output is Output.JSON:
         positions = {str(partition): offset for partition, offset in sorted(offsets.items())}
-        print_json({**_fields(declared, takeover), "positions": positions, "waiting_for": [o.partition for o in left]})
+        waiting_for = [one.partition for one in left]
+        print_json(
+            {**_fields(declared, takeover), "positions": positions, "waiting_for": waiting_for, "refused": refusals}
+        )
+    elif refusals:
+        for partition, reason in refusals.items():
+            typer.echo(f"{declared.source_topic}[{partition}]: refused: {reason}", err=True)
     elif left:
         for one in left:
             where = f"{declared.source_topic}[{one.partition}]"
@@ -73,8 +82,14 @@ def deploy(
         typer.echo("riverrun: a worker with the declaration before has to read up to there; then restart it", err=True)
     else:
         typer.echo("handed over: start the workers with this declaration now")
-    if left:
+    if left or refusals:
         raise typer.Exit(FAILED)
+
+
+def _refusals(pipeline: "Pipeline", settings: "Settings", command: str) -> dict[int, str]:
+    """Return why partitions have refused a command, of those that have."""
+    answers = answers_to(settings, pipeline.name, command, set(), 0)
+    return {partition: body["reason"] for partition, (kind, body) in answers.items() if kind == REFUSED}
 
 
 def _snapshots(pipeline: "Pipeline", settings: "Settings") -> "Callable[[int], Manifest | None] | None":

@@ -1,4 +1,4 @@
-"""``riverrun keys``: the pair of keys that snapshots are signed and believed with."""
+"""``riverrun keys``: the pair of keys that snapshots and commands are signed and believed with."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,8 @@ from services.cli.printing import print_json, print_table
 DEFAULT_FOLDER = Path(".riverrun/keys")
 
 HELP = (
-    "The keys that snapshots are signed with, and those whose snapshots are believed.\n\n"
+    "The keys that snapshots and commands are signed with, and those whose are believed. Operators who run no worker "
+    "have a pair of their own, and workers their public keys in RIVERRUN_OPERATOR_KEYS.\n\n"
     "To rotate: make another pair (riverrun keys init --folder NEW), put its trusted/*.pem beside the trusted keys of "
     "all workers and restart them; let RIVERRUN_SIGNING_KEY name its signing.pem and restart them again; take the old "
     "trusted key away when no snapshot signed with it is kept any more. A key that others may have seen is taken away "

@@ -1,11 +1,11 @@
 """``riverrun models``: who serves, and what operators want of it."""
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.cli.answers import REFUSED, answers_to
 from services.cli.errors import FAILED
 from services.cli.loading import pipeline_name, pipeline_topic
 from services.cli.options import (
@@ -23,9 +23,6 @@ from services.cli.showing import body_of, describe_lifecycle, headers_of
 if TYPE_CHECKING:
     from schemas.commands import Command
     from streams.worker.settings import Settings
-
-_ANSWERS = 200
-_LOOK_SECONDS = 0.3
 
 HELP = (
     "The models of a pipeline. A command is written into the log of each partition and takes effect at its place "
@@ -171,7 +168,7 @@ def _order(
     sent = send(settings, topic, commands, "models")
     if output is Output.TEXT:
         typer.echo("written to " + ", ".join(f"{topic}[{p}]@{o}" for p, o in sorted(sent.offsets.items())))
-    answers = _answers(settings, pipeline, sent.id, set(commands), wait)
+    answers = answers_to(settings, pipeline, sent.id, set(commands), wait)
     silent = sorted(set(commands) - answers.keys())
     if output is Output.JSON:
         told = [{"type": kind, **body} for kind, body in answers.values()]
@@ -183,7 +180,7 @@ def _order(
             typer.echo(
                 f"{topic}[{number}]: no answer in {wait:g} s; it is obeyed when a worker reads that far", err=True
             )
-    if silent or any(kind == "riverrun.command.refused" for kind, _ in answers.values()):
+    if silent or any(kind == REFUSED for kind, _ in answers.values()):
         raise typer.Exit(FAILED)
 
 
@@ -195,20 +192,3 @@ def _newest_predictions(settings: "Settings", pipeline: str) -> dict[int, dict[s
         if isinstance(body, dict) and "version" in body:
             found[record.partition] = body
     return dict(sorted(found.items()))
-
-
-def _answers(
-    settings: "Settings", pipeline: str, command: str, partitions: set[int], seconds: float
-) -> dict[int, tuple[str, dict[str, Any]]]:
-    """Return type and fields of the event with which each partition answers, of those that do in time."""
-    answers: dict[int, tuple[str, dict[str, Any]]] = {}
-    deadline = time.monotonic() + seconds
-    while True:
-        for record in read(settings, pipeline_topic(pipeline, "lifecycle"), f"-{_ANSWERS}", follow=False):
-            headers = headers_of(record)
-            body = body_of(record, headers)
-            if isinstance(body, dict) and body.get("command") == command:
-                answers[body["partition"]] = str(headers.get("ce_type")), body
-        if answers.keys() >= partitions or time.monotonic() >= deadline:
-            return dict(sorted(answers.items()))
-        time.sleep(_LOOK_SECONDS)

@@ -15,6 +15,7 @@ from services.cli.printing import counted, print_json
 
 if TYPE_CHECKING:
     from schemas.manifest import Manifest
+    from schemas.operators import Operators
     from schemas.signing import TrustedKeys
     from services.verification import Verification
     from services.verification.search import Advance, Found
@@ -84,8 +85,9 @@ def verify(
         else:
             made = found
             store, trusted, remark = _past(settings, declared) if snapshots else (None, None, "")
-            rebuilder = Rebuilder(declared, logs, store, trusted, advance)
-            rebuilder.remarks += [remark] if remark else []
+            operators, doubt = _operators(settings)
+            rebuilder = Rebuilder(declared, logs, store, trusted, operators, advance)
+            rebuilder.remarks += [text for text in (remark, doubt) if text]
             verification = verify(found, declared, rebuilder)
     if output is Output.JSON:
         print_json(_report(declared, made, verification))
@@ -112,6 +114,18 @@ def _past(settings: "Settings", pipeline: "Pipeline") -> "tuple[SnapshotStore | 
     if settings.snapshot_store == "kafka" and manifests not in partition_counts(new_admin(settings), settings):
         return None, None, f"there are no snapshots: no topic {manifests}, and RIVERRUN_SNAPSHOT_STORE is kafka"
     return open_snapshots(settings, pipeline.name), trusted, ""
+
+
+def _operators(settings: "Settings") -> "tuple[Operators, str]":
+    """Return whose commands are obeyed; where that is not known here all are, and a remark says so."""
+    from schemas.errors import ConfigurationError
+    from schemas.operators import EVERYBODY
+    from streams.worker.keys import load_operators
+
+    try:
+        return load_operators(settings), ""
+    except ConfigurationError as error:
+        return EVERYBODY, f"commands are obeyed whoever signed them: {error}"
 
 
 # ------------------------------------------------------------------ what is shown

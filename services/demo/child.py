@@ -55,6 +55,7 @@ class Worker:
         if not signing_key.exists():
             make_keys(keys)
         ours = {"RIVERRUN_SIGNING_KEY": str(signing_key), "RIVERRUN_TRUSTED_KEYS": str(trusted_keys)}
+        ours["RIVERRUN_COMMANDS"] = "open"  # whoever tries the demo may also try the commands
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM],

@@ -7,11 +7,11 @@ from typing import cast
 
 from msgspec import Struct
 
-from schemas import cloudevents as ce
 from schemas.attempts import Attempts
-from schemas.commands import Declare, decode_command
+from schemas.commands import Declare
 from schemas.events import CommandRefused, DeadLetter, DeclarationChanged, Event, PredictionMade
 from schemas.manifest import Manifest
+from schemas.operators import EVERYBODY, Operators
 from schemas.position import Position
 from schemas.record import Record
 from schemas.signing import TrustedKeys
@@ -77,6 +77,8 @@ class Rebuilder:
     store, trusted
         Where snapshots are kept, and the keys whose snapshots are believed; without one of them the log is read from
         its beginning.
+    operators
+        Those whose commands are obeyed.
     advance
         Hears how far the replay is.
     """
@@ -87,6 +89,7 @@ class Rebuilder:
         logs: Logs,
         store: SnapshotStore | None = None,
         trusted: TrustedKeys | None = None,
+        operators: Operators = EVERYBODY,
         advance: Advance = lambda *_: None,
     ) -> None:
         #: What has to be known to judge the outcome.
@@ -99,6 +102,7 @@ class Rebuilder:
         self._logs = logs
         self._store = store
         self._trusted = trusted
+        self._operators = operators
         self._advance = advance
 
     def rebuild(self, cause: Position) -> Rebuilt | OutOfReach:
@@ -142,7 +146,7 @@ class Rebuilder:
         return Recovered(recovered.task, recovered.manifest, past.skips)
 
     def _fresh_task(self, partition: int, partitions: int) -> Task:
-        return Task(self._pipeline, partition, partitions, checkpoint)
+        return Task(self._pipeline, partition, partitions, checkpoint, self._operators)
 
     def _declared_at(self, partition: int, position: int) -> Declare | None:
         """Return the declaration that begins with the next record at or after a position, None when none does there."""
@@ -153,10 +157,8 @@ class Rebuilder:
 
     def _declared_in(self, record: Record) -> Declare | None:
         """Return the declaration that begins with a record, None when none does."""
-        if dict(record.headers or []).get("ce_type") != ce.COMMAND.encode():
-            return None
-        command = decode_command(record.value or b"")
-        return command if isinstance(command, Declare) and command.pipeline == self._pipeline.name else None
+        found = self._operators.declaration_in(record.headers or (), record.value, record.topic, record.partition)
+        return found if found is not None and found.pipeline == self._pipeline.name else None
 
     def _shard(self, recovered: Recovered, cause: Position, partitions: int) -> Shard:
         """Return a task as the worker has it, that passes over what the worker passed over."""

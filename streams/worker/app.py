@@ -25,7 +25,7 @@ from streams.worker.conformance import heed_verdict
 from streams.worker.declarations import DeclarationLog
 from streams.worker.delivery import AtLeastOnce
 from streams.worker.emitter import Emitter, OnDelivery
-from streams.worker.keys import load_signer, load_trusted
+from streams.worker.keys import load_operators, load_signer, load_trusted
 from streams.worker.quarantine import Quarantine
 from streams.worker.recovery import Recovery
 from streams.worker.settings import Settings
@@ -92,14 +92,15 @@ class App(faust.App):
         self.recovery: Recovery | None = None
         self.snapshots: Snapshots | None = None
         quarantine: Quarantine | None = None
+        operators = load_operators(settings)
         if settings.snapshot_interval:
             store, signer, trusted = self._open_store(), *self._load_keys()
-            declarations = DeclarationLog(settings.client(), pipeline.source_topic, pipeline.name)
+            declarations = DeclarationLog(settings.client(), pipeline.source_topic, pipeline.name, operators)
             self.recovery = Recovery(store, trusted, declarations.at)
             self.snapshots = Snapshots(store, signer, trusted, settings.snapshot_interval)
             quarantine = Quarantine(store, signer, trusted, pipeline.name, pipeline.source_topic)
         self.assignment = Assignment(
-            pipeline, partitions, encoder, self.delivery, settings, self.recovery, self.snapshots, quarantine
+            pipeline, partitions, encoder, self.delivery, settings, operators, self.recovery, self.snapshots, quarantine
         )
         self.raw_topic = self.topic(pipeline.source_topic, schema=BatchSchema())
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from faust.types import TP
 
 from schemas.errors import BrokerError, DeclarationEnded, InvariantError, RiverrunError
+from schemas.operators import EVERYBODY, Operators
 from schemas.outgoing import Outgoing, OutgoingEncoder
 from streams.pipeline import Pipeline
 from streams.worker.batch import Batch
@@ -45,6 +46,8 @@ class Assignment:
         Makes outputs and positions durable.
     settings
         Of the deployment.
+    operators
+        Those whose commands are obeyed.
     recovery
         Restores tasks from snapshots; without, the whole log is replayed.
     snapshots
@@ -60,6 +63,7 @@ class Assignment:
         encoder: OutgoingEncoder,
         delivery: Delivery,
         settings: Settings,
+        operators: Operators = EVERYBODY,
         recovery: Recovery | None = None,
         snapshots: Snapshots | None = None,
         quarantine: Quarantine | None = None,
@@ -72,7 +76,7 @@ class Assignment:
         self.aborted = 0
         self._aborted_in_a_row = 0
         self._declaration = pipeline.declaration
-        self._restoration = Restoration(pipeline, partitions, settings, recovery, quarantine)
+        self._restoration = Restoration(pipeline, partitions, settings, operators, recovery, quarantine)
         self._encode = encoder.encode
         self._delivery = delivery
         self._settings = settings
@@ -251,7 +255,7 @@ class Assignment:
         self._delivery.emit(said, more_follow=of_many or self._more_follow(batch))
         shard.position = position
         if position >= emit_from:
-            shard.task.crosses_declarations = False
+            shard.task.orders.crosses_declarations = False
         self._adapt(len(batch.messages), time.perf_counter() - began)
         self.on_progress()
 

@@ -7,13 +7,16 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from schemas.errors import ConfigurationError
+from schemas.operators import EVERYBODY, Operators
 from schemas.signing import Signer, TrustedKeys, generate, public_key_from_pem, signer_from_pem
+from streams.worker.settings import Settings
 
 SIGNING_FILE = "signing.pem"
 TRUSTED_FOLDER = "trusted"
 
 _HOW_TO_MAKE = "`riverrun keys init` makes a pair"
 _READ_BY_OTHERS = 0o077
+_TRUSTED = "RIVERRUN_TRUSTED_KEYS"
 
 
 def make_keys(folder: Path) -> tuple[Path, Path]:
@@ -96,19 +99,48 @@ def load_signer(path: Path) -> Signer:
         ) from None
 
 
-def load_trusted(folder: Path) -> TrustedKeys:
+def load_operators(settings: Settings) -> Operators:
+    """Return those whose commands are obeyed.
+
+    Raises
+    ------
+    ConfigurationError
+        They are to sign, and no key of theirs is there.
+    """
+    if settings.commands == "open":
+        return EVERYBODY
+    folder = settings.operator_keys or settings.trusted_keys
+    try:
+        return Operators(load_trusted(folder, "RIVERRUN_OPERATOR_KEYS" if settings.operator_keys else _TRUSTED))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error}; RIVERRUN_COMMANDS=open obeys whoever may write to the topic") from None
+
+
+def load_trusted(folder: Path, setting: str = _TRUSTED) -> TrustedKeys:
     """Return the keys whose documents are believed: those of all ``*.pem`` files in a folder.
+
+    Parameters
+    ----------
+    folder
+        Of public keys.
+    setting
+        Name of the environment variable that says so.
 
     Raises
     ------
     ConfigurationError
         There is none, or one of the files is no Ed25519 public key in PEM.
     """
-    return TrustedKeys(trusted_files(folder).values())
+    return TrustedKeys(trusted_files(folder, setting).values())
 
 
-def trusted_files(folder: Path) -> dict[Path, Ed25519PublicKey]:
+def trusted_files(folder: Path, setting: str = _TRUSTED) -> dict[Path, Ed25519PublicKey]:
     """Return the trusted keys by the file they are in, in the order of the files' names.
+
+    Parameters
+    ----------
+    folder, setting
+        As `load_trusted`.
 
     Raises
     ------
@@ -117,21 +149,19 @@ def trusted_files(folder: Path) -> dict[Path, Ed25519PublicKey]:
     """
     try:
         paths = sorted(entry for entry in folder.iterdir() if entry.suffix == ".pem")
-        keys = {path: _public_key(path) for path in paths}
+        keys = {path: _public_key(path, setting) for path in paths}
     except OSError as error:
         where = error.filename or folder
-        raise ConfigurationError(f"RIVERRUN_TRUSTED_KEYS: {where}: {error.strerror}; {_HOW_TO_MAKE}") from None
+        raise ConfigurationError(f"{setting}: {where}: {error.strerror}; {_HOW_TO_MAKE}") from None
     if not keys:
-        raise ConfigurationError(
-            f"RIVERRUN_TRUSTED_KEYS: {folder}: got no *.pem, expected at least one; {_HOW_TO_MAKE}"
-        )
+        raise ConfigurationError(f"{setting}: {folder}: got no *.pem, expected at least one; {_HOW_TO_MAKE}")
     return keys
 
 
-def _public_key(path: Path) -> Ed25519PublicKey:
+def _public_key(path: Path, setting: str) -> Ed25519PublicKey:
     try:
         return public_key_from_pem(path.read_bytes())
     except ValueError as error:
         raise ConfigurationError(
-            f"RIVERRUN_TRUSTED_KEYS: {path}: got {error}, expected an Ed25519 public key in PEM; {_HOW_TO_MAKE}"
+            f"{setting}: {path}: got {error}, expected an Ed25519 public key in PEM; {_HOW_TO_MAKE}"
         ) from None

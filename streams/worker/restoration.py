@@ -7,6 +7,7 @@ from faust.types import TP
 
 from schemas.errors import BrokerError
 from schemas.manifest import Identity, Manifest
+from schemas.operators import Operators
 from streams.pipeline import Pipeline
 from streams.snapshot import identity_of
 from streams.takeover import Takeover
@@ -32,6 +33,8 @@ class Restoration:
         Partitions of the input topic.
     settings
         Of the deployment.
+    operators
+        Those whose commands are obeyed.
     recovery
         Restores tasks from snapshots; without, the whole log is replayed.
     quarantine
@@ -43,12 +46,14 @@ class Restoration:
         pipeline: Pipeline,
         partitions: int,
         settings: Settings,
+        operators: Operators,
         recovery: Recovery | None,
         quarantine: Quarantine | None,
     ) -> None:
         self._pipeline = pipeline
         self._partitions = partitions
         self._settings = settings
+        self._operators = operators
         self._recovery = recovery
         self._quarantine = quarantine
 
@@ -117,7 +122,9 @@ class Restoration:
     def _fresh_task(self, tp: TP) -> Task:
         # What was replayed was read under another declaration once: that is what relearning is.
         crosses = self._settings.on_new_declaration == "relearn"
-        return Task(self._pipeline, tp.partition, self._partitions, checkpoint, crosses_declarations=crosses)
+        return Task(
+            self._pipeline, tp.partition, self._partitions, checkpoint, self._operators, crosses_declarations=crosses
+        )
 
     def identity(self, tp: TP) -> Identity:
         """Return whose state a partition's is."""

@@ -47,6 +47,12 @@ class Settings(BaseSettings):
         File of the private key that snapshots are signed with, as ``riverrun keys init`` makes it.
     trusted_keys
         Folder of the public keys (``*.pem``) whose snapshots are believed. A key taken out is not believed any more.
+    commands
+        Whose commands are obeyed: ``signed``, those of operators whose keys are known, or ``open``, of everybody who
+        may write to the topic. The command line signs with `signing_key`, or not at all with ``open``.
+    operator_keys
+        Folder of the operators' public keys (``*.pem``); `trusted_keys` unless set. The key of an operator who left is
+        to stay there while the log reaches back to what was signed with it, else a replay would refuse that.
     snapshot_store
         Where snapshots are kept: ``kafka`` in topics beside the log, ``file:///folder`` in a folder of this machine,
         ``s3://bucket/prefix`` in an object store.
@@ -86,6 +92,8 @@ class Settings(BaseSettings):
     on_new_declaration: Literal["wait", "relearn"] = "wait"
     signing_key: Path = Path(".riverrun/keys/signing.pem")
     trusted_keys: Path = Path(".riverrun/keys/trusted")
+    commands: Literal["signed", "open"] = "signed"
+    operator_keys: Path | None = None
     snapshot_store: str = "kafka"
     snapshot_interval: float = Field(default=30.0, ge=0, le=86_400)
     stall_limit: float = Field(default=120.0, ge=0, le=86_400)

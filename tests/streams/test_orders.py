@@ -4,13 +4,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from river import linear_model, preprocessing
 
 from riverrun import BackgroundChallenger, Label, ObserveOnly, Pipeline, Pool
 from schemas import cloudevents as ce
 from schemas.commands import Command, Freeze, Pin, Promote, Resume, Retrain, RollBack, decode_command, encode_command
 from schemas.events import CommandObeyed, CommandRefused, ModelPromoted, ModelRetrained, ModelRolledBack
-from tests.streams.logs import Fold, Log
+from schemas.operators import Operators, encode_signed
+from schemas.signing import Signer, TrustedKeys
+from streams.orders import Orders
+from tests.streams.logs import TOPIC, Fold, Log
 from tests.streams.test_contest import world
 
 ORDERS: list[Command] = [
@@ -175,3 +179,70 @@ def test_retraining_by_command_where_nothing_else_acts() -> None:
     assert fold.predictions[-1].version == "v1"
     fold.go_on(0, length=2, seed=3)
     assert fold.predictions[-1].version == "v2"
+
+
+KEY, STRANGER = (Signer(Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32)) for n in (1, 2))
+OPERATORS = Operators(TrustedKeys([Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32).public_key()]))
+
+
+class Signed(Operated):
+    """A fold that obeys one operator."""
+
+    def __init__(self, log: Log | None = None) -> None:
+        super().__init__(Pool())
+        self.task.orders = Orders(self.task.pipeline, self.task.lifecycle, self.task.books, OPERATORS)
+
+    def write(self, body: bytes, id: str) -> Any:
+        """Write the body of a command into the log; return the only thing that is said of it."""
+        headers = [("ce_id", id.encode()), ("ce_type", ce.COMMAND.encode())]
+        [event] = self.step(self.log.raw(body, headers=headers))
+        return event
+
+    def sign(self, id: str, *, signer: Signer = KEY, topic: str = TOPIC, partition: int = 0, issued: int = 1) -> bytes:
+        """Return a signed command."""
+        return encode_signed(Pin(pipeline="p"), signer, id, topic, partition, issued)
+
+
+def test_signed_command_is_obeyed_and_anything_else_is_not() -> None:
+    """Whatever is not as it was signed, for here, by a trusted operator, changes nothing."""
+    fold = Signed()
+    forged = {
+        "not signed": encode_command(Pin(pipeline="p")),
+        "is not trusted": fold.sign("c", signer=STRANGER),
+        "does not fit": fold.sign("c").replace(b'"pin"', b'"pon"'),
+        "signed for 'c2'": fold.sign("c2"),
+        "signed for 'q.raw'": fold.sign("c", topic="q.raw"),
+        "signed for 1": fold.sign("c", partition=1),
+        "unknown field": KEY.seal({"kind": "manifest"}),
+    }
+    for words, body in forged.items():
+        refused = fold.write(body, "c")
+        assert isinstance(refused, CommandRefused)
+        assert words in refused.reason
+    assert fold.task.lifecycle.acts
+    assert isinstance(fold.write(fold.sign("c"), "c"), CommandObeyed)
+    assert not fold.task.lifecycle.acts
+
+
+def test_signed_command_counts_once_however_often_it_is_written_down() -> None:
+    """Refused ones, too; forgotten ones are told by their age."""
+    fold = Signed()
+    first = fold.sign("c0", issued=10)
+    assert isinstance(fold.write(first, "c0"), CommandObeyed)
+    assert "taken before" in fold.write(first, "c0").reason
+    for number in range(1, 1001):
+        assert "is pinned already" in fold.write(fold.sign(f"c{number}", issued=10 + number), f"c{number}").reason
+    assert "forgotten by now" in fold.write(first, "c0").reason
+    assert "taken before" in fold.write(fold.sign("c1", issued=11), "c1").reason
+    assert isinstance(fold.write(fold.sign("late", issued=11), "late"), CommandRefused)
+
+
+def test_memory_of_commands_survives_a_snapshot() -> None:
+    """What was said before a restart is not obeyed after it."""
+    fold = Signed()
+    body = fold.sign("c")
+    fold.write(body, "c")
+    kept = Orders(fold.task.pipeline, fold.task.lifecycle, fold.task.books, OPERATORS)
+    kept.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(fold.task.orders.snapshot())))
+    fold.task.orders = kept
+    assert "taken before" in fold.write(body, "c").reason

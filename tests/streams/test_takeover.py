@@ -75,13 +75,13 @@ def go_on(fold: Fold, count: int, y: bool | None = None) -> list[Any]:
 def test_old_declaration_ends_where_another_begins_and_takes_nothing_in() -> None:
     """A worker goes no further; a backtest says that it does not obey."""
     old, new = before(), declare(drift=Drift(delta=0.001))
-    old.task.crosses_declarations = False
+    old.task.orders.crosses_declarations = False
     at, counts = old.task.next_offset, dict(old.counts)
     with pytest.raises(DeclarationEnded) as ended:
         old.step(command(at, new))
     assert ended.value.declaration == new.declaration
     assert (old.task.next_offset, old.counts) == (at, counts)
-    old.task.crosses_declarations = True
+    old.task.orders.crosses_declarations = True
     [refused] = old.step(command(at, new))
     assert isinstance(refused, CommandRefused)
 

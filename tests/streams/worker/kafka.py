@@ -17,6 +17,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
+from schemas.operators import EVERYBODY, Operators
 from schemas.record import Headers, Record
 from services.backtest import Backtest, PredictionDigest
 from streams.pipeline import Pipeline
@@ -192,19 +193,19 @@ class Kafka:
             found[partition] = digest.hexdigest(), digest.count
         return found
 
-    def backtest(self, pipeline: Pipeline) -> dict[int, Backtest]:
+    def backtest(self, pipeline: Pipeline, operators: Operators = EVERYBODY) -> dict[int, Backtest]:
         """Return a finished backtest of each partition of the input, over what the log holds."""
         finished = {}
         for partition, records in self.records(pipeline.source_topic).items():
-            backtest = Backtest(pipeline, partition=partition, partitions=pipeline.partitions)
+            backtest = Backtest(pipeline, partition=partition, partitions=pipeline.partitions, operators=operators)
             for _ in backtest.run(records):
                 pass
             finished[partition] = backtest
         return finished
 
-    def expected(self, pipeline: Pipeline) -> dict[int, tuple[str, int]]:
+    def expected(self, pipeline: Pipeline, operators: Operators = EVERYBODY) -> dict[int, tuple[str, int]]:
         """Return what `digests` has to return: what a backtest says of each partition."""
-        return {p: (b.digest.hexdigest(), b.digest.count) for p, b in self.backtest(pipeline).items()}
+        return {p: (b.digest.hexdigest(), b.digest.count) for p, b in self.backtest(pipeline, operators).items()}
 
 
 def to_record(message: Message) -> Record:

@@ -85,9 +85,10 @@ def test_rolling_deploy_with_two_workers_mixes_nothing_and_loses_nothing(
     workers = [deployment.start(worker_id=f"w{i}", snapshot_interval=0.5) for i in range(2)]
     kafka.produce(deployment.raw, inline(COUNT))
     deployment.finish()
-    positions = declare(new, Settings(bootstrap_servers=kafka.bootstrap), fresh=False, who="test", why="")
+    settings = Settings(bootstrap_servers=kafka.bootstrap, **deployment.keys)
+    positions = declare(new, settings, fresh=False, who="test", why="").offsets
     kafka.produce(deployment.raw, inline(COUNT, start=COUNT))
-    store, settings = TopicSnapshots(kafka, deployment), Settings(bootstrap_servers=kafka.bootstrap)
+    store = TopicSnapshots(kafka, deployment)
     for found in handovers(new, settings, positions, store.newest):
         assert len(found) == 2
     for i, worker in enumerate(workers):
@@ -155,7 +156,8 @@ def test_stopped_worker_leaves_a_snapshot_of_all_it_did(kafka: Kafka, deploy: Ca
     code, seconds = worker.terminate()
     assert (code, seconds < 5) == (0, True)
     new = declarations.RECIPES["small"](deployment.pipeline.name, model="nb")
-    declare(new, Settings(bootstrap_servers=kafka.bootstrap), fresh=True, who="test", why="")
+    settings = Settings(bootstrap_servers=kafka.bootstrap, **deployment.keys)
+    declare(new, settings, fresh=True, who="test", why="")
     kafka.produce(deployment.raw, inline(100, start=800))
     worker = deployment.start(declared={"model": "nb"})
     deployment.finish()

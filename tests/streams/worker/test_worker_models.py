@@ -11,14 +11,24 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
+from schemas.operators import Operators
 from services.cli import app
 from streams.policy import ChampionVersions, Pool
+from streams.worker.keys import load_trusted, make_keys
+from tests.streams.worker import declarations
 from tests.streams.worker.engines import ON_BOTH
-from tests.streams.worker.events import inline
+from tests.streams.worker.events import Event, inline
 from tests.streams.worker.kafka import Kafka, header
 from tests.streams.worker.test_worker_backtest import turned
 
 pytestmark = ON_BOTH
+
+
+@pytest.fixture(autouse=True)
+def signing(keys: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have commands signed with the key that workers trust."""
+    for name, path in keys.items():
+        monkeypatch.setenv(f"RIVERRUN_{name.upper()}", str(path))
 
 
 def riverrun(kafka: Kafka, *arguments: str) -> Result:
@@ -72,6 +82,41 @@ def test_operators_are_obeyed_where_they_meant_it_and_refused_elsewhere(
     history = orjson.loads(riverrun(kafka, "history", name).stdout)
     assert [(row["partition"], row["replaced"], row["version"]) for row in history] == [(1, "v1", challenger)]
     assert f"{challenger} serves instead of v1" in heard(kafka, name)
+
+
+def test_commands_of_strangers_and_commands_said_twice_are_refused(
+    kafka: Kafka, deploy: Callable[..., Any], keys: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unsigned, signed by somebody else, or copied: each is answered, and none changes an answer."""
+    deployment = deploy()
+    name = deployment.pipeline.name
+    deployment.start(snapshot_interval=0.3)
+    kafka.produce(deployment.raw, inline(300))
+    deployment.finish()
+    assert riverrun(kafka, "models", "freeze", name).exit_code == 0
+    [*_, signed] = kafka.records(deployment.raw)[0]
+    assert riverrun(kafka, "models", "resume", name).exit_code == 0
+    kafka.produce(deployment.raw, [Event(signed.value, headers=list(signed.headers or ()), partition=0)])
+    monkeypatch.setenv("RIVERRUN_COMMANDS", "open")
+    unsigned = riverrun(kafka, "models", "freeze", name)
+    monkeypatch.delenv("RIVERRUN_COMMANDS")
+    private, public = make_keys(tmp_path / "stranger")
+    monkeypatch.setenv("RIVERRUN_SIGNING_KEY", str(private))
+    strange = riverrun(kafka, "models", "freeze", name)
+    file = tmp_path / "declared.py"
+    file.write_text(f"from {declarations.__name__} import RECIPES\nother = RECIPES['small']({name!r}, model='nb')\n")
+    declared = riverrun(kafka, "deploy", f"{file}:other")
+    kafka.produce(deployment.raw, inline(100, seed=1, start=300))
+    deployment.finish()
+    assert (unsigned.exit_code, strange.exit_code, declared.exit_code) == (1, 1, 1)
+    told = [orjson.loads(m.value()) for m in kafka.read(deployment.lifecycle)[0]]
+    reasons = [one["reason"] for one in told if one["id"].endswith("/command.refused")]
+    stranger = f"signed with key {public.stem}, which is not trusted"
+    for words, reason in zip(("was taken before", "not signed", stranger, stranger), reasons, strict=True):
+        assert words in reason
+    assert orjson.loads(declared.stdout)["refused"] == {"0": reasons[-1]}
+    operators = Operators(load_trusted(keys["trusted_keys"]))
+    assert kafka.digests(deployment.pipeline) == kafka.expected(deployment.pipeline, operators)
 
 
 def heard(kafka: Kafka, name: str) -> str:
