@@ -112,4 +112,4 @@ def decode_command(body: bytes) -> Command | str:
         command: Command = msgspec.json.decode(body, type=Command)
         return command
     except msgspec.DecodeError as error:
-        return f"command: got {error}, {_EXPECTED}"
+        return f"command: got {error!s:.200}, {_EXPECTED}"

@@ -32,6 +32,11 @@ class SignedCommand(Struct, frozen=True, forbid_unknown_fields=True):
     partition: int
     command: Command
 
+    @property
+    def declares(self) -> str:
+        """Digest of the declaration that begins with it, empty when none does."""
+        return self.command.declaration if isinstance(self.command, Declare) else ""
+
 
 def encode_signed(command: Command, signer: Signer | None, id: str, topic: str, partition: int, issued: int) -> bytes:
     """Return the body of a command's record.
@@ -66,7 +71,7 @@ class Operators:
     >>> from schemas.commands import Pin
     >>> key = Ed25519PrivateKey.from_private_bytes(bytes(32))
     >>> operators = Operators(TrustedKeys([key.public_key()]))
-    >>> body = encode_signed(Pin(pipeline="flights"), Signer(key), "models-1", "flights.raw", 3, issued=0)
+    >>> body = encode_signed(Pin(pipeline="flights"), Signer(key), "models-1", "flights.raw", 3, issued=1)
     >>> operators.read(body, "models-1", "flights.raw", 3).command
     Pin(pipeline='flights', expected='', who='', why='')
     >>> operators.read(body, "models-1", "flights.raw", 2)
@@ -101,7 +106,9 @@ class Operators:
         except SealError as error:
             return f"command: {error}"
         except msgspec.ValidationError as error:
-            return f"command: got {error}, expected one that `riverrun deploy` or `models` writes"
+            return f"command: got {error!s:.200}, expected one that `riverrun deploy` or `models` writes"
+        if signed.issued <= 0:
+            return f"issued: got {signed.issued}, expected the time at which the command was signed, in ms"
         for name, found in (("id", id), ("topic", topic), ("partition", partition)):
             if found != getattr(signed, name):
                 return f"{name}: got {found!r}, but the command is signed for {getattr(signed, name)!r}"
@@ -109,8 +116,8 @@ class Operators:
 
     def declaration_in(
         self, headers: Iterable[tuple[str, bytes | None]], body: bytes | None, topic: str, partition: int
-    ) -> Declare | None:
-        """Return the declaration that begins with a record, None when none does.
+    ) -> SignedCommand | None:
+        """Return the command with which a declaration begins, if a record is one.
 
         Parameters
         ----------
@@ -123,7 +130,7 @@ class Operators:
         if attributes.get("ce_type") != ce.COMMAND.encode():
             return None
         signed = self.read(body or b"", (attributes.get("ce_id") or b"").decode(errors="replace"), topic, partition)
-        return signed.command if isinstance(signed, SignedCommand) and isinstance(signed.command, Declare) else None
+        return signed if isinstance(signed, SignedCommand) and signed.declares else None
 
 
 #: Obeys all commands: for backtests, and where nobody else may write to the topic.

@@ -53,14 +53,18 @@ def send(settings: Settings, topic: str, commands: Mapping[int, Command], by: st
     ConfigurationError
         When commands are to be signed, and there is no key.
     BrokerError
-        When the broker does not take it; nothing is written then.
+        When the broker does not take it; nothing is written then, unless the error says that this is not known.
     """
     signer = _signer(settings)
     id, now = f"{by}-{uuid.uuid4().hex[:12]}", round(time.time() * 1000)
+    bodies = {
+        partition: encode_signed(command, signer, id, topic, partition, now) for partition, command in commands.items()
+    }
     headers = ce.event_headers(id, type=ce.COMMAND, source=f"riverrun/{by}")
     config = {"transactional.id": f"{topic}-{by}", "client.id": f"riverrun-{by}", "linger.ms": 0}
     producer = Producer(settings.client(**config), logger=log)
     offsets: dict[int, int] = {}
+    commits = False
 
     def delivered(error: KafkaError | None, message: Message) -> None:
         if error is None:
@@ -69,12 +73,13 @@ def send(settings: Settings, topic: str, commands: Mapping[int, Command], by: st
     try:
         producer.init_transactions(_SECONDS)
         producer.begin_transaction()
-        for partition, command in commands.items():
-            body = encode_signed(command, signer, id, topic, partition, now)
+        for partition, body in bodies.items():
             producer.produce(topic, body, partition=partition, headers=headers, on_delivery=delivered)
+        commits = True
         producer.commit_transaction(_SECONDS)
     except KafkaException as error:
-        raise BrokerError(f"{topic}: the command was not taken: {error.args[0].str()}") from None
+        what = "it is not known whether the command was taken" if commits else "the command was not taken"
+        raise BrokerError(f"{topic}: {what}: {error.args[0].str()}") from None
     return Sent(id, offsets)
 
 

@@ -16,6 +16,8 @@ from streams.takeover import Takeover
 
 #: Commands whose ids are remembered; older ones are told by the time at which they were issued.
 _REMEMBERED = 1000
+#: How the reason begins where another declaration is refused.
+OTHER_DECLARATION = "this is a run of declaration"
 
 
 class Orders:
@@ -73,7 +75,7 @@ class Orders:
         signed = self._operators.read(command.body, command.id, record.topic, record.partition)
         if isinstance(signed, str):
             return self._refuse(record, command, signed)
-        repeated = self._repeated(signed)
+        repeated = self.repeated(signed)
         if repeated:
             return self._refuse(record, command, repeated)
         order = signed.command
@@ -85,13 +87,13 @@ class Orders:
         elif order.declaration == self._declaration:
             answer = self._begin(record, command, order)
         elif self.crosses_declarations:
-            answer = self._refuse(record, command, f"this is a run of declaration {self._declaration}")
+            answer = self._refuse(record, command, f"{OTHER_DECLARATION} {self._declaration}")
         else:
             raise DeclarationEnded(order.declaration)
         self._remember(signed)
         return answer
 
-    def _repeated(self, signed: SignedCommand) -> str:
+    def repeated(self, signed: SignedCommand) -> str:
         """Say why a command counts no more, nothing when it does: somebody may have written it down and again."""
         if signed.id in self._taken:
             return f"command {signed.id} was taken before: issue another one"

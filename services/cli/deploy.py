@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from schemas.manifest import Manifest
+    from services.commanding import Sent
     from services.deployment import Handover
     from streams.pipeline import Pipeline
     from streams.takeover import Takeover
     from streams.worker.settings import Settings
+
+_REFUSAL_SECONDS = 2.0
 
 
 def register(app: typer.Typer) -> None:
@@ -64,8 +67,7 @@ def deploy(
     offsets = sent.offsets
     if output is Output.TEXT:
         typer.echo("declared at " + ", ".join(f"{declared.source_topic}[{p}]@{o}" for p, o in sorted(offsets.items())))
-    left = _wait(declared, settings, offsets, newest, wait)
-    refusals = _refusals(declared, settings, sent.id)
+    left, refusals = _wait(declared, settings, sent, newest, wait)
     if output is Output.JSON:
         positions = {str(partition): offset for partition, offset in sorted(offsets.items())}
         waiting_for = [one.partition for one in left]
@@ -86,9 +88,9 @@ def deploy(
         raise typer.Exit(FAILED)
 
 
-def _refusals(pipeline: "Pipeline", settings: "Settings", command: str) -> dict[int, str]:
-    """Return why partitions have refused a command, of those that have."""
-    answers = answers_to(settings, pipeline.name, command, set(), 0)
+def _refusals(pipeline: "Pipeline", settings: "Settings", sent: "Sent", seconds: float) -> dict[int, str]:
+    """Return why partitions have refused a command, of those that do so within some seconds."""
+    answers = answers_to(settings, pipeline.name, sent.id, set(sent.offsets), seconds)
     return {partition: body["reason"] for partition, (kind, body) in answers.items() if kind == REFUSED}
 
 
@@ -145,11 +147,11 @@ def _fields(pipeline: "Pipeline", takeover: "Takeover | None") -> dict[str, obje
 def _wait(
     pipeline: "Pipeline",
     settings: "Settings",
-    offsets: dict[int, int],
+    sent: "Sent",
     newest: "Callable[[int], Manifest | None] | None",
     seconds: float,
-) -> "list[Handover]":
-    """Return the partitions that are not handed over after some seconds."""
+) -> "tuple[list[Handover], dict[int, str]]":
+    """Return the partitions that are not handed over after some seconds, and why some refuse."""
     from rich.console import Console
 
     from services.deployment import handovers
@@ -163,9 +165,11 @@ def _wait(
     deadline = time.monotonic() + seconds
     left: list[Handover] = []
     with Console(stderr=True).status("waiting for the workers to hand over") as status:
-        for found in handovers(pipeline, settings, offsets, snapshot_at):
+        for found in handovers(pipeline, settings, sent.offsets, snapshot_at):
             left = [one for one in found if not one.is_done]
             status.update(f"waiting for {counted(len(left), 'partition')} to be handed over")
-            if time.monotonic() >= deadline:
-                break
-    return left
+            refusals = _refusals(pipeline, settings, sent, 0)
+            if refusals or time.monotonic() >= deadline:
+                return left, refusals
+    # Where nothing else waits, a snapshot of this place is there before the command is read.
+    return left, _refusals(pipeline, settings, sent, _REFUSAL_SECONDS)

@@ -16,7 +16,8 @@ HELP = (
     "To rotate: make another pair (riverrun keys init --folder NEW), put its trusted/*.pem beside the trusted keys of "
     "all workers and restart them; let RIVERRUN_SIGNING_KEY name its signing.pem and restart them again; take the old "
     "trusted key away when no snapshot signed with it is kept any more. A key that others may have seen is taken away "
-    "at once: workers then replay the log."
+    "at once: workers then replay the log. Commands that were signed with it are refused in such a replay: what they "
+    "did has to be ordered again."
 )
 
 
@@ -65,15 +66,23 @@ def show(
     if folder is None:
         settings = load_settings()
         private, trusted_folder = settings.signing_key, settings.trusted_keys
+        operator_folder = settings.operator_keys
     else:
-        private, trusted_folder = folder / SIGNING_FILE, folder / TRUSTED_FOLDER
+        private, trusted_folder, operator_folder = folder / SIGNING_FILE, folder / TRUSTED_FOLDER, None
     key_id = load_signer(private).key_id
     trusted = {path: key_id_of(key) for path, key in trusted_files(trusted_folder).items()}
+    operators = {} if operator_folder is None else trusted_files(operator_folder, "RIVERRUN_OPERATOR_KEYS")
+    orders = {path: key_id_of(key) for path, key in operators.items()}
     if output is Output.JSON:
         signing = {"key": key_id, "file": str(private)}
-        print_json({"signing": signing, "trusted": [{"key": one, "file": str(path)} for path, one in trusted.items()]})
+        listed = {
+            use: [{"key": one, "file": str(path)} for path, one in keys.items()]
+            for use, keys in (("trusted", trusted), ("operators", orders))
+        }
+        print_json({"signing": signing, **listed})
     else:
         rows = [("signing", key_id, private), *(("trusted", one, path) for path, one in trusted.items())]
+        rows += [("operator", one, path) for path, one in orders.items()]
         print_table(("use", "key", "file"), rows)
     if key_id not in trusted.values():
         typer.echo(

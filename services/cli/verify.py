@@ -116,16 +116,15 @@ def _past(settings: "Settings", pipeline: "Pipeline") -> "tuple[SnapshotStore | 
     return open_snapshots(settings, pipeline.name), trusted, ""
 
 
-def _operators(settings: "Settings") -> "tuple[Operators, str]":
-    """Return whose commands are obeyed; where that is not known here all are, and a remark says so."""
+def _operators(settings: "Settings") -> "tuple[Operators | None, str]":
+    """Return whose commands are obeyed, None where that is not known here, and a remark that says so."""
     from schemas.errors import ConfigurationError
-    from schemas.operators import EVERYBODY
     from streams.worker.keys import load_operators
 
     try:
         return load_operators(settings), ""
     except ConfigurationError as error:
-        return EVERYBODY, f"commands are obeyed whoever signed them: {error}"
+        return None, f"commands are obeyed whoever signed them: {error}"
 
 
 # ------------------------------------------------------------------ what is shown

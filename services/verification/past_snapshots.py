@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 
 from schemas.attempts import Attempts
-from schemas.commands import Declare
 from schemas.errors import RiverrunError, SnapshotError
 from schemas.manifest import Identity, Manifest, Part
+from schemas.operators import SignedCommand
 from schemas.signing import TrustedKeys
 from streams.worker.stores.store import SnapshotStore
 
@@ -33,7 +33,7 @@ class PastSnapshots:
         self,
         store: SnapshotStore,
         trusted: TrustedKeys,
-        declared_at: Callable[[int, int], Declare | None],
+        declared_at: Callable[[int, int], SignedCommand | None],
         identity: Identity,
         positions: range,
     ) -> None:
@@ -77,7 +77,7 @@ class PastSnapshots:
         if differs != ["declaration"]:
             return not differs
         command = self._declared_at(self._identity.partition, manifest.next)
-        return command is not None and command.declaration == self._identity.declaration
+        return command is not None and command.declares == self._identity.declaration
 
     def _noted_skips(self) -> tuple[int, ...]:
         document = self._store.noted(self._identity.partition)

@@ -8,16 +8,16 @@ from typing import cast
 from msgspec import Struct
 
 from schemas.attempts import Attempts
-from schemas.commands import Declare
-from schemas.events import CommandRefused, DeadLetter, DeclarationChanged, Event, PredictionMade
+from schemas.events import CommandObeyed, CommandRefused, DeadLetter, DeclarationChanged, Event, PredictionMade
 from schemas.manifest import Manifest
-from schemas.operators import EVERYBODY, Operators
+from schemas.operators import EVERYBODY, Operators, SignedCommand
 from schemas.position import Position
 from schemas.record import Record
 from schemas.signing import TrustedKeys
 from services.verification.logs import Logs
 from services.verification.past_snapshots import PastSnapshots
 from services.verification.search import Advance
+from streams.orders import OTHER_DECLARATION
 from streams.pipeline import Pipeline
 from streams.snapshot import identity_of
 from streams.task import Task
@@ -78,7 +78,7 @@ class Rebuilder:
         Where snapshots are kept, and the keys whose snapshots are believed; without one of them the log is read from
         its beginning.
     operators
-        Those whose commands are obeyed.
+        Those whose commands are obeyed; None when that is not known: then all are, and the outcome is in doubt.
     advance
         Hears how far the replay is.
     """
@@ -89,7 +89,7 @@ class Rebuilder:
         logs: Logs,
         store: SnapshotStore | None = None,
         trusted: TrustedKeys | None = None,
-        operators: Operators = EVERYBODY,
+        operators: Operators | None = EVERYBODY,
         advance: Advance = lambda *_: None,
     ) -> None:
         #: What has to be known to judge the outcome.
@@ -102,7 +102,8 @@ class Rebuilder:
         self._logs = logs
         self._store = store
         self._trusted = trusted
-        self._operators = operators
+        self._operators = operators or EVERYBODY
+        self._knows_operators = operators is not None
         self._advance = advance
 
     def rebuild(self, cause: Position) -> Rebuilt | OutOfReach:
@@ -148,17 +149,17 @@ class Rebuilder:
     def _fresh_task(self, partition: int, partitions: int) -> Task:
         return Task(self._pipeline, partition, partitions, checkpoint, self._operators)
 
-    def _declared_at(self, partition: int, position: int) -> Declare | None:
-        """Return the declaration that begins with the next record at or after a position, None when none does there."""
+    def _declared_at(self, partition: int, position: int) -> SignedCommand | None:
+        """Return the command with which a declaration begins, None when the next record at a position is none."""
         topic = self._pipeline.source_topic
         _, high = self._logs.extent(topic, partition)
         record = next(self._logs.between(topic, partition, position, high), None)
         return None if record is None else self._declared_in(record)
 
-    def _declared_in(self, record: Record) -> Declare | None:
-        """Return the declaration that begins with a record, None when none does."""
+    def _declared_in(self, record: Record) -> SignedCommand | None:
+        """Return the command with which a declaration begins, if a record is one."""
         found = self._operators.declaration_in(record.headers or (), record.value, record.topic, record.partition)
-        return found if found is not None and found.pipeline == self._pipeline.name else None
+        return found if found is not None and found.command.pipeline == self._pipeline.name else None
 
     def _shard(self, recovered: Recovered, cause: Position, partitions: int) -> Shard:
         """Return a task as the worker has it, that passes over what the worker passed over."""
@@ -176,26 +177,32 @@ class Rebuilder:
         for record in self._logs.between(cause.topic, cause.partition, start, end):
             events = shard.step(record)
             replayed += 1
-            if any(isinstance(event, DeclarationChanged | CommandRefused) for event in events):
-                self._doubt_at(record, shard)
+            for event in events:
+                if isinstance(event, DeclarationChanged | CommandRefused | CommandObeyed):
+                    self._doubt_at(record, shard, event)
             if replayed % _TOLD_EVERY == 0:
                 self._advance("replaying", record.offset - start, end - start)
             if record.offset == cause.offset:
                 return events, replayed
         return None, replayed
 
-    def _doubt_at(self, record: Record, shard: Shard) -> None:
-        """Doubt the past of the model where a declaration begins: a worker may go on with another state there."""
+    def _doubt_at(
+        self, record: Record, shard: Shard, said: DeclarationChanged | CommandRefused | CommandObeyed
+    ) -> None:
+        """Doubt the past of the model where a worker may have gone on with another state."""
+        if not self._knows_operators and not isinstance(said, CommandRefused):
+            self.doubt = f"the command at {record.position} was obeyed here, and it is not known whose are"
+            return
+        if isinstance(said, CommandRefused) and not said.reason.startswith(OTHER_DECLARATION):
+            return
         command = self._declared_in(record)
         if command is None:
             return
-        if command.declaration != self._pipeline.declaration:
-            self.doubt = (
-                f"declaration {command.declaration} began at {record.position}, and no later snapshot can be used"
-            )
+        if command.declares != self._pipeline.declaration:
+            self.doubt = f"declaration {command.declares} began at {record.position}, and no later snapshot can be used"
         elif shard.snapshot is None:
             self.doubt = (
-                f"declaration {command.declaration} began at {record.position}, and no snapshot can be used of the "
+                f"declaration {command.declares} began at {record.position}, and no snapshot can be used of the "
                 "state that it took over"
             )
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from schemas.commands import Declare
-from schemas.operators import Operators
+from schemas.operators import Operators, SignedCommand
 from streams.worker.range_reader import RangeReader
 
 
@@ -30,8 +29,8 @@ class DeclarationLog:
         self._pipeline = pipeline
         self._operators = operators
 
-    def at(self, partition: int, position: int) -> Declare | None:
-        """Return the declaration that begins with the next record at or after a position, None when none does there.
+    def at(self, partition: int, position: int) -> SignedCommand | None:
+        """Return the command with which a declaration begins, None when the next record at a position is none.
 
         Raises
         ------
@@ -46,4 +45,4 @@ class DeclarationLog:
         command = self._operators.declaration_in(
             message.headers() or (), message.value(), self._topic, message.partition()
         )
-        return command if command is not None and command.pipeline == self._pipeline else None
+        return command if command is not None and command.command.pipeline == self._pipeline else None

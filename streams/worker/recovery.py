@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from schemas.commands import Declare
 from schemas.errors import RiverrunError, SnapshotError
 from schemas.manifest import Identity, Manifest
+from schemas.operators import SignedCommand
 from schemas.signing import TrustedKeys
 from streams import snapshot
 from streams.takeover import Takeover
@@ -64,7 +64,7 @@ class Recovery:
         self,
         store: SnapshotStore,
         trusted: TrustedKeys,
-        declared_at: Callable[[int, int], Declare | None] = lambda partition, position: None,
+        declared_at: Callable[[int, int], SignedCommand | None] = lambda partition, position: None,
     ) -> None:
         self.refused = self.restored = 0
         self.last_seconds = 0.0
@@ -148,7 +148,7 @@ class Recovery:
     def _hands_over(self, manifest: Manifest, identity: Identity) -> bool:
         """Tell whether the wanted declaration begins in the log where a snapshot of the one before ends."""
         command = self._declared_at(identity.partition, manifest.next)
-        return command is not None and command.declaration == identity.declaration
+        return command is not None and command.declares == identity.declaration
 
     def _load(self, task: Task, manifest: Manifest) -> Task:
         parts = sorted(manifest.parts, key=lambda part: part.places)
@@ -160,6 +160,11 @@ class Recovery:
         before, now = manifest.identity.declaration, task.pipeline.declaration
         changes = Takeover.between(before, manifest.declared, task.pipeline.declared)
         snapshot.restore(task, data, changes if before != now or changes.changed else None)
+        if before != now:
+            command = self._declared_at(manifest.identity.partition, manifest.next)
+            repeated = "no command says so" if command is None else task.orders.repeated(command)
+            if repeated:
+                raise SnapshotError(f"declaration {now} does not begin there: {repeated}")
         if task.next_offset > manifest.next:
             raise SnapshotError(f"its state is of {task.next_offset}, beyond it")
         return task

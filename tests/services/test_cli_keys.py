@@ -134,7 +134,7 @@ def test_init_as_json_names_key_and_files() -> None:
 # ------------------------------------------------------------------ show
 
 
-def test_show_lists_the_signing_key_and_the_trusted_ones() -> None:
+def test_show_lists_the_signing_key_the_trusted_ones_and_those_of_operators(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a table and as JSON, in the order of the files."""
     run("init")
     key_id = load_signer(SIGNING).key_id
@@ -154,7 +154,13 @@ def test_show_lists_the_signing_key_and_the_trusted_ones() -> None:
             {"key": key_id, "file": f"{TRUSTED}/{key_id}.pem"},
             {"key": other_id, "file": f"{TRUSTED}/zz-other.pem"},
         ],
+        "operators": [],
     }
+    monkeypatch.setenv("RIVERRUN_OPERATOR_KEYS", str(TRUSTED))
+    assert [row[:2] for row in map(str.split, run("show").stdout.splitlines())][-2:] == [
+        ["operator", key_id],
+        ["operator", other_id],
+    ]
 
 
 def test_show_reads_what_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:

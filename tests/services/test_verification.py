@@ -9,15 +9,17 @@ import pytest
 
 from schemas import cloudevents as ce
 from schemas.attempts import Attempts
-from schemas.commands import Declare, encode_command
+from schemas.commands import Declare, Freeze, encode_command
 from schemas.errors import SnapshotError
 from schemas.events import DeadLetter, PredictionMade
 from schemas.manifest import Manifest
+from schemas.operators import EVERYBODY, Operators
 from schemas.outgoing import OutgoingEncoder
-from schemas.record import Record
+from schemas.record import Headers, Record
 from services.verification import Verification, verify
 from services.verification.rebuilding import Rebuilder
 from services.verification.search import Found, NotFound, PredictionSearch
+from streams.orders import Orders
 from streams.pipeline import Pipeline
 from streams.snapshot import restore
 from streams.takeover import Takeover
@@ -112,7 +114,8 @@ class Office:
         assert isinstance(found, Found)
         declared = pipeline or self.pipeline
         store, trusted = further.get("store", self.desk.store), further.get("trusted", TRUSTED)
-        return verify(found, declared, Rebuilder(declared, self.logs, store, trusted))
+        operators = further.get("operators", EVERYBODY)
+        return verify(found, declared, Rebuilder(declared, self.logs, store, trusted, operators))
 
     def tamper(self, number: int, **fields: Any) -> None:
         """Change what the prediction of an event says."""
@@ -421,6 +424,24 @@ def changed() -> tuple[Office, Pipeline]:
     office.step(declare(new, 300))
     office.work(40, snapshot_every=1000)
     return office, new
+
+
+def test_verify_without_the_keys_of_operators_does_not_say_that_an_answer_differs() -> None:
+    """A stranger's command, which the worker refused, is obeyed then: that explains any difference."""
+    office, strict = Office(small("p"), 100), Operators(TRUSTED)
+    office.desk.shard.task.orders = Orders(
+        office.pipeline, office.desk.shard.task.lifecycle, office.desk.shard.task.books, strict
+    )
+    headers: Headers = [("ce_type", ce.COMMAND.encode()), ("ce_id", b"c")]
+    body = encode_command(Freeze(pipeline="p"))
+    office.step(Record(RAW, 0, 200, 1_700_000_000_500, b"0", body, headers))
+    office.work(60, snapshot_every=1000)
+    sought = f"e{len(office.raw) - 1}"
+    assert office.verify(sought, store=None, operators=strict).outcome == "same"
+    assert office.verify(sought, store=None).outcome == "differs"
+    doubtful = office.verify(sought, store=None, operators=None)
+    assert doubtful.outcome == "older than the log"
+    assert "it is not known whose are" in doubtful.reason
 
 
 def test_verify_begins_with_the_state_that_a_declaration_took_over(changed: tuple[Office, Pipeline]) -> None:

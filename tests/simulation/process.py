@@ -8,6 +8,7 @@ from typing import Any
 from confluent_kafka import TopicPartition
 from faust.types import TP
 
+from schemas.operators import EVERYBODY
 from schemas.outgoing import Outgoing, OutgoingEncoder
 from streams.worker.assignment import Assignment
 from streams.worker.batch import Batch
@@ -78,7 +79,7 @@ class Process:
         emit = self._emit_with_outputs if plan.exactly_once else self._emit_now
         store = KafkaStore("p", {"process": self}, emit, self._emit_now)
         self.snapshots = Snapshots(store, plan.signer, plan.trusted, plan.snapshot_seconds, Dump, CLOCK.monotonic)
-        declarations = DeclarationLog({"process": self}, "p.raw", "p")
+        declarations = DeclarationLog({"process": self}, "p.raw", "p", EVERYBODY)
         self.recovery = Recovery(store, plan.trusted, declarations.at)
         self.assignment = Assignment(
             pipeline,
@@ -86,6 +87,7 @@ class Process:
             OutgoingEncoder("p"),
             self.delivery,
             plan.settings,
+            EVERYBODY,
             self.recovery,
             self.snapshots,
             Quarantine(store, plan.signer, plan.trusted, "p", "p.raw") if plan.quarantine else None,

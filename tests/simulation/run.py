@@ -77,7 +77,11 @@ def find_bug(bug: str) -> Outcome:
     ------
     TypeError
         When the bug itself is broken: the code that it is planted in takes other arguments by now.
+    RuntimeError
+        When a world fails in which nothing is planted: then nothing is found.
     """
+    if found := run_some(range(1), None).failures:
+        raise RuntimeError(f"bug {bug}: there is another one: {found}")
     outcome = run_some(range(SEEDS_A_BUG), bug, stop_at_first=True)
     for words in outcome.failures.values():
         if words.startswith("TypeError"):

@@ -85,12 +85,18 @@ MODELS: dict[str, Any] = {
 }
 
 
-def small(name: str, model: str = "lr", ttl_seconds: float | None = None, **further: Any) -> Pipeline:
-    """Return a pipeline of two numbers, a word and a binary label, inline unless there is a time to live."""
+def small(
+    name: str, model: str = "lr", ttl_seconds: float | None = None, *, wider: bool = False, **further: Any
+) -> Pipeline:
+    """Return a pipeline of two numbers, a word and a binary label, inline unless there is a time to live.
+
+    A wider one has one more feature.
+    """
     ttl = None if ttl_seconds is None else timedelta(seconds=ttl_seconds)
+    features: dict[str, Any] = {"a": float, "b": Feature(int, nullable=True), "c": Feature(str, nullable=True)}
     return Pipeline(
         name,
-        features={"a": float, "b": Feature(int, nullable=True), "c": Feature(str, nullable=True)},
+        features=features | ({"d": Feature(float, nullable=True)} if wider else {}),
         label=Label("y", type=bool, ttl=ttl),
         model=MODELS[model](),
         metrics=[metrics.Accuracy(), metrics.LogLoss()],

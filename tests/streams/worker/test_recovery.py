@@ -7,9 +7,14 @@ import msgspec
 import orjson
 import pytest
 
+from schemas import cloudevents as ce
+from schemas.commands import Declare
+from schemas.errors import DeclarationEnded
 from schemas.manifest import FORMAT, Manifest
-from schemas.record import Record
+from schemas.operators import Operators, SignedCommand, encode_signed
+from schemas.record import Headers, Record
 from schemas.signing import TrustedKeys, generate, signer_from_pem
+from streams.pipeline import Pipeline
 from streams.snapshot import identity_of
 from streams.task import Task
 from streams.worker import snapshots
@@ -206,3 +211,45 @@ def test_store_that_does_not_answer_is_no_reason_to_stop(desk: Desk, caplog: pyt
     desk.store = Silent()
     assert recover(desk)[0].task is None
     assert "no snapshots: nothing came" in caplog.text
+
+
+def test_old_declaration_written_down_again_hands_nothing_over() -> None:
+    """A worker with that declaration finds the snapshot of the one that followed it, at the place of the copy."""
+    first, second = small("p"), small("p", model="nb")
+    log: list[Record] = []
+
+    def declared(pipeline: Pipeline, id: str, body: bytes | None = None) -> bytes:
+        command = Declare(pipeline.name, pipeline.declaration, pipeline.declared)
+        body = body or encode_signed(command, SIGNER, id, "p.raw", 0, issued=len(log) + 1)
+        headers: Headers = [("ce_id", id.encode()), ("ce_type", ce.COMMAND.encode())]
+        log.append(Record("p.raw", 0, len(log), 0, None, body, headers))
+        return body
+
+    def declared_at(partition: int, position: int) -> SignedCommand | None:
+        found = next((record for record in log if record.offset >= position), None)
+        return found and operators.declaration_in(found.headers or (), found.value, "p.raw", partition)
+
+    def task(pipeline: Pipeline) -> Task:
+        return Task(pipeline, operators=operators, crosses_declarations=False)
+
+    operators, desk = Operators(TRUSTED), Desk(first)
+    copied = declared(first, "d1")
+    desk.shard.task = task(first)
+    desk.shard.task.step(log[0])
+    declared(second, "d2")
+    with pytest.raises(DeclarationEnded):
+        desk.shard.task.step(log[1])
+    desk.shard.position = 1
+    desk.take()
+    recovery = Recovery(desk.store, TRUSTED, declared_at)
+    following = recovery.recover(lambda: task(second), identity_of(second, 0, 1), 0, 1).task
+    assert following is not None
+    desk.shard.task, desk.pipeline = following, second
+    following.step(log[1])
+    desk.shard.position = 2
+    desk.take()
+    declared(first, "d1", copied)
+    [refused] = following.step(log[2])
+    assert "taken before" in str(refused)
+    # Its own last snapshot serves, from which it comes to the place where it ended, and no further.
+    assert position(recovery.recover(lambda: task(first), identity_of(first, 0, 1), 0, 2)) == 1

@@ -72,6 +72,7 @@ class TopicSnapshots:
     [
         pytest.param({"drift": Drift(delta=0.001, warning_delta=0.2)}, id="drift", marks=pytest.mark.slow),
         pytest.param({"model": "nb"}, id="model"),
+        pytest.param({"wider": True}, id="feature"),
     ],
 )
 def test_rolling_deploy_with_two_workers_mixes_nothing_and_loses_nothing(

@@ -18,8 +18,9 @@ from streams.worker.keys import load_trusted, make_keys
 from tests.streams.worker import declarations
 from tests.streams.worker.engines import ON_BOTH
 from tests.streams.worker.events import Event, inline
-from tests.streams.worker.kafka import Kafka, header
+from tests.streams.worker.kafka import Kafka, header, until
 from tests.streams.worker.test_worker_backtest import turned
+from tests.streams.worker.test_worker_deploy import TopicSnapshots
 
 pytestmark = ON_BOTH
 
@@ -105,6 +106,8 @@ def test_commands_of_strangers_and_commands_said_twice_are_refused(
     strange = riverrun(kafka, "models", "freeze", name)
     file = tmp_path / "declared.py"
     file.write_text(f"from {declarations.__name__} import RECIPES\nother = RECIPES['small']({name!r}, model='nb')\n")
+    store, (_, end) = TopicSnapshots(kafka, deployment), kafka.extents(deployment.raw)[0]
+    until(lambda: store.newest(0) >= end - 1, what="a snapshot behind which nothing waits")
     declared = riverrun(kafka, "deploy", f"{file}:other")
     kafka.produce(deployment.raw, inline(100, seed=1, start=300))
     deployment.finish()
