@@ -78,6 +78,8 @@ $(BENCH_STAMP): $(STAMP) requirements-bench.txt pyproject.toml
 
 bench: $(BENCH_STAMP) ## Measure riverrun beside a bare loop and other engines
 	@$(BENCH)/bin/python -m benchmarks.run $(ARGS)
+	@test -n "$(ARGS)" || { $(BENCH)/bin/python -m benchmarks.run --commit-intervals 50,100,250,1000 --records 50000 --repeat 2 \
+	  && $(BENCH)/bin/python -m benchmarks.latency; }
 
 lock: $(STAMP) ## Write the hash-locked files again (ARGS=--upgrade for newer versions)
 	@test -x $(BIN)/uv || $(PIP) install --quiet uv

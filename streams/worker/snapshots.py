@@ -27,7 +27,7 @@ from streams.worker.stores.store import SnapshotStore
 log = logging.getLogger("riverrun.worker")
 
 #: Dumps may take this share of the time, those of all partitions together.
-_SHARE = 0.02
+_SHARE = 0.018
 _BYTES_A_CYCLE = 4 * 1024 * 1024
 _SWEEP_EVERY = 20
 

@@ -2,16 +2,21 @@
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from confluent_kafka import Message, Producer
 
-from schemas.manifest import Manifest
+from schemas.manifest import Manifest, Part
 from schemas.signing import Signer, generate, signer_from_pem
+from streams.task import Task
 from streams.worker.keys import load_signer, load_trusted
+from streams.worker.recovery import Recovery
+from streams.worker.settings import Settings
+from streams.worker.stores.opening import open_snapshots
+from streams.worker.stores.store import SnapshotStore
 from tests.chaos.site import Site
 from tests.chaos.stage import Stage
 from tests.chaos.trial import Findings
@@ -40,11 +45,31 @@ class Forger:
         self.signer = load_signer(site.private_key)
         self._trusted = load_trusted(site.trusted_keys)
         self._producer = Producer({"bootstrap.servers": site.kafka.bootstrap, "log_level": 2})
+        settings = Settings(bootstrap_servers=site.kafka.bootstrap)
+        self._store = open_snapshots(settings, site.pipeline.name)
+        #: Damaged snapshots that were offered to a recovery, and those that it loaded all the same.
+        self.offered = self.loaded = 0
         self.written = [m for m in site.kafka.read(site.manifests)[0] if m.value() and not m.key().endswith(b"/note")]
 
     def manifest(self, message: Message) -> Manifest:
         """Return what is in a record of a manifest."""
         return Manifest.from_document(self._trusted.open(message.value()))
+
+    def newest(self) -> list[tuple[str, bytes]]:
+        """Return what the newest snapshot consists of: its manifest, whose name is empty, and its parts."""
+        manifest = self.manifest(self.written[-1])
+        parts = sorted(manifest.parts, key=lambda part: part.places)
+        found = zip((part.name for part in parts), self._store.get(0, parts), strict=True)
+        return [("", self.written[-1].value()), *found]
+
+    def offer(self, name: str, damaged: bytes) -> None:
+        """Have the newest snapshot restored from a store that returns other bytes of the manifest or of a part."""
+        newest = self.manifest(self.written[-1])
+        store = _Damaged(self._store, self.written[-1].value(), name, damaged)
+        recovery = Recovery(cast(SnapshotStore, store), self._trusted)
+        found = recovery.recover(lambda: Task(self.site.pipeline), newest.identity, 0, newest.next)
+        self.offered += 1
+        self.loaded += found.manifest is not None and found.manifest.next == newest.next
 
     def append(self, topic: str, key: bytes, value: bytes | None) -> int:
         """Write a record; return its offset."""
@@ -67,6 +92,22 @@ class Forger:
     def chunk(self, place: int) -> Message:
         """Return a chunk of a part."""
         return next(m for m in self.site.kafka.read(self.site.snapshots)[0] if m.offset() == place)
+
+
+class _Damaged:
+    """A store of one snapshot that returns other bytes of one of its pieces."""
+
+    def __init__(self, store: SnapshotStore, manifest: bytes, name: str, damaged: bytes) -> None:
+        self._store, self._manifest, self._name, self._damaged = store, manifest, name, damaged
+
+    def manifests(self, partition: int) -> Iterator[bytes]:
+        """Yield the manifest."""
+        yield self._manifest if self._name else self._damaged
+
+    def get(self, partition: int, parts: Sequence[Part]) -> Iterator[bytes]:
+        """Yield the parts."""
+        for part, data in zip(parts, self._store.get(partition, parts), strict=True):
+            yield self._damaged if part.name == self._name else data
 
 
 def flip_manifest(forger: Forger) -> bool:
@@ -150,6 +191,21 @@ def other_position(forger: Forger) -> bool:
     return False
 
 
+def flipped_everywhere(forger: Forger) -> bool:
+    """The newest snapshot as a store might return it, a hundred times with a bit flipped somewhere."""
+    for name, data in forger.rng.choices(forger.newest(), k=100):
+        forger.offer(name, forger.flipped(data))
+    return True
+
+
+def cut_off_everywhere(forger: Forger) -> bool:
+    """The newest snapshot as a store might return it, cut off at every kilobyte."""
+    for name, data in forger.newest():
+        for end in range(0, len(data), 1024):
+            forger.offer(name, data[:end])
+    return True
+
+
 #: Name → what is written; it returns whether the newest good snapshot still has to serve, else one before it does.
 FORGERIES: dict[str, Callable[[Forger], bool]] = {
     "manifest with a flipped bit": flip_manifest,
@@ -162,6 +218,8 @@ FORGERIES: dict[str, Callable[[Forger], bool]] = {
     "chunk with a flipped bit": flipped_chunk,
     "chunk of another part": swapped_chunk,
     "claims an earlier position": other_position,
+    "100 flipped bits": flipped_everywhere,
+    "cut off at every kilobyte": cut_off_everywhere,
 }
 CASES = tuple(FORGERIES)
 
@@ -189,8 +247,10 @@ def run(stage: Stage, case: str, seed: int, shocks: int, folder: Path) -> Findin
         start = started_from(post.worker)
         counts = site.judge()
     counts["bad_loaded"] = start not in (good[-1:] if newest_serves else [0, *good[:-1]])
-    counts["not_refused"] = refused == 0
-    return Findings(counts, notes=[f"good ones at {good}, started at {start}, refused {refused:g}"])
+    counts["bad_loaded"] += forger.loaded
+    counts["not_refused"] = refused == 0 and not forger.offered
+    offered = f", {forger.offered} damaged ones offered" if forger.offered else ""
+    return Findings(counts, notes=[f"good ones at {good}, started at {start}, refused {refused:g}{offered}"])
 
 
 def snapshots(worker: Any, outcome: str) -> float:

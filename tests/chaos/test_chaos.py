@@ -18,11 +18,12 @@ QUICK = [
     ("kills", "kill -9", 1),
     ("cuts", "5 s", 1),
     ("poison", "last", 1),
+    ("pauses", "SIGSTOP", 1),
+    ("forgeries", "100 flipped bits", 1),
 ]
 SLOW = [
     ("forgeries", "old manifest under a new key", 1),
     ("failpoints", "after rename", 1),
-    ("pauses", "SIGSTOP", 1),
     ("bounces", "hard", 1),
     ("cuts", "60 s", 1),
     ("rebalances", "join and leave", 2),
