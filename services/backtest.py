@@ -54,25 +54,41 @@ class Backtest:
         Which partition the records stand for.
     operators
         Those whose commands are obeyed.
+    most_lifecycle
+        Lifecycle events that are kept; later ones are counted only. None keeps all.
     """
 
     def __init__(
-        self, pipeline: Pipeline, *, partition: int = 0, partitions: int = 1, operators: Operators = EVERYBODY
+        self,
+        pipeline: Pipeline,
+        *,
+        partition: int = 0,
+        partitions: int = 1,
+        operators: Operators = EVERYBODY,
+        most_lifecycle: int | None = None,
     ) -> None:
         self.task = Task(pipeline, partition, partitions, operators=operators)
         self.digest = PredictionDigest()
         self.lifecycle: list[LifecycleEvent] = []
+        self.lifecycle_dropped = 0
         self.dead_letters: Counter[str] = Counter()
+        self._most_lifecycle = most_lifecycle
 
     def run(self, records: Iterable[Record]) -> Iterator[tuple[Record, list[Event]]]:
         """Step through records, yielding each with what followed from it."""
         for record in records:
             events = self.task.step(record)
-            for event in events:
-                if isinstance(event, PredictionMade):
-                    self.digest.add(event)
-                elif isinstance(event, DeadLetter):
-                    self.dead_letters[event.stage] += 1
-                else:
-                    self.lifecycle.append(event)
+            self.keep(events)
             yield record, events
+
+    def keep(self, events: Iterable[Event]) -> None:
+        """Keep what a report needs of the events that followed from a record."""
+        for event in events:
+            if isinstance(event, PredictionMade):
+                self.digest.add(event)
+            elif isinstance(event, DeadLetter):
+                self.dead_letters[event.stage] += 1
+            elif self._most_lifecycle is None or len(self.lifecycle) < self._most_lifecycle:
+                self.lifecycle.append(event)
+            else:
+                self.lifecycle_dropped += 1

@@ -98,7 +98,11 @@ class Task:
         self._has_shadows = self.lifecycle.contest is not None
         self._name, self._declaration = pipeline.name, pipeline.declaration
         self.model_errors = 0
-        self.orders = Orders(pipeline, self.lifecycle, self.books, operators, crosses_declarations=crosses_declarations)
+        self.orders = Orders(
+            pipeline, self.lifecycle, self.books, operators, crosses_declarations=crosses_declarations
+        )
+        #: Is told id and offset of each event whose label was learned, and what was settled: for reports, never state.
+        self.witness: Callable[[str, int, Settled], None] | None = None
 
     # ------------------------------------------------------------------ the way of a record
 
@@ -254,7 +258,9 @@ class Task:
             if asked.shadows:
                 losses = {name: self.loss.in_shadow(y, *answer) for name, answer in asked.shadows.items()}
             loss = self.loss.of(y, asked.prediction, asked.score)
-        self.join.settle(event_id, Settled(y, asked.prediction, asked.score, number, assumed))
+        self.join.settle(event_id, settled := Settled(y, asked.prediction, asked.score, number, assumed))
+        if self.witness is not None:
+            self.witness(event_id, asked.offset, settled)
         events = lifecycle.observe(loss, losses, asked.offset, moment)
         if lifecycle.champion is not champion:
             self.loss.new_champion()

@@ -1,5 +1,6 @@
 """``riverrun backtest``: what a worker would have answered."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -8,45 +9,201 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.cli.laboratory import Asked, EngineName, LossName, experiment
 from services.cli.loading import load_pipeline
-from services.cli.options import FileArgument, KeyFieldOption, Output, OutputOption, PipelineArgument
+from services.cli.options import KeyFieldOption, Output, OutputOption, ServersOption, check_file
 from services.cli.printing import open_lines, print_json, progress
 from services.cli.showing import describe_lifecycle
 
 if TYPE_CHECKING:
-    from schemas.record import Record
     from services.backtest import Backtest
-    from streams.pipeline import Pipeline
+
+_COMPARING = "Comparing"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("backtest", epilog="Example: riverrun backtest events.jsonl examples/flights.py:pipeline")(backtest)
+    app.command(
+        "backtest",
+        epilog="Example: riverrun backtest events.jsonl examples/flights.py:pipeline --policy declared,pool --html a.html",
+    )(backtest)
 
 
 def backtest(
-    file: FileArgument,
-    pipeline: PipelineArgument,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="JSON lines; - reads standard input. None with --topic.", show_default=False
+        ),
+    ],
+    pipelines: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PIPELINE...",
+            help="The declaration: FILE.py:NAME or MODULE:NAME; several are compared.",
+            show_default=False,
+        ),
+    ] = None,
     key_field: KeyFieldOption = None,
-    partition: Annotated[int, typer.Option(min=0, help="Which partition the file stands for.")] = 0,
+    partition: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Which partition the file stands for; 0 unless given. Comparing, all with --key-field or --topic.",
+            show_default=False,
+        ),
+    ] = None,
     partitions: Annotated[int, typer.Option(min=1, help="How many partitions there are.")] = 1,
     predictions: Annotated[
         Path | None, typer.Option(metavar="OUT.jsonl", help="Write each prediction there.", show_default=False)
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,…",
+            help="Compare policies: declared, observe-only, reset-on-drift, background-challenger, champion-versions, "
+            "pool; with parameters as pool:alpha=0.01.",
+            show_default=False,
+            rich_help_panel=_COMPARING,
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.py:NAME,…",
+            help="Compare with other River models, or whole pipelines; repeatable.",
+            show_default=False,
+            rich_help_panel=_COMPARING,
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TITLE",
+            help="Combination that the others are held against; else the first.",
+            show_default=False,
+            rich_help_panel=_COMPARING,
+        ),
+    ] = None,
+    loss: Annotated[
+        LossName | None,
+        typer.Option(
+            help="Loss of classes that is compared; else zero-one.", show_default=False, rich_help_panel=_COMPARING
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REPORT.html",
+            help="Write a report there, one file.",
+            show_default=False,
+            rich_help_panel=_COMPARING,
+        ),
+    ] = None,
+    topic: Annotated[
+        str | None,
+        typer.Option(help="Read a topic in place of a file.", show_default=False, rich_help_panel=_COMPARING),
+    ] = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="WHERE", help="beginning, an offset, or -N, by partition.", rich_help_panel=_COMPARING
+        ),
+    ] = "beginning",
+    end: Annotated[
+        str,
+        typer.Option("--to", metavar="WHERE", help="end, an offset (not read), or -N.", rich_help_panel=_COMPARING),
+    ] = "end",
+    servers: ServersOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Combinations at a time; else one a core.", show_default=False, rich_help_panel=_COMPARING
+        ),
+    ] = None,
+    engine: Annotated[
+        EngineName | None,
+        typer.Option(help="Where they are played; else processes.", show_default=False, rich_help_panel=_COMPARING),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Of a dask cluster.", show_default=False, rich_help_panel=_COMPARING),
     ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Fold recorded events through the pipeline, as a worker does with a partition, and report.
 
     With --key-field, only those records are taken that `riverrun send` would put into the partition.
+
+    With several pipelines, or any of the options for comparing, each combination of pipeline, model and policy is
+    folded in a process of its own, and they are held against each other on the same events: docs/backtest.md.
     """
-    if partition >= partitions:
+    if topic is None and partition is not None and partition >= partitions:
         raise typer.BadParameter(f"--partition: got {partition}, expected less than --partitions {partitions}")
+    paths = [file, *(pipelines or ())] if topic is not None else list(pipelines or ())
+    if topic is None:
+        check_file(Path(file))
+    if not paths:
+        raise typer.BadParameter("got no PIPELINE, expected FILE.py:NAME or MODULE:NAME behind the FILE")
+    asks = (policy, model, baseline, loss, html, topic, workers, engine, scheduler)
+    if len(paths) == 1 and all(option is None for option in asks):
+        if (start, end) != ("beginning", "end"):
+            raise typer.BadParameter("--from, --to: got a file, expected --topic with them")
+        _fold(Path(file), paths[0], key_field, partition or 0, partitions, predictions, output)
+        return
+    _check_comparing(topic, key_field, predictions, start, end)
+    experiment(
+        Asked(
+            file=Path(file) if topic is None else None,
+            pipelines=paths,
+            models=model or [],
+            policies=policy or [],
+            topic=topic,
+            start=start,
+            end=end,
+            servers=servers,
+            key_field=key_field,
+            partition=partition,
+            partitions=partitions,
+            loss=loss or LossName.ZERO_ONE,
+            baseline=baseline,
+            workers=workers,
+            engine=engine or EngineName.PROCESSES,
+            scheduler=scheduler,
+            html=html,
+            output=output,
+            command=sys.argv[1:],
+        )
+    )
+
+
+def _check_comparing(topic: str | None, key_field: str | None, predictions: Path | None, start: str, end: str) -> None:
+    """Refuse options that do not go together."""
+    if predictions is not None:
+        raise typer.BadParameter("--predictions: got several combinations, expected a FILE, one PIPELINE and no more")
+    if topic is None and (start, end) != ("beginning", "end"):
+        raise typer.BadParameter("--from, --to: got a file, expected --topic with them")
+    if topic is not None and key_field is not None:
+        raise typer.BadParameter("--key-field: got a topic, whose records have their keys, expected a file with it")
+
+
+def _fold(
+    file: Path,
+    pipeline: str,
+    key_field: str | None,
+    partition: int,
+    partitions: int,
+    predictions: Path | None,
+    output: Output,
+) -> None:
+    """Fold one file through one pipeline and report."""
     declared = load_pipeline(pipeline)
     import msgspec
 
     from schemas.errors import InvariantError
     from schemas.events import PredictionMade
     from services.backtest import Backtest
+    from services.laboratory.source import partition_records
 
     test = Backtest(declared, partition=partition, partitions=partitions)
     began = time.perf_counter()
@@ -56,7 +213,9 @@ def backtest(
         predictions.open("wb") if predictions else nullcontext() as out,
         progress(f"folding through {declared.name}", file) as advance,
     ):
-        for _, events in test.run(_records(_counted(lines, advance), declared, key_field, partition, partitions)):
+        for _, events in test.run(
+            partition_records(_counted(lines, advance), declared.source_topic, key_field, partition, partitions)
+        ):
             if out is not None:
                 out.writelines(encode(event) + b"\n" for event in events if isinstance(event, PredictionMade))
     report = _report(test, time.perf_counter() - began)
@@ -70,32 +229,6 @@ def _counted(lines: Any, advance: Any) -> Iterator[bytes]:
     for line in lines:
         advance(len(line))
         yield line
-
-
-def _records(
-    lines: Iterator[bytes], pipeline: "Pipeline", key_field: str | None, partition: int, partitions: int
-) -> "Iterator[Record]":
-    """Yield the file's records; with a key field, those whose home the partition is, at the offsets they get there."""
-    from msgspec.structs import replace
-
-    from schemas.lines import parse_line, records_of
-    from schemas.murmur2 import home_partition
-
-    records = records_of(lines, pipeline.source_topic, partition=partition)
-    if key_field is None:
-        yield from records
-        return
-    offset = 0
-    for record in records:
-        key = record.key
-        if record.headers is None and record.value is not None:
-            try:
-                key = parse_line(record.value, key_field=key_field).key
-            except ValueError:
-                key = None
-        if key is None or home_partition(key, partitions) == partition:
-            yield replace(record, key=key, offset=offset)
-            offset += 1
 
 
 def _report(test: "Backtest", seconds: float) -> dict[str, Any]:

@@ -31,18 +31,55 @@ def load_pipeline(path: str) -> "Pipeline":
     """
     from streams.pipeline import Pipeline
 
-    place, _, name = path.rpartition(":")
+    place, _ = split_path(path)
     if not place:
-        if not path.endswith(".py"):
-            raise ConfigurationError(f"{path}: got no name of a pipeline, expected {_EXPECTED}")
         raise ConfigurationError(f"{path}: got a file, expected {path}:NAME. {_declared(_import_file(path), Pipeline)}")
-    module = _import_file(place) if place.endswith(".py") else _import_module(place)
-    if not hasattr(module, name):
-        raise ConfigurationError(f"{path}: {place} has no {name!r}. {_declared(module, Pipeline)}")
-    found = getattr(module, name)
+    module = load_module(place)
+    found = named(module, path)
     if not isinstance(found, Pipeline):
         raise ConfigurationError(f"{path}: got {found!r:.60}, expected a Pipeline. {_declared(module, Pipeline)}")
     return found
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """Return file or module, and name, of an import path; of a file without a name, nothing and the file.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is neither.
+    """
+    place, _, name = path.rpartition(":")
+    if not place and not path.endswith(".py"):
+        raise ConfigurationError(f"{path}: got no name of a pipeline, expected {_EXPECTED}")
+    return place, name
+
+
+def load_module(place: str) -> ModuleType:
+    """Return the module that a file, or a dotted name, stands for; a file is executed each time.
+
+    Raises
+    ------
+    ConfigurationError
+        When it cannot be imported, with file and line.
+    """
+    return _import_file(place) if place.endswith(".py") else _import_module(place)
+
+
+def named(module: ModuleType, path: str) -> object:
+    """Return what an import path names in its module.
+
+    Raises
+    ------
+    ConfigurationError
+        When nothing of that name is there; the pipelines that are there are named.
+    """
+    from streams.pipeline import Pipeline
+
+    place, _, name = path.rpartition(":")
+    if not hasattr(module, name):
+        raise ConfigurationError(f"{path}: {place} has no {name!r}. {_declared(module, Pipeline)}")
+    return getattr(module, name)
 
 
 def _declared(module: ModuleType, kind: type) -> str:

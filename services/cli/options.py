@@ -20,7 +20,7 @@ class Output(StrEnum):
     JSON = "json"
 
 
-def _check_file(path: Path) -> Path:
+def check_file(path: Path) -> Path:
     """Refuse what is neither a file, or a pipe, nor ``-``."""
     if str(path) != "-" and (not path.exists() or path.is_dir()):
         what = "a folder" if path.is_dir() else f"no such file (in {Path.cwd()})"
@@ -39,9 +39,7 @@ NamedPipelineArgument = Annotated[
 ]
 FileArgument = Annotated[
     Path,
-    typer.Argument(
-        metavar="FILE", help="JSON lines; - reads standard input.", callback=_check_file, show_default=False
-    ),
+    typer.Argument(metavar="FILE", help="JSON lines; - reads standard input.", callback=check_file, show_default=False),
 ]
 KeyFieldOption = Annotated[
     str | None,

@@ -1,0 +1,69 @@
+"""The process in which one combination is played: a job on standard input, lines of JSON on what was standard output.
+
+What a declaration prints goes to standard error. Standard input stays open for as long as somebody waits for the
+answer: at its end the process leaves, so that nobody's death leaves it running.
+"""
+
+import os
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from services.laboratory.outcome import Job, Outcome, decode_job, encode
+
+_BETWEEN_REPORTS_SECONDS = 0.25
+
+
+def main() -> None:
+    """Play the job that stands on standard input."""
+    said = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    job = decode_job(sys.stdin.buffer.readline())
+    threading.Thread(target=_leave_with_the_owner, daemon=True).start()
+    told = 0.0
+
+    def tell(share: float) -> None:
+        nonlocal told
+        if time.monotonic() - told > _BETWEEN_REPORTS_SECONDS:
+            told = time.monotonic()
+            said.write(b"%.4f\n" % share)
+            said.flush()
+
+    said.write(encode(_outcome(job, tell)) + b"\n")
+    said.close()
+
+
+def _outcome(job: Job, tell: object) -> Outcome:
+    """Return the outcome, or what went wrong as one."""
+    got = os.environ.get("PYTHONHASHSEED", "random")
+    if got != job.hash_seed:
+        return Outcome(job.combination, error=f"PYTHONHASHSEED: got {got}, expected {job.hash_seed}")
+    try:
+        from services.laboratory.playing import play
+
+        return play(job, tell)  # type: ignore[arg-type]
+    except Exception as error:
+        return Outcome(job.combination, error=_told(error))
+
+
+def _told(error: Exception) -> str:
+    """Return an error in one line: as the command line tells it, or with the place where it was raised."""
+    from services.cli.errors import one_line, tell
+
+    told = tell(error)
+    if told is not None:
+        return one_line(told[1])
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return one_line(f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})")
+
+
+def _leave_with_the_owner() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

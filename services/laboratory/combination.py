@@ -1,0 +1,157 @@
+"""A combination: a declared pipeline, with another model or policy in place of its own, for one partition."""
+
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from msgspec import Struct
+from river import base, metrics
+
+from schemas.errors import ConfigurationError
+from services.cli.loading import load_module, load_pipeline, named, split_path
+from services.laboratory.policies import DECLARED, parse_policy
+from streams.pipeline import Pipeline
+from streams.prequential import metric_name, wants_score
+
+
+class Combination(Struct, frozen=True):
+    """What is played, by the names it has on the command line, so that any process can make it.
+
+    Parameters
+    ----------
+    pipeline
+        Import path of the declaration.
+    model
+        Import path of a River model that takes the place of the declared one; ``"declared"`` leaves it.
+    policy
+        As `parse_policy` takes it; ``"declared"`` leaves it.
+    partition, partitions
+        Which partition, of how many.
+    """
+
+    pipeline: str
+    model: str = DECLARED
+    policy: str = DECLARED
+    partition: int = 0
+    partitions: int = 1
+
+    def declare(self, *, scores: bool = False) -> Pipeline:
+        """Return the pipeline as it is played.
+
+        Parameters
+        ----------
+        scores
+            Whether probabilities have to be kept until the label comes: a metric that wants them is added where none
+            does. Metrics are no part of what can change an answer.
+
+        Raises
+        ------
+        ConfigurationError
+            When a name stands for nothing that fits.
+        DeclarationError
+            When model or policy do not go with the pipeline.
+        """
+        changes: dict[str, Any] = {}
+        if self.model != DECLARED:
+            changes["model"] = load_model(self.model)
+        if self.policy != DECLARED:
+            changes["policy"] = parse_policy(self.policy)
+        declared = _found(self.pipeline)
+        if not isinstance(declared, Pipeline):
+            declared = load_pipeline(self.pipeline)  # which says what is there
+        if scores and not any(wants_score(metric) for metric in declared.metrics or ()):
+            added = metrics.LogLoss() if declared.kind == "binary" else metrics.CrossEntropy()
+            if metric_name(added) not in {metric_name(metric) for metric in declared.metrics or ()}:
+                changes["metrics"] = [*(declared.metrics or ()), added]
+        return replace(declared, **changes) if changes else declared
+
+
+@lru_cache(maxsize=256)
+def _module(place: str) -> ModuleType:
+    """Import a file once: pickle finds functions by their module, of which there must not be two."""
+    return load_module(place)
+
+
+def _found(path: str) -> object:
+    place, _ = split_path(path)
+    if not place:
+        return load_pipeline(path)  # which says that a name is missing
+    file = str(Path(place).resolve()) if place.endswith(".py") and Path(place).is_file() else place
+    return named(_module(file), path)
+
+
+def load_model(path: str) -> Any:
+    """Return the River model an import path names.
+
+    Raises
+    ------
+    ConfigurationError
+        When nothing of that name is there, or it is no model.
+    """
+    found = _found(path)
+    if isinstance(found, type) or not isinstance(found, base.Base):
+        raise ConfigurationError(f"--model {path}: got {found!r:.60}, expected a River model, or a Pipeline")
+    return found
+
+
+def spread(path: str) -> list[str]:
+    """Return the import paths that ``FILE.py:NAME,NAME`` stands for, files by their absolute paths.
+
+    Examples
+    --------
+    >>> spread("declared:a,b")
+    ['declared:a', 'declared:b']
+    """
+    place, _, names = path.rpartition(":")
+    if place.endswith(".py"):
+        place = str(Path(place).absolute())
+    return [f"{place}:{name.strip()}" for name in names.split(",")] if place else [path]
+
+
+def combine(
+    pipelines: list[str], models: list[str], policies: list[str], partitions: list[int], of: int
+) -> list[Combination]:
+    """Return all combinations, the declared one of the first pipeline first.
+
+    Parameters
+    ----------
+    pipelines
+        Import paths; each is played with its own model.
+    models
+        Import paths of models, played in every pipeline, and of whole pipelines, which are added to `pipelines`.
+    policies
+        As `parse_policy` takes them; none means the declared one.
+    partitions, of
+        Which partitions, of how many.
+
+    Raises
+    ------
+    ConfigurationError
+        When a name stands for nothing, or is given twice.
+    """
+    pipelines = list(pipelines)
+    swapped = []
+    for path in pipelines:
+        if not isinstance(_found(path), Pipeline):
+            load_pipeline(path)  # which says what is there
+    for path in models:
+        is_whole = isinstance(_found(path), Pipeline)
+        if not is_whole:
+            load_model(path)
+        (pipelines if is_whole else swapped).append(path)
+    for policy in policies:
+        if policy != DECLARED:
+            parse_policy(policy)
+    for option, names in (("PIPELINE", pipelines), ("--model", swapped), ("--policy", policies)):
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise ConfigurationError(f"{option}: got {name!r} twice")
+    return [
+        Combination(pipeline, model, policy, partition, of)
+        for pipeline in pipelines
+        for model in (DECLARED, *swapped)
+        for policy in policies or [DECLARED]
+        for partition in partitions
+    ]

@@ -1,0 +1,194 @@
+"""Plays one combination: the task that a worker runs, over recorded data, with a pencil in hand."""
+
+import hashlib
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+from zlib import crc32
+
+import msgspec
+
+from schemas.errors import InvariantError
+from schemas.events import LifecycleEvent, PredictionMade
+from schemas.record import Record
+from services.backtest import Backtest
+from services.cli.showing import describe_lifecycle
+from services.laboratory.bins import Bins
+from services.laboratory.features import FeatureBins
+from services.laboratory.outcome import Job, LossForm, Mark, Outcome
+from streams.accounting import OUTCOMES, REMARKS
+from streams.label_join import Settled
+from streams.pipeline import Pipeline
+from streams.prequential import Loss
+
+_CHUNK = 500
+_MOST_MARKS = 500
+_LOSSES = {
+    "binary": {"zero_one": "zero-one loss", "log": "log loss (clipped at 4, by 4)"},
+    "multiclass": {"zero_one": "zero-one loss", "log": "log loss (clipped at 4, by 4)"},
+    "regression": dict.fromkeys(("zero_one", "log"), "absolute error"),
+    "anomaly": dict.fromkeys(("zero_one", "log"), "zero-one loss"),
+}
+
+
+class LossMeter:
+    """The loss by which combinations are compared: whatever a pipeline declares for its detectors, the same for all.
+
+    Parameters
+    ----------
+    kind
+        Task kind. A regression's loss is the absolute error in units of the label: the scale by which the detectors
+        measure it is another for each model.
+    form
+        For classes.
+
+    Examples
+    --------
+    >>> LossMeter("regression", "zero_one").of(Settled(3.0, 2.5, None, 1))
+    0.5
+    """
+
+    def __init__(self, kind: str, form: LossForm) -> None:
+        self.name = _LOSSES[kind][form]
+        self._is_regression = kind == "regression"
+        self._of = Loss(kind, form).of  # type: ignore[arg-type]
+
+    def of(self, settled: Settled) -> float | None:
+        """Return the loss of an answer, None when there is none to speak of."""
+        if settled.y is None:
+            return None
+        if self._is_regression:
+            return None if settled.prediction is None else abs(settled.y - settled.prediction)
+        return self._of(settled.y, settled.prediction, settled.score)
+
+
+class Player:
+    """Folds the records of a job and keeps what a report needs; memory is bounded whatever their number.
+
+    Parameters
+    ----------
+    job
+        What to play.
+    pipeline
+        As it is played.
+    """
+
+    def __init__(self, job: Job, pipeline: Pipeline) -> None:
+        place = job.combination
+        first = job.source.first(place.partition)
+        self.test = Backtest(
+            pipeline, partition=place.partition, partitions=place.partitions, most_lifecycle=_MOST_MARKS
+        )
+        self.test.task.witness = lambda event_id, offset, settled: self._settled.append((event_id, offset, settled))
+        self.features = FeatureBins(pipeline, first) if job.features else None
+        self.meter = LossMeter(pipeline.kind, job.loss)
+        self.curve = Bins(first, counts=[], sums=[], marks=[])
+        self.cpu_seconds = 0.0
+        self.champion_changes = 0
+        self._settled: list[tuple[str, int, Settled]] = []
+        self._version = ""
+        self._records = hashlib.sha256()
+
+    def play(self, records: Iterator[Record]) -> None:
+        """Step through all records, a chunk at a time: only the steps are timed."""
+        step, clock = self.test.task.step, time.thread_time
+        while chunk := list(islice(records, _CHUNK)):
+            began = clock()
+            followed = [step(record) for record in chunk]
+            self.cpu_seconds += clock() - began
+            for record, events in zip(chunk, followed, strict=True):
+                self._records.update(msgspec.json.encode([record.offset, record.key, record.value, record.headers]))
+                self.test.keep(events)
+                for event in events:
+                    if isinstance(event, PredictionMade) and event.version != self._version:
+                        self.champion_changes += bool(self._version)
+                        self._version = event.version
+                if self.features is not None:
+                    self.features.add(record)
+            self._measure()
+
+    def _measure(self) -> None:
+        for event_id, offset, settled in self._settled:
+            loss = self.meter.of(settled)
+            if loss is not None and math.isfinite(loss):
+                self.curve.add(offset, loss, crc32(event_id.encode()))
+        self._settled.clear()
+
+    @property
+    def records_digest(self) -> str:
+        """Hash of all that was read, 16 hexadecimal digits."""
+        return self._records.hexdigest()[:16]
+
+
+def play(job: Job, tell: Callable[[float], None]) -> Outcome:
+    """Return what comes of a job.
+
+    Parameters
+    ----------
+    job
+        What to play.
+    tell
+        Hears, often, which share of the records has been read.
+
+    Raises
+    ------
+    RiverrunError
+        When the pipeline cannot be declared, its model is broken, or the records cannot be read.
+    InvariantError
+        When the books do not balance.
+    """
+    place = job.combination
+    pipeline = place.declare(scores=job.loss == "log")
+    player = Player(job, pipeline)
+    began = time.perf_counter()
+    player.play(job.source.records(pipeline.source_topic, place.partition, place.partitions, tell))
+    seconds = time.perf_counter() - began
+    test, books = player.test, player.test.task.books
+    if not books.balanced:
+        raise InvariantError(f"books: got {books.read} records read, expected the sum of their outcomes {books.count}")
+    return Outcome(
+        place,
+        name=pipeline.name,
+        model_name=pipeline.model_name,
+        policy_name=repr(pipeline.policy),
+        declaration=pipeline.declaration,
+        kind=pipeline.kind,
+        loss=player.meter.name,
+        records=books.read,
+        labelled=sum(player.curve.counts),
+        predictions=test.digest.count,
+        digest=test.digest.hexdigest(),
+        records_digest=player.records_digest,
+        metrics={name: value if math.isfinite(value) else None for name, value in test.task.evaluation.values.items()},
+        outcomes={name: books.count[name] for name in OUTCOMES if books.count[name]},
+        remarks={name: books.count[name] for name in REMARKS if books.count[name]},
+        dead_letters=dict(test.dead_letters),
+        marks=[_mark(event) for event in test.lifecycle],
+        marks_dropped=test.lifecycle_dropped,
+        champion_changes=player.champion_changes,
+        curve=player.curve,
+        features=player.features.curves() if player.features is not None else None,
+        cpu_seconds=round(player.cpu_seconds, 6),
+        seconds=round(seconds, 3),
+        load=round(os.getloadavg()[0] / (os.cpu_count() or 1), 2),
+        versions=_versions(),
+    )
+
+
+def _mark(event: LifecycleEvent) -> Mark:
+    line = describe_lifecycle(event.type, msgspec.structs.asdict(event))
+    return Mark(event.type.removeprefix("riverrun."), event.offset, event.time, line)
+
+
+def _versions() -> str:
+    said = [f"Python {platform.python_version()}"]
+    for name in ("riverrun", "river"):
+        try:
+            said.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            said.append(f"{name} not installed")
+    return ", ".join(said)
