@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "backtest",
-        epilog="Example: riverrun backtest events.jsonl examples/flights.py:pipeline --policy declared,pool --html a.html",
+        epilog="Example: riverrun backtest events.jsonl examples/flights.py:pipeline --policy declared,pool",
     )(backtest)
 
 

@@ -68,7 +68,7 @@ def experiment(asked: Asked) -> None:
     """Play all combinations, show what came of them, and leave with 1 if one of them failed."""
     from services.laboratory.combination import combine, spread
     from services.laboratory.comparison import compare, find_baseline, titles
-    from services.laboratory.outcome import Job
+    from services.laboratory.outcome import Job, LossForm
 
     engine = _engine(asked)
     pipelines = [path for one in asked.pipelines for path in spread(one)]
@@ -80,12 +80,12 @@ def experiment(asked: Asked) -> None:
         combinations = combine(pipelines, models, policies, partitions, of)
         names = titles([one for one in combinations if one.partition == partitions[0]])
         find_baseline(names, asked.baseline)
+        loss: LossForm = "log" if asked.loss is LossName.LOG else "zero_one"
         seed = os.environ.get("PYTHONHASHSEED", "random")
         watched: set[tuple[str, int]] = set()
         jobs = []
         for one in combinations:
             place = one.pipeline, one.partition
-            loss = "log" if asked.loss is LossName.LOG else "zero_one"
             watches = asked.html is not None and place not in watched
             jobs.append(Job(one, source, loss, "0" if seed in ("", "random") else seed, watches))
             watched.add(place)
@@ -124,11 +124,11 @@ def _source(asked: Asked) -> "Iterator[tuple[FileSource | TopicSource, list[int]
     assert asked.file is not None
     everything = asked.key_field is not None and asked.partition is None
     partitions = list(range(asked.partitions)) if everything else [asked.partition or 0]
-    if str(asked.file) != "-":
+    if asked.file.is_file():
         yield FileSource(str(asked.file.absolute()), asked.key_field), partitions, asked.partitions
         return
     if asked.scheduler is not None:
-        raise ConfigurationError("-: got standard input, expected a file that the workers of --scheduler can read")
+        raise ConfigurationError(f"{asked.file}: got a pipe, expected a file that the workers of --scheduler can read")
     with tempfile.NamedTemporaryFile(prefix="riverrun-", suffix=".jsonl") as kept, open_lines(asked.file) as lines:
         while block := lines.read(_BLOCK_BYTES):
             kept.write(block)
@@ -239,7 +239,7 @@ def _as_json(comparison: "Comparison") -> dict[str, Any]:
 def _print(comparison: "Comparison", html: Path | None) -> None:
     from services.laboratory.interval import show
 
-    rows = []
+    rows: list[list[object]] = []
     for entry in comparison.entries:
         if entry.error:
             rows.append([entry.title, "failed", "-", "-", "-", "-", "-", "-"])

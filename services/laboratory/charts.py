@@ -8,7 +8,7 @@ from msgspec import Struct
 
 WIDTH, HEIGHT = 960, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 10, 26
-_LANE = 20
+_LANE = 26
 _SMALL_WIDTH, _SMALL_HEIGHT = 292, 96
 _GLYPHS = {
     "drift.detected": ("drift", "M0,-6 L6,5 L-6,5 Z"),
@@ -146,9 +146,9 @@ def _lane(line: Line, middle: float, x: object) -> list[str]:
     ]
     for kind, place, said in line.marks:
         word, shape = _GLYPHS[kind]
-        at = x(place)  # type: ignore[operator]
+        at, side = x(place), -6 if word == "drift" else 6  # type: ignore[operator]
         parts.append(
-            f'<path class="mark {word.replace(" ", "-")}" transform="translate({at:.1f},{middle})" d="{shape}">'
+            f'<path class="mark {word.replace(" ", "-")}" transform="translate({at:.1f},{middle + side})" d="{shape}">'
             f"<title>{escape(line.title)}: {escape(said)}</title></path>"
         )
     return [*parts, "</g>"]

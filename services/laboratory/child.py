@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from services.laboratory.outcome import Job, Outcome, decode_job, encode
@@ -31,19 +32,19 @@ def main() -> None:
             said.write(b"%.4f\n" % share)
             said.flush()
 
-    said.write(encode(_outcome(job, tell)) + b"\n")
+    said.write(encode(outcome(job, tell)) + b"\n")
     said.close()
 
 
-def _outcome(job: Job, tell: object) -> Outcome:
-    """Return the outcome, or what went wrong as one."""
+def outcome(job: Job, tell: Callable[[float], None]) -> Outcome:
+    """Return what comes of a job; what goes wrong is an outcome, too."""
     got = os.environ.get("PYTHONHASHSEED", "random")
     if got != job.hash_seed:
         return Outcome(job.combination, error=f"PYTHONHASHSEED: got {got}, expected {job.hash_seed}")
     try:
         from services.laboratory.playing import play
 
-        return play(job, tell)  # type: ignore[arg-type]
+        return play(job, tell)
     except Exception as error:
         return Outcome(job.combination, error=_told(error))
 

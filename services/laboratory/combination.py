@@ -132,7 +132,7 @@ def combine(
         When a name stands for nothing, or is given twice.
     """
     pipelines = list(pipelines)
-    swapped = []
+    swapped: list[str] = []
     for path in pipelines:
         if not isinstance(_found(path), Pipeline):
             load_pipeline(path)  # which says what is there

@@ -47,7 +47,7 @@ class Mark(Struct, frozen=True):
     offset, time
         The record at which it happened.
     text
-        One line for people.
+        What is said of it, in one line.
     """
 
     type: str

@@ -150,7 +150,11 @@ def _filled(values: list[float | None], size: int) -> list[float | None]:
 
 
 def _marks(run: Outcome, first: int, width: int) -> list[tuple[str, float, str]]:
-    return [(mark.type, (mark.offset - first) / width, mark.text) for mark in run.marks if mark.type in MARKED]
+    return [
+        (mark.type, (mark.offset - first) / width, f"{mark.type} at {mark.offset:,}, {mark.text}")
+        for mark in run.marks
+        if mark.type in MARKED
+    ]
 
 
 def _gain(curve: Bins, other: Bins, shift: int, size: int) -> list[float | None]:

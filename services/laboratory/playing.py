@@ -27,6 +27,7 @@ from streams.prequential import Loss
 
 _CHUNK = 500
 _MOST_MARKS = 500
+_MOST_LOSS = 1e30  # of a regression that diverges: sums stay finite
 _LOSSES = {
     "binary": {"zero_one": "zero-one loss", "log": "log loss (clipped at 4, by 4)"},
     "multiclass": {"zero_one": "zero-one loss", "log": "log loss (clipped at 4, by 4)"},
@@ -115,7 +116,7 @@ class Player:
         for event_id, offset, settled in self._settled:
             loss = self.meter.of(settled)
             if loss is not None and math.isfinite(loss):
-                self.curve.add(offset, loss, crc32(event_id.encode()))
+                self.curve.add(offset, min(loss, _MOST_LOSS), crc32(event_id.encode()))
         self._settled.clear()
 
     @property
@@ -181,7 +182,7 @@ def play(job: Job, tell: Callable[[float], None]) -> Outcome:
 
 def _mark(event: LifecycleEvent) -> Mark:
     line = describe_lifecycle(event.type, msgspec.structs.asdict(event))
-    return Mark(event.type.removeprefix("riverrun."), event.offset, event.time, line)
+    return Mark(event.type.removeprefix("riverrun."), event.offset, event.time, line.split("  ", 3)[-1])
 
 
 def _versions() -> str:

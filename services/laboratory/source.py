@@ -104,9 +104,9 @@ def partition_records(
 
     Examples
     --------
-    >>> lines = [b'{"k": "a"}', b'{"k": "b"}', b'{"k": "c"}']
+    >>> lines = [b'{"k": "a"}', b'{"k": "d"}']
     >>> [[r.key for r in partition_records(lines, "p.raw", "k", number, 2)] for number in range(2)]
-    [[b'a'], [b'b', b'c']]
+    [[b'a'], [b'd']]
     """
     records = records_of(lines, topic, partition=partition)
     if key_field is None:

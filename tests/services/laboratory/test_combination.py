@@ -1,0 +1,66 @@
+"""Combinations of pipelines, models and policies."""
+
+import pytest
+
+from schemas.errors import ConfigurationError, DeclarationError
+from services.laboratory.combination import Combination, combine, spread
+from streams.policy import Pool
+from tests.services.laboratory.conftest import DECLARED, named
+
+
+def test_combine_plays_each_pipeline_with_its_own_model_first() -> None:
+    """Models are played in every pipeline; a pipeline among them is one more pipeline."""
+    made = combine([named("pipeline")], [named("bayes"), named("price")], ["declared", "pool"], [0, 1], 2)
+    assert [(one.pipeline[-5:], one.model[-5:], one.policy) for one in made[::2]] == [
+        ("eline", "lared", "declared"),
+        ("eline", "lared", "pool"),
+        ("eline", "bayes", "declared"),
+        ("eline", "bayes", "pool"),
+        ("price", "lared", "declared"),
+        ("price", "lared", "pool"),
+        ("price", "bayes", "declared"),
+        ("price", "bayes", "pool"),
+    ]
+    assert [(one.partition, one.partitions) for one in made[:2]] == [(0, 2), (1, 2)]
+
+
+def test_declare_changes_what_was_asked_and_nothing_else() -> None:
+    """The declaration's digest tells; metrics that keep scores do not change it."""
+    declared = Combination(named("pipeline")).declare()
+    other = Combination(named("pipeline"), named("bayes"), "pool:alpha=0.01").declare()
+    assert (other.model_name, other.policy) == ("GaussianNB", Pool(alpha=0.01))
+    assert {name for name, digest in other.declared.items() if declared.declared[name] != digest} == {"model", "policy"}
+    scored = Combination(named("pipeline")).declare(scores=True)
+    assert scored.declaration == declared.declaration
+    assert len(scored.metrics or ()) == len(declared.metrics or ()) + 1
+
+
+def test_declare_model_that_does_not_fit_is_refused() -> None:
+    """As the declaration would refuse it."""
+    with pytest.raises(DeclarationError, match="a River classifier for a binary task"):
+        Combination(named("pipeline"), named("regressor")).declare()
+
+
+@pytest.mark.parametrize(
+    ("pipelines", "models", "policies", "said"),
+    [
+        ([named("nothing")], [], [], "got 3, expected a Pipeline. Pipelines there: broken, odd, pipeline, price."),
+        ([named("pipeline")], [named("nothing")], [], "got 3, expected a River model, or a Pipeline"),
+        ([named("pipeline")], [named("nix")], [], "has no 'nix'"),
+        ([named("pipeline"), named("pipeline")], [], [], "twice"),
+        ([named("pipeline")], [named("pipeline")], [], "twice"),
+        ([named("pipeline")], [], ["pool", "pool"], "--policy: got 'pool' twice"),
+        ([named("pipeline")], [], ["nix"], "expected declared, observe-only"),
+        (["nowhere.py:x"], [], [], "nowhere.py: got no such file"),
+    ],
+)
+def test_combine_refuses_names_by_name(pipelines: list[str], models: list[str], policies: list[str], said: str) -> None:
+    """Before anything is played."""
+    with pytest.raises(ConfigurationError) as caught:
+        combine(pipelines, models, policies, [0], 1)
+    assert said in str(caught.value)
+
+
+def test_spread_gives_several_names_of_one_file() -> None:
+    """By the file's absolute path, since others may stand elsewhere."""
+    assert spread(f"{DECLARED}:bayes, grove") == [named("bayes"), named("grove")]

@@ -1,0 +1,114 @@
+"""Processes of their own: the same outcomes, one that dies alone, and none that is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from msgspec.structs import replace
+
+from services.laboratory import child
+from services.laboratory.combination import Combination
+from services.laboratory.outcome import Job, Outcome
+from services.laboratory.playing import play
+from services.laboratory.processes import Processes
+from services.laboratory.source import FileSource
+from tests.services.laboratory.conftest import named
+from tests.streams.worker.kafka import until
+
+ROOT = Path(__file__).resolve().parents[3]
+#: In the process that plays it, each dies, or hangs, in its own way; nowhere else.
+DEADLY = """
+import os, signal, sys, time
+if sys.orig_argv[-1] == "services.laboratory.child":
+    print("on its way")
+    {what}
+from tests.services.laboratory.laboratory_pipelines import pipeline
+"""
+
+
+def timeless(outcome: Outcome) -> Outcome:
+    """Return an outcome without what depends on the machine."""
+    return replace(outcome, cpu_seconds=0.0, seconds=0.0, load=0.0)
+
+
+def deadly(folder: Path, name: str, what: str) -> Combination:
+    """Return a combination whose file does something when it is imported to be played."""
+    path = folder / f"{name}.py"
+    path.write_text(DEADLY.format(what=what))
+    return Combination(f"{path}:pipeline")
+
+
+def children(pid: int) -> list[psutil.Process]:
+    """Return the processes that play something for a process."""
+    return [one for one in psutil.Process(pid).children() if "services.laboratory.child" in " ".join(one.cmdline())]
+
+
+@pytest.fixture(autouse=True)
+def path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes import the tests' modules."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def test_processes_give_what_one_process_gives_one_after_the_other_and_failures_stay_alone(
+    source: FileSource, tmp_path: Path
+) -> None:
+    """Those that work are equal in all but time; a broken model, a death and a broken declaration tell why."""
+    good = [Combination(named("pipeline")), Combination(named("pipeline"), named("grove"), "pool")]
+    bad = [
+        Combination(named("broken")),
+        deadly(tmp_path, "killed", "os.kill(os.getpid(), signal.SIGKILL)"),
+        deadly(tmp_path, "raising", "{}['key']"),
+    ]
+    jobs = [Job(one, source, features=one is good[0]) for one in (*bad, *good)]
+    told: set[int] = set()
+    outcomes = dict(Processes(2).run(jobs, lambda place, share: told.add(place)))
+    for place in (3, 4):
+        assert timeless(outcomes[place]) == timeless(play(jobs[place], lambda share: None))
+    assert told >= {3, 4}
+    errors = [outcomes[place].error for place in range(3)]
+    assert "10 model errors in a row" in errors[0]
+    assert errors[1] == "the process was killed by SIGKILL: on its way"
+    assert errors[2].endswith("raising.py:5: KeyError: 'key'")
+
+
+def test_processes_end_when_nobody_listens_any_more(source: FileSource, tmp_path: Path) -> None:
+    """Whoever closes the outcomes ends what is running, and nothing else is started."""
+    slow = deadly(tmp_path, "slow", "time.sleep(600)")
+    jobs = [Job(Combination(named("nothing")), source), *[Job(slow, source)] * 2]
+    outcomes = Processes(2).run(jobs, lambda place, share: None)
+    place, outcome = next(outcomes)
+    assert (place, "expected a Pipeline" in outcome.error) == (0, True)
+    until(lambda: children(os.getpid()), what="a process")
+    outcomes.close()  # type: ignore[attr-defined]
+    assert children(os.getpid()) == []
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_interrupted_or_killed_command_leaves_nothing_running(
+    tmp_path: Path, log_file: Path, sent: signal.Signals, code: int
+) -> None:
+    """Neither ^C nor the command's death leaves a process behind."""
+    slow = deadly(tmp_path, "slow", "time.sleep(600)").pipeline
+    command = [sys.executable, "-m", "services.cli", "backtest", str(log_file), slow]
+    arguments = [*command, "--policy", "declared,pool", "--workers", "1"]
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        playing = until(lambda: children(process.pid), what="a process that plays")
+        process.send_signal(sent)
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == code, err
+    assert b"Traceback" not in err
+    until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in playing), what="the end")
+
+
+def test_process_with_another_hash_seed_refuses(source: FileSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some models would answer differently: what was asked for has to be what is there."""
+    monkeypatch.setenv("PYTHONHASHSEED", "3")
+    outcome = child.outcome(Job(Combination(named("pipeline")), source), lambda share: None)
+    assert outcome.error == "PYTHONHASHSEED: got 3, expected 0"

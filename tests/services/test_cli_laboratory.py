@@ -1,0 +1,217 @@
+"""``riverrun backtest`` with several combinations, on files, pipes and topics."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from typer.testing import CliRunner, Result
+
+from services.cli import app
+from services.laboratory import processes
+from services.laboratory.child import outcome as play_here
+from services.laboratory.outcome import Job, Outcome
+from tests.services.laboratory import laboratory_pipelines as declared
+from tests.services.laboratory.conftest import DECLARED, log_file, named
+from tests.streams.worker.declarations import small
+from tests.streams.worker.events import inline
+from tests.streams.worker.kafka import Kafka
+
+__all__ = ["log_file"]
+
+
+class Here:
+    """An engine in this process: what is tested here is the command."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def run(self, jobs: list[Job], tell: Any) -> Any:
+        """Yield the last one first."""
+        for place in reversed(range(len(jobs))):
+            tell(place, 0.5)
+            yield place, self.play(jobs[place])
+
+    def play(self, job: Job) -> Outcome:
+        """Play a job under the hash seed that it asks for, or says it has."""
+        return play_here(job, lambda share: None)
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Play in this process, which has a hash seed, and no settings in the environment."""
+    monkeypatch.setenv("PYTHONHASHSEED", "0")
+    monkeypatch.delenv("RIVERRUN_BOOTSTRAP_SERVERS", raising=False)
+    monkeypatch.setattr(processes, "Processes", Here)
+
+
+def run(*arguments: object, code: int = 0, input: bytes | None = None) -> Result:
+    """Run the command and hold its exit code."""
+    result = CliRunner().invoke(app, ["backtest", *map(str, arguments)], input=input)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def read(*arguments: object, code: int = 0, input: bytes | None = None) -> Any:
+    """Run the command for its JSON."""
+    return json.loads(run(*arguments, "--output", "json", code=code, input=input).stdout)
+
+
+def digests(report: Any) -> dict[str, list[str]]:
+    """Return the digests of predictions by title, one for each partition."""
+    return {entry["title"]: [one["digest"] for one in entry["runs"]] for entry in report["entries"]}
+
+
+def test_combinations_have_the_digests_of_plain_backtests(log_file: Path, tmp_path: Path) -> None:
+    """Each pipeline with its own model and others, under each policy; and a report beside it."""
+    html = tmp_path / "report.html"
+    arguments = (log_file, named("pipeline"), "--policy", "observe-only,declared", "--model", named("bayes"))
+    report = read(*arguments, "--html", html, "--baseline", "bayes / observe-only")
+    found = digests(report)
+    assert list(found) == [
+        "declared model / observe-only",
+        "declared model / declared policy",
+        "bayes / observe-only",
+        "bayes / declared policy",
+    ]
+    assert found["declared model / declared policy"] == [read(log_file, named("pipeline"))["digest"]]
+    assert (report["baseline"], report["entries"][2]["difference"]) == ("bayes / observe-only", None)
+    assert html.read_text().startswith("<!doctype html>")
+    assert "report: " in run(*arguments, "--html", html).stdout
+
+
+def test_table_has_a_row_a_combination_and_failures_are_told(log_file: Path) -> None:
+    """One fails, the others are shown, and the exit code says so."""
+    result = run(log_file, named("pipeline"), "--model", f"{DECLARED}:grove,regressor", code=1)
+    rows = [line.split("  ")[0] for line in result.stdout.splitlines()]
+    assert rows[:4] == ["combination", "declared model", "grove", "regressor"]
+    assert "regressor: model: got 'LinearRegression', expected a River classifier" in result.stderr
+    assert "1 of 3 combinations failed." in result.stdout
+
+
+def test_plain_backtest_stays_what_it_was(log_file: Path) -> None:
+    """One pipeline and none of the new options: no table, no process."""
+    assert "predictions, digest" in run(log_file, named("pipeline")).stdout.splitlines()[-1]
+    assert "digest" in read(log_file, named("pipeline"))
+
+
+def test_standard_input_is_read_once_for_all(log_file: Path) -> None:
+    """Both fold the same records."""
+    arguments = (named("pipeline"), "--policy", "pool,declared")
+    assert digests(read("-", *arguments, input=log_file.read_bytes())) == digests(read(log_file, *arguments))
+
+
+def test_key_field_plays_all_partitions_as_plain_backtests_do(log_file: Path) -> None:
+    """A partition's run has the digest of that partition; --partition plays one alone."""
+    keyed = (log_file, named("pipeline"), "--key-field", "id", "--partitions", "3")
+    plain = [read(*keyed, "--partition", number)["digest"] for number in range(3)]
+    report = read(*keyed, "--policy", "declared,observe-only")
+    assert digests(report)["declared policy"] == plain
+    assert sum(one["records"] for one in report["entries"][0]["runs"]) == 2 * declared.COUNT
+    assert digests(read(*keyed, "--policy", "declared,pool", "--partition", "1"))["declared policy"] == plain[1:2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--policy", "pol"], "--policy: got 'pol', expected declared, observe-only, reset-on-drift"),
+        (["--policy", "pool:alpha=2"], "pool.alpha: got 2.0, expected a number between 0 and 1"),
+        (["--model", f"{DECLARED}:nix"], "has no 'nix'"),
+        (["--model", f"{DECLARED}:nothing"], "expected a River model, or a Pipeline"),
+        (["--policy", "pool", "--baseline", "nix"], "--baseline: got 'nix', expected one of 'pipeline'"),
+        (["--policy", "pool", "--predictions", "out"], "--predictions: got several combinations"),
+        (["--from", "3"], "--from, --to: got a file, expected --topic"),
+        (["--policy", "pool", "--to", "3"], "--from, --to: got a file, expected --topic"),
+        (["--scheduler", "tcp://x:1"], "--scheduler: expected --engine dask"),
+        (["--engine", "ray"], "Invalid value for '--engine'"),
+    ],
+)
+def test_wrong_usage_is_one_line(log_file: Path, arguments: list[str], said: str) -> None:
+    """Exit code 2, before anything is played."""
+    result = run(log_file, named("pipeline"), *arguments, code=2)
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_no_pipeline_is_told(log_file: Path) -> None:
+    """A file alone is not enough; a topic alone is taken for a pipeline."""
+    assert "got no PIPELINE" in run(log_file, code=2).stderr
+    assert "Missing argument 'FILE'" in run(code=2).stderr
+    assert "got no such file" in run("nowhere.jsonl", named("pipeline"), code=2).stderr
+
+
+def test_report_that_cannot_be_written_is_told_at_once(log_file: Path) -> None:
+    """Not after an hour."""
+    result = run(log_file, named("pipeline"), "--html", "no/report.html", code=1)
+    assert result.stderr == "riverrun: no/report.html: No such file or directory\n"
+
+
+def test_dask_that_is_missing_names_the_extra(log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the engine that needs none."""
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    result = run(log_file, named("pipeline"), "--engine", "dask", code=2)
+    assert "pip install 'riverrun[laboratory]'" in result.stderr
+
+
+def test_progress_is_shown_on_a_terminal_only(log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar of all combinations."""
+    from services.cli import laboratory
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with laboratory._progress(2) as tell:
+        tell(0, 0.5)
+        tell(1, 1.0)
+    assert "1 of 2 combinations" in terminal.getvalue()
+
+
+# ------------------------------------------------------------------ topics
+
+TOPIC_DECLARATION = """
+from tests.streams.worker.declarations import small
+pipeline = small({name!r}, partitions=2)
+"""
+
+
+def test_stretch_of_a_topic_is_played_as_its_committed_records(kafka: Kafka, tmp_path: Path) -> None:
+    """All partitions, what was aborted left out, from one offset to another; and nothing new is read."""
+    pipeline = small("laboratory", partitions=2)
+    kafka.create(pipeline)
+    kafka.produce(pipeline.source_topic, inline(300))
+    transaction = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": "laboratory"})
+    transaction.init_transactions(10)
+    transaction.begin_transaction()
+    transaction.produce(pipeline.source_topic, b"{}", b"1", partition=0)
+    transaction.flush(10)
+    transaction.abort_transaction(10)
+    (tmp_path / "played.py").write_text(TOPIC_DECLARATION.format(name="laboratory"))
+    servers = ("--bootstrap-servers", kafka.bootstrap)
+    arguments = ("--topic", pipeline.source_topic, f"{tmp_path / 'played.py'}:pipeline", *servers)
+    report = read(*arguments, "--policy", "declared,pool")
+    wanted = kafka.backtest(pipeline)
+    assert digests(report)["declared policy"] == [wanted[partition].digest.hexdigest() for partition in range(2)]
+    assert report["entries"][0]["runs"][0]["outcomes"] == {"scored": wanted[0].task.books.count["scored"]}
+    part = read(*arguments, "--partition", "0", "--from", "10", "--to", "60")["entries"][0]["runs"]
+    assert [(one["records"], one["curve"]["first"]) for one in part] == [(50, 10)]
+    last = read(*arguments, "--partition", "1", "--from", "-7")["entries"][0]["runs"]
+    assert [one["records"] for one in last] == [7]
+
+
+def test_topic_that_is_not_there_is_told(kafka: Kafka) -> None:
+    """As elsewhere; and so are offsets that are none, and partitions there are not."""
+    pipeline = small("laboratory-none", partitions=1)
+    servers = ("--bootstrap-servers", kafka.bootstrap)
+    assert "no such topic" in run("--topic", "nix", named("pipeline"), *servers, code=1).stderr
+    kafka.create(pipeline)
+    arguments = ("--topic", pipeline.source_topic, named("pipeline"), *servers)
+    assert "--from: got 'x', expected beginning" in run(*arguments, "--from", "x", code=2).stderr
+    assert "--to: got 'x', expected end" in run(*arguments, "--to", "x", code=2).stderr
+    assert "--partition: got 3, expected less than 1" in run(*arguments, "--partition", "3", code=2).stderr
+    assert "--key-field: got a topic" in run(*arguments, "--key-field", "k", code=2).stderr
