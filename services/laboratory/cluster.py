@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from threading import Event as ThreadEvent
 from threading import Thread
 from typing import Any
@@ -72,13 +73,14 @@ def play(job: bytes, stop: str) -> bytes:
     import distributed
 
     apart, done = Apart(), ThreadEvent()
-    stopped = distributed.Event(stop)
+    stopped = distributed.Event(stop, client=distributed.get_client())
 
     def look() -> None:
-        while not done.wait(_LOOK_SECONDS):
-            if stopped.is_set():
-                apart.stop()
-                return
+        with suppress(Exception):  # a scheduler that cannot be asked has nobody who waits for us
+            while not stopped.is_set():
+                if done.wait(_LOOK_SECONDS):
+                    return
+        apart.stop()
 
     looker = Thread(target=look, daemon=True)
     looker.start()
