@@ -84,7 +84,7 @@ bench: $(BENCH_STAMP) ## Measure riverrun beside a bare loop and other engines
 lock: $(STAMP) ## Write the hash-locked files again (ARGS=--upgrade for newer versions)
 	@test -x $(BIN)/uv || $(PIP) install --quiet uv
 	@$(LOCK) --all-extras --output-file requirements-bench.txt $(ARGS)
-	@$(LOCK) --extra demo --extra dev --extra object-store --output-file requirements.txt $(ARGS)
+	@$(LOCK) --extra demo --extra dev --extra laboratory --extra object-store --output-file requirements.txt $(ARGS)
 	@echo "lock: wrote requirements.txt and requirements-bench.txt; make setup installs them"
 
 clean: ## Remove .venv, caches and builds

@@ -1,5 +1,6 @@
 """The engine for many machines: dask hands the jobs out, and each is played in a process of its own there."""
 
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -24,7 +25,7 @@ class Cluster:
     scheduler
         Address of a dask scheduler, such as ``tcp://head:8786``; None starts a cluster on this machine.
     workers
-        Processes of that one.
+        Jobs at a time on that one.
 
     Raises
     ------
@@ -59,7 +60,13 @@ class Cluster:
 
     def _client(self) -> Any:
         if self._scheduler is None:
-            return self._distributed.Client(n_workers=self._workers, threads_per_worker=1, dashboard_address=None)
+            # Threads of this process: what they play has processes of its own, and ^C reaches nobody else.
+            return self._distributed.Client(
+                processes=False,
+                threads_per_worker=self._workers,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
         try:
             return self._distributed.Client(self._scheduler, timeout="10s")
         except (OSError, ValueError) as error:
