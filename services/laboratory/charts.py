@@ -190,7 +190,7 @@ def small_chart(title: str, lines: Sequence[Sequence[float | None]], band: Seque
         f'<svg class="small" viewBox="0 0 {_SMALL_WIDTH} {_SMALL_HEIGHT}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>"
     ]
-    for value in ticks(low, high, 3):
+    for value in ticks(low, high, 4):
         parts.append(f'<line class="grid" x1="46" x2="{_SMALL_WIDTH - 4}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
         parts.append(f'<text x="40" y="{y(value) + 4:.1f}" text-anchor="end">{_short(value)}</text>')
     if around:

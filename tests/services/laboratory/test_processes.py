@@ -44,7 +44,11 @@ def deadly(folder: Path, name: str, what: str) -> Combination:
 
 def children(pid: int) -> list[psutil.Process]:
     """Return the processes that play something for a process."""
-    return [one for one in psutil.Process(pid).children(recursive=True) if "services.laboratory.child" in " ".join(one.cmdline())]
+    return [
+        one
+        for one in psutil.Process(pid).children(recursive=True)
+        if "services.laboratory.child" in " ".join(one.cmdline())
+    ]
 
 
 @pytest.fixture(autouse=True)
