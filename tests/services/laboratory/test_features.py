@@ -58,11 +58,14 @@ def test_names_without_end_are_bounded() -> None:
 
 def test_values_are_cleaned_as_the_task_cleans_them() -> None:
     """Clipped, filled in, and nothing that is a dead letter."""
-    pipeline = declare(a=Feature(float, le=10, out_of_range="clip"), b=float | None)
-    events = [{"a": 50.0, "b": 1.0}, {"a": "x", "b": 9.0}, {"a": 4.0}, {"a": 4.0, "b": None}]
-    a, b = watched(pipeline, events).curves().curves
+    pipeline = declare(
+        a=Feature(float, le=10, out_of_range="clip"), b=float | None, c=Feature(float, nullable=True, missing="mean")
+    )
+    events = [{"a": 50.0, "b": 1.0, "c": 6.0}, {"a": "x", "b": 9.0}, {"a": 4.0}, {"a": 4.0, "b": None}]
+    a, b, c = watched(pipeline, events).curves().curves
     assert a.lines["mean"] == [10.0, None, 4.0, 4.0]
     assert (b.lines["mean"], b.missing) == ([1.0, None, None, None], [0.0, None, 1.0, 1.0])
+    assert (c.lines["mean"], c.missing) == ([6.0, None, 6.0, 6.0], [0.0, None, 0.0, 0.0])
 
 
 def test_features_of_no_events_are_empty() -> None:

@@ -45,9 +45,9 @@ def test_interval_of_equal_batches_is_scipys_of_their_means() -> None:
     assert (found.low, found.high) == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9, 0.99])
 def test_interval_covers_the_truth_nineteen_times_in_twenty_where_neighbours_are_alike(phi: float) -> None:
-    """In 400 series; one that takes values for independent covers it in two thirds at .5, in a third at .9."""
+    """In 400 series; one that takes values for independent covers it in .75, .37 and .11 of those with neighbours."""
     covered = naive = 0
     for seed in range(400):
         series = ar1(phi, 20_000, seed)

@@ -1,6 +1,7 @@
 """A combination that is played gives what a plain backtest gives, and the loss that River measures."""
 
 from pathlib import Path
+from zlib import crc32
 
 import msgspec
 import pytest
@@ -61,6 +62,8 @@ def test_played_curves_of_one_log_hold_the_same_events(source: FileSource) -> No
     """Their bins have the same edges and marks, so they can be compared pair by pair; the world turned half way."""
     curves = [played(source, one).curve for one in COMBINATIONS[:3]]
     assert all((c.shift, c.counts, c.marks) == (curves[0].shift, curves[0].counts, curves[0].marks) for c in curves)
+    ids = [f"e{number}".encode() for number in range(declared.COUNT)]
+    assert sum(curves[0].marks) % 2**32 == sum(map(crc32, ids)) % 2**32
     half = len(curves[1].sums) // 2
     assert sum(curves[1].sums[half:]) > 2 * sum(curves[1].sums[:half])
 

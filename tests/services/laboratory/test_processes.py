@@ -60,23 +60,30 @@ def path(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_processes_give_what_one_process_gives_one_after_the_other_and_failures_stay_alone(
     source: FileSource, tmp_path: Path
 ) -> None:
-    """Those that work are equal in all but time; a broken model, a death and a broken declaration tell why."""
+    """Those that work are equal in all but time; the one that is killed tells so."""
     good = [Combination(named("pipeline")), Combination(named("pipeline"), named("grove"), "pool")]
-    bad = [
-        Combination(named("broken")),
-        deadly(tmp_path, "killed", "os.kill(os.getpid(), signal.SIGKILL)"),
-        deadly(tmp_path, "raising", "{}['key']"),
-    ]
-    jobs = [Job(one, source, features=one is good[0]) for one in (*bad, *good)]
+    killed = deadly(tmp_path, "killed", "os.kill(os.getpid(), signal.SIGKILL)")
+    jobs = [Job(one, source, features=one is good[0]) for one in (killed, *good)]
     told: set[int] = set()
     outcomes = dict(Processes(2).run(jobs, lambda place, share: told.add(place)))
-    for place in (3, 4):
+    for place in (1, 2):
         assert timeless(outcomes[place]) == timeless(play(jobs[place], lambda share: None))
-    assert told >= {3, 4}
-    errors = [outcomes[place].error for place in range(3)]
-    assert "10 model errors in a row" in errors[0]
-    assert errors[1] == "the process was killed by SIGKILL: on its way"
-    assert errors[2].endswith("raising.py:5: KeyError: 'key'")
+    assert told >= {1, 2}
+    assert outcomes[0].error == "the process was killed by SIGKILL: on its way"
+
+
+def test_process_tells_what_was_raised_as_an_outcome(
+    source: FileSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken model, and a declaration that cannot be imported, with its line."""
+    monkeypatch.setenv("PYTHONHASHSEED", "0")
+    monkeypatch.setattr(sys, "orig_argv", ["services.laboratory.child"])
+    raising = deadly(tmp_path, "raising", "{}['key']")
+    told = [
+        child.outcome(Job(one, source), lambda share: None).error for one in (Combination(named("broken")), raising)
+    ]
+    assert "10 model errors in a row" in told[0]
+    assert told[1].endswith("raising.py:5: KeyError: 'key'")
 
 
 def test_processes_end_when_nobody_listens_any_more(source: FileSource, tmp_path: Path) -> None:
@@ -99,10 +106,11 @@ def test_interrupted_or_killed_command_leaves_nothing_running(
     slow = deadly(tmp_path, "slow", "time.sleep(600)").pipeline
     command = [sys.executable, "-m", "services.cli", "backtest", str(log_file), slow]
     arguments = [*command, "--policy", "declared,pool", "--workers", "1"]
-    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=pipe, stderr=pipe, start_new_session=True)
     try:
         playing = until(lambda: children(process.pid), what="a process that plays")
-        process.send_signal(sent)
+        os.killpg(process.pid, sent)  # as a terminal does
         _, err = process.communicate(timeout=20)
     finally:
         process.kill()
