@@ -98,9 +98,7 @@ class Task:
         self._has_shadows = self.lifecycle.contest is not None
         self._name, self._declaration = pipeline.name, pipeline.declaration
         self.model_errors = 0
-        self.orders = Orders(
-            pipeline, self.lifecycle, self.books, operators, crosses_declarations=crosses_declarations
-        )
+        self.orders = Orders(pipeline, self.lifecycle, self.books, operators, crosses_declarations=crosses_declarations)
         #: Is told id and offset of each event whose label was learned, and what was settled: for reports, never state.
         self.witness: Callable[[str, int, Settled], None] | None = None
 
