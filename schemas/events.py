@@ -98,7 +98,10 @@ class DriftWarned(LifecycleEvent, frozen=True, kw_only=True):
     width
         Number of labelled events since the change point: the detector's window.
     delta
-        The detector's confidence parameter.
+        The detector's confidence parameter, 0 where it has none.
+    segment
+        The part of the stream in which it was seen: a class, or the value of a feature, as the declaration's `by` says.
+        Empty for all of it.
     """
 
     type: ClassVar[str] = "riverrun.drift.warned"
@@ -110,6 +113,7 @@ class DriftWarned(LifecycleEvent, frozen=True, kw_only=True):
     change_offset: int
     width: int
     delta: float
+    segment: str = ""
 
 
 class DriftDetected(DriftWarned, frozen=True, kw_only=True):

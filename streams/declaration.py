@@ -9,6 +9,9 @@ from typing import Any
 
 from river import base
 
+#: Metadata of a field of a dataclass that came later: left at its default it changes no digest.
+UNLESS_DEFAULT = {"in_digest": "unless default"}
+
 
 def digest(declared: Any) -> str:
     """Return 12 hexadecimal digits that stand for a declaration.
@@ -42,8 +45,8 @@ def _describe(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted(json.dumps(_describe(child)) for child in value)
     if dataclasses.is_dataclass(value):
-        fields = {field.name: _describe(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return [_describe(type(value)), fields]
+        fields = [field for field in dataclasses.fields(value) if not _is_silent(field, getattr(value, field.name))]
+        return [_describe(type(value)), {field.name: _describe(getattr(value, field.name)) for field in fields}]
     parts = getattr(value, "steps", None) or getattr(value, "transformers", None)
     if isinstance(parts, dict):
         return [_describe(type(value)), _describe(parts)]
@@ -51,3 +54,8 @@ def _describe(value: Any) -> Any:
         parameters = inspect.signature(type(value).__init__).parameters
         return [_describe(type(value)), {name: _describe(getattr(value, name, None)) for name in parameters}]
     return _describe(type(value))
+
+
+def _is_silent(field: "dataclasses.Field[Any]", value: Any) -> bool:
+    """Tell whether a field was left at its default, and came later than the digests of those who left it so."""
+    return field.metadata == UNLESS_DEFAULT and type(value) is type(field.default) and value == field.default

@@ -1,14 +1,25 @@
-"""Drift: a change point in the champion's loss, from where to where, told apart from a change for the better."""
+"""Drift: how a change point in the champion's loss is looked for."""
 
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from river.drift import ADWIN
+from river import base
 
 from schemas.errors import DeclarationError
+from streams.declaration import UNLESS_DEFAULT
+from streams.detectors.adwin_pair import UNBOUNDED, AdwinPair
+from streams.detectors.blocked import Blocked
+from streams.detectors.detector import Detector
+from streams.detectors.river_detector import RiverDetector, divided, needs_a_share, needs_zero_or_one
+from streams.detectors.segmented import CLASS, LIMIT, Segmented
+from streams.feature import Feature
+from streams.label import TaskKind
+from streams.seeding import seeded
 
 _CLOCK = 32
-_MARKERS = 1024
+_RIVERS = "'adwin', or a River detector such as drift.PageHinkley() or drift.binary.HDDMA()"
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,18 @@ class Drift:
         Labelled events after an action during which alarms are counted and not acted on.
     patience
         Labelled events after which a warning that was not followed by a detection is cleared.
+    detector
+        ``"adwin"``, a sensitive and a strict ADWIN with the two deltas; or one of River's detectors, or an object of
+        your own with their verbs, derived from one of their base classes. Each champion gets a fresh copy, missing
+        seeds filled in. `delta` and `warning_delta` are ADWIN's: the others bring parameters of their own. Those that
+        take only 0 and 1 need a zero-one loss.
+    blocks
+        Labelled events a block, whose mean is what the detector sees: 1, or more for losses that are autocorrelated, as
+        where neighbouring events share the day's weather. Raising it costs delay. ``"auto"`` measures that when
+        there is an alarm, and believes none of blocks that are too short.
+    by
+        ``"class"`` looks for drift within each class of the label, too; the name of a ``str``, ``bool`` or ``int``
+        feature within each of its values. Its detectors share one more `delta`; 32 values have one of their own.
 
     References
     ----------
@@ -39,6 +62,9 @@ class Drift:
     loss: Literal["zero_one", "log"] = "zero_one"
     cooldown: int = 1000
     patience: int = 2000
+    detector: Any = field(default="adwin", metadata=UNLESS_DEFAULT)
+    blocks: int | Literal["auto"] = field(default=1, metadata=UNLESS_DEFAULT)
+    by: str | None = field(default=None, metadata=UNLESS_DEFAULT)
 
     def check(self, field: str = "drift") -> None:
         """Raise `DeclarationError` unless the arguments fit together."""
@@ -57,151 +83,88 @@ class Drift:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 0:
                 raise DeclarationError(f"{field}.{name}", value, "a number of labelled events, 0 or more")
+        whole = isinstance(self.blocks, int) and not isinstance(self.blocks, bool)
+        if self.blocks != "auto" and not (whole and self.blocks >= 1):
+            raise DeclarationError(f"{field}.blocks", self.blocks, "a number of labelled events, 1 or more, or 'auto'")
+        if self.detector != "adwin":
+            self._check_detector(f"{field}.detector")
 
+    def _check_detector(self, field: str) -> None:
+        detector = self.detector
+        verbs = hasattr(type(detector), "drift_detected") and callable(getattr(detector, "update", None))
+        if not isinstance(detector, base.Base) or not verbs:
+            raise DeclarationError(field, detector, _RIVERS)
+        name = type(detector).__name__
+        if getattr(detector, "mode", None) == "down":
+            raise DeclarationError(f"{field}.mode", "down", "'up' or 'both': drift is a loss that rises")
+        if getattr(detector, "dynamic_cloning", False):
+            raise DeclarationError(f"{field}.dynamic_cloning", True, "False: its copies would differ from run to run")
+        if needs_a_share(detector) and self.blocks != 1:
+            expected = f"1, since {name} takes nothing outside of [0, 1] and stretched block means leave it"
+            raise DeclarationError(f"{field.removesuffix('detector')}blocks", self.blocks, expected)
+        try:
+            pickle.dumps(seeded(detector, field))
+        except (AttributeError, TypeError, pickle.PicklingError) as error:
+            raise DeclarationError(field, str(error), "a detector that pickle takes: no lambdas") from error
 
-class Change(NamedTuple):
-    """A change point.
+    def check_against(self, kind: TaskKind, features: Mapping[str, Feature], label: Any, field: str = "drift") -> None:
+        """Raise `DeclarationError` unless it fits the rest of a declaration."""
+        zero_one = kind in ("binary", "multiclass") and self.loss == "zero_one"
+        if needs_zero_or_one(self.detector) and not zero_one:
+            loss = "a log loss" if kind in ("binary", "multiclass") else f"the loss of a {kind} task"
+            expected = f"a detector for any loss in [0, 1], since {loss} is not only 0 or 1: ADWIN, KSWIN, HDDMA"
+            raise DeclarationError(f"{field}.detector", type(self.detector).__name__, expected)
+        if self.by is None:
+            return
+        if self.by == CLASS and CLASS not in features:
+            if label is None or kind == "regression":
+                raise DeclarationError(f"{field}.by", self.by, f"a feature: a {kind} task has no classes to go by")
+            return
+        feature = features.get(self.by) if isinstance(self.by, str) else None
+        if feature is None or self.by == CLASS:
+            raise DeclarationError(f"{field}.by", self.by, "'class', or the name of one feature that is not called so")
+        if feature.type is float:
+            raise DeclarationError(f"{field}.by", self.by, "a str, bool or int feature: each value is a segment")
 
-    Parameters
-    ----------
-    level
-        ``"warning"`` or ``"drift"`` for a rise, ``"fall"`` for a change to the better.
-    before, after
-        Mean before and after the change point.
-    offset
-        Offset of the newest record known to lie before it.
-    width
-        Number of values since.
-    delta
-        Confidence of the detector that fired.
-    """
-
-    level: Literal["warning", "drift", "fall"]
-    before: float
-    after: float
-    offset: int
-    width: int
-    delta: float
-
-
-class LossDetector:
-    """A sensitive and a strict ADWIN on one signal, which report rises.
-
-    Parameters
-    ----------
-    drift
-        The declaration.
-
-    Examples
-    --------
-    A loss that goes from one in ten to every second one:
-
-    >>> import random
-    >>> rng = random.Random(7)
-    >>> detector = LossDetector(Drift())
-    >>> changes = [detector.update(float(rng.random() < (0.1 if i < 1000 else 0.5)), i) for i in range(2000)]
-    >>> [(i, change.level, change.offset) for i, change in enumerate(changes) if change]
-    [(1055, 'drift', 544)]
-    """
-
-    def __init__(self, drift: Drift) -> None:
-        self._detectors = (_Detector(drift.delta), _Detector(drift.warning_delta))
-        self._markers = _Markers()
-        self._seen = 0
-        self._losses: list[float] = []
-
-    def update(self, loss: float, offset: int) -> Change | None:
-        """Feed one value and return the change point it reveals, if any.
-
-        ADWIN looks for a cut at every 32nd value only, so the values between are handed on together.
+    def new_detector(self, *path: str, tests: int = 1) -> Detector:
+        """Return a fresh detector.
 
         Parameters
         ----------
-        loss
-            In [0, 1].
-        offset
-            Offset of the event it belongs to.
+        path
+            Names that lead here, such as (pipeline, version, "drift"), for seeds.
+        tests
+            Number of detectors that share the confidence, 1 or more.
         """
-        losses = self._losses
-        if not losses:
-            self._markers.add(self._seen, offset)
-        losses.append(loss)
-        if len(losses) < _CLOCK:
+
+        def make(size: int) -> Detector:
+            if self.detector != "adwin":
+                return RiverDetector(seeded(divided(self.detector, tests), *path))
+            deltas = self.delta / tests, self.warning_delta / tests
+            return AdwinPair(*deltas) if size == 1 else AdwinPair(*deltas, max(1, _CLOCK // size), UNBOUNDED)
+
+        return make(1) if self.blocks == 1 else Blocked(make, self.blocks)
+
+    def new_segments(self, *path: str, kind: TaskKind, features: Mapping[str, Feature]) -> Segmented | None:
+        """Return fresh detectors for the segments; None when there are to be none.
+
+        Parameters
+        ----------
+        path
+            As for `new_detector`.
+        kind, features
+            Of the pipeline: they tell how many segments there can be.
+        """
+        if self.by is None:
             return None
-        self._losses = []
-        self._seen += _CLOCK
-        strict, sensitive = self._detectors
-        fired_strict = strict.update(losses)
-        fired_sensitive = sensitive.update(losses)
-        if fired_strict or fired_sensitive:
-            return self._report(strict if fired_strict else sensitive, "drift" if fired_strict else "warning")
-        return None
-
-    def _report(self, detector: "_Detector", level: Literal["warning", "drift"]) -> Change:
-        offset = self._markers.at_or_before(self._seen - detector.width - 1)
-        rises = detector.after > detector.before
-        return Change(
-            level if rises else "fall", detector.before, detector.after, offset, detector.width, detector.delta
-        )
-
-    def snapshot(self) -> Any:
-        """Return the state."""
-        return [detector.snapshot() for detector in self._detectors], self._markers.marks, self._seen, self._losses
-
-    def restore(self, state: Any) -> None:
-        """Become what `snapshot` was taken of."""
-        detectors, self._markers.marks, self._seen, self._losses = state
-        for detector, its_state in zip(self._detectors, detectors, strict=True):
-            detector.restore(its_state)
+        tests = _segments(kind if self.by == CLASS else features[self.by])
+        return Segmented(self.by, lambda segment: self.new_detector(*path, segment, tests=tests))
 
 
-class _Detector:
-    """ADWIN that remembers what its window held before it was cut."""
-
-    def __init__(self, delta: float) -> None:
-        self.delta = delta
-        self.before = self.after = 0.0
-        self.width = 0
-        self._adwin = ADWIN(delta=delta, clock=_CLOCK)
-
-    def update(self, values: list[float]) -> bool:
-        """Feed 32 values; True when the window was cut, and then before, after and width tell where."""
-        adwin = self._adwin
-        feed = adwin.update
-        total, width = adwin.estimation * adwin.width + sum(values), int(adwin.width) + len(values)
-        for value in values:
-            feed(value)
-        if not adwin.drift_detected:
-            return False
-        self.width = int(adwin.width)
-        self.after = float(adwin.estimation)
-        dropped = max(1, width - self.width)
-        self.before = min(1.0, max(0.0, (total - self.after * self.width) / dropped))
-        return True
-
-    def snapshot(self) -> Any:
-        return self.before, self.after, self.width, self._adwin
-
-    def restore(self, state: Any) -> None:
-        self.before, self.after, self.width, self._adwin = state
-
-
-class _Markers:
-    """Offsets of some past values, ever sparser as they age, never more than a fixed number."""
-
-    def __init__(self) -> None:
-        self.marks: list[tuple[int, int]] = []
-
-    def add(self, count: int, offset: int) -> None:
-        self.marks.append((count, offset))
-        if len(self.marks) > _MARKERS:
-            old, new = self.marks[: _MARKERS // 2], self.marks[_MARKERS // 2 :]
-            self.marks = old[::2] + new
-
-    def at_or_before(self, count: int) -> int:
-        offset = self.marks[0][1]
-        for marked, at in self.marks:
-            if marked > count:
-                break
-            offset = at
-        return offset
+def _segments(of: TaskKind | Feature) -> int:
+    """Return how many segments there can be, the shared one among them."""
+    if not isinstance(of, Feature):
+        return LIMIT + 1 if of == "multiclass" else 2
+    if of.type is bool:
+        return 2
+    return min(LIMIT, len(of.categories)) + 1 if of.categories else LIMIT + 1

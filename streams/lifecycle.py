@@ -9,9 +9,11 @@ from schemas.events import CommandObeyed, DriftCleared, DriftDetected, DriftWarn
 from streams import announcements
 from streams.accounting import Books
 from streams.contest import Contest
-from streams.drift import Change, LossDetector
+from streams.detectors.detector import Change
 from streams.evidence import Advantage
+from streams.label_join import Asked
 from streams.learner import Learner
+from streams.loss_watch import LossWatch
 from streams.moment import Moment
 from streams.pipeline import Pipeline
 from streams.policy import BackgroundChallenger, ChampionVersions, ObserveOnly, ResetOnDrift
@@ -51,7 +53,7 @@ class Lifecycle:
         self._successor_of: str | None = None
         self.challenger: Learner | None = None
         self.champion = self._new_learner()
-        self._detector = LossDetector(pipeline.drift)
+        self._watch = LossWatch(pipeline, self.champion.version)
         self._last_drift = ("", 0)
         #: Whether the models learn, and whether evidence may change the champion: operators decide.
         self.learns = self.acts = True
@@ -86,7 +88,7 @@ class Lifecycle:
             if learner is not None
         }
         contest = None if self.contest is None else self.contest.snapshot(self.champion)
-        drift = self._warning, self._successor_of, self._last_drift, self._detector.snapshot()
+        drift = self._warning, self._successor_of, self._last_drift, *self._watch.snapshot()
         return counts, drift, learners, contest, (self.learns, self.acts)
 
     def restore(
@@ -107,15 +109,16 @@ class Lifecycle:
         """
         counts, drift, learners, contest, (self.learns, self.acts) = state
         self._versions, self._labelled, self._quiet_until, self._serving_from, self._warned_at = counts
-        self._warning, self._successor_of, self._last_drift, detector = drift
-        if "drift" not in changed:
-            self._detector.restore(detector)
+        self._warning, self._successor_of, self._last_drift, *watched = drift
 
         def learner(part: str, version: str, learned: int) -> Learner:
             return Learner(partial(load, part), version, self._pipeline.kind, self._checkpoint, learned=learned)
 
         self.champion = learner("champion", *learners["champion"])
         self.challenger = learner("challenger", *learners["challenger"]) if "challenger" in learners else None
+        self._watch = LossWatch(self._pipeline, self.champion.version)
+        if "drift" not in changed:
+            self._watch.restore(watched)
         self.contest = self._new_contest()
         if self.contest is not None and contest is not None and not {"policy", "model", "features"} & set(changed):
             self.contest.restore(
@@ -161,7 +164,7 @@ class Lifecycle:
                 self.challenger = self._new_learner()
 
     def observe(
-        self, loss: float | None, losses: Mapping[str, float | None], offset: int, moment: Moment
+        self, loss: float | None, losses: Mapping[str, float | None], asked: Asked, y: Any, moment: Moment
     ) -> Sequence[LifecycleEvent]:
         """Take the loss of one labelled event and do what the policy says.
 
@@ -171,15 +174,16 @@ class Lifecycle:
             Loss of the answer that was given, in [0, 1], None when there is none.
         losses
             Losses of what other models had answered, by their names.
-        offset
-            Offset of the event the loss is about.
+        asked, y
+            The event the loss is about, and its label.
         moment
             The record that brought the label.
         """
         self._labelled += 1
+        offset = asked.offset
         if offset < self._serving_from:
             loss = losses.get(self.champion.version)  # the champion before it gave that answer
-        change = None if loss is None else self._detector.update(loss, offset)
+        change = None if loss is None else self._watch.update(loss, asked, y)
         contest = self.contest
         verdict = None if contest is None else contest.update(self.champion, loss, losses, offset)
         if change is None and verdict is None and self._warning is None and self._successor_of is None:
@@ -247,7 +251,7 @@ class Lifecycle:
     def _serve(self, champion: Learner, offset: int) -> None:
         """Have another model serve from the record after an offset on."""
         self.champion = champion
-        self._detector = LossDetector(self._pipeline.drift)
+        self._watch = LossWatch(self._pipeline, champion.version)
         self._serving_from = offset + 1
         self._quiet_until = self._labelled + self._pipeline.drift.cooldown
         self._warning = None
@@ -370,6 +374,7 @@ class Lifecycle:
             change_offset=change.offset,
             width=change.width,
             delta=change.delta,
+            segment=change.segment,
         )
 
     def _common(self, event: type[LifecycleEvent], moment: Moment) -> dict[str, Any]:

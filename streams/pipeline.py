@@ -1,5 +1,6 @@
 """What a user declares: features, label, model, and what is to happen when the world changes."""
 
+import copy
 import pickle
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -130,6 +131,7 @@ class Pipeline:
             if not isinstance(value, kinds):
                 raise DeclarationError(part, value, words)
             value.check()
+        self.drift.check_against(self.kind, declared, self.label)
         self._check_metrics()
         self._check_numbers()
 
@@ -165,7 +167,8 @@ class Pipeline:
     @cached_property
     def classes(self) -> Collection[Any]:
         """Classes that the declaration brings along: they may stand in a snapshot beside River's."""
-        return pickling.globals_of([self.fresh_model("v1"), *(self.metrics or ())])
+        detector = copy.deepcopy(self.drift.detector)
+        return pickling.globals_of([self.fresh_model("v1"), detector, *(self.metrics or ())])
 
     @cached_property
     def model_name(self) -> str:

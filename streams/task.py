@@ -259,7 +259,7 @@ class Task:
         self.join.settle(event_id, settled := Settled(y, asked.prediction, asked.score, number, assumed))
         if self.witness is not None:
             self.witness(event_id, asked.offset, settled)
-        events = lifecycle.observe(loss, losses, asked.offset, moment)
+        events = lifecycle.observe(loss, losses, asked, y, moment)
         if lifecycle.champion is not champion:
             self.loss.new_champion()
         return events

@@ -40,6 +40,7 @@ _MADE = {
 }
 _COMMON = {"pipeline": "flights", "partition": 3, "offset": 1042, "time": 1357017300000}
 _CHANGE = {
+    "segment": "UA",
     "version": "v1",
     "signal": "loss",
     "before": 0.1,

@@ -1,4 +1,4 @@
-"""Loss detectors are ADWIN, told apart by direction, with evidence."""
+"""A pair of ADWINs is ADWIN, told apart by direction, with evidence."""
 
 import random
 from collections.abc import Iterable
@@ -8,7 +8,8 @@ import pytest
 from river.drift import ADWIN
 
 from riverrun import Drift
-from streams.drift import Change, LossDetector
+from streams.detectors.adwin_pair import AdwinPair
+from streams.detectors.detector import Change
 
 
 def steps(seed: int, *plan: tuple[int, float]) -> list[float]:
@@ -19,7 +20,7 @@ def steps(seed: int, *plan: tuple[int, float]) -> list[float]:
 
 def changes(losses: Iterable[float], drift: Drift | None = None) -> list[tuple[int, Change]]:
     """Return at which update which change was reported; the offset of the i-th value is 10 i."""
-    detector = LossDetector(drift or Drift())
+    detector = (drift or Drift()).new_detector()
     reported = ((i, detector.update(loss, 10 * i)) for i, loss in enumerate(losses))
     return [(i, change) for i, change in reported if change is not None]
 
@@ -120,10 +121,10 @@ def test_warning_comes_before_the_drift_or_with_it() -> None:
 
 def test_detector_keeps_a_bounded_number_of_markers() -> None:
     """However long the stream, the offsets it remembers are few."""
-    detector = LossDetector(Drift())
+    detector = AdwinPair(0.002, 0.05)
     for i in range(100_000):
         detector.update(float(i % 10 == 0), i)
-    assert len(detector._markers.marks) <= 1025
+    assert len(detector._marks.marks) <= 1025
 
 
 def test_detector_with_delayed_losses_names_an_offset_of_a_labelled_record() -> None:
@@ -131,6 +132,6 @@ def test_detector_with_delayed_losses_names_an_offset_of_a_labelled_record() -> 
     rng = random.Random(1)
     losses = steps(1, (1000, 0.1), (400, 0.6))
     offsets = [10 * i + rng.randrange(500) for i in range(len(losses))]
-    detector = LossDetector(Drift())
+    detector = AdwinPair(0.002, 0.05)
     reported: list[Any] = [detector.update(loss, offset) for loss, offset in zip(losses, offsets, strict=True)]
     assert all(change.offset in offsets for change in reported if change)

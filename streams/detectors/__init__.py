@@ -1,0 +1,1 @@
+"""Detectors of change points: one protocol, and those that speak it."""
