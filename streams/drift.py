@@ -9,7 +9,7 @@ from river import base
 
 from schemas.errors import DeclarationError
 from streams.declaration import UNLESS_DEFAULT
-from streams.detectors.adwin_pair import UNBOUNDED, AdwinPair
+from streams.detectors.adwin_pair import CLOCK, AdwinPair
 from streams.detectors.blocked import Blocked
 from streams.detectors.detector import Detector
 from streams.detectors.river_detector import RiverDetector, divided, needs_a_share, needs_zero_or_one
@@ -18,7 +18,6 @@ from streams.feature import Feature
 from streams.label import TaskKind
 from streams.seeding import seeded
 
-_CLOCK = 32
 _RIVERS = "'adwin', or a River detector such as drift.PageHinkley() or drift.binary.HDDMA()"
 
 
@@ -140,8 +139,7 @@ class Drift:
         def make(size: int) -> Detector:
             if self.detector != "adwin":
                 return RiverDetector(seeded(divided(self.detector, tests), *path))
-            deltas = self.delta / tests, self.warning_delta / tests
-            return AdwinPair(*deltas) if size == 1 else AdwinPair(*deltas, max(1, _CLOCK // size), UNBOUNDED)
+            return AdwinPair(self.delta / tests, self.warning_delta / tests, max(1, CLOCK // size))
 
         return make(1) if self.blocks == 1 else Blocked(make, self.blocks)
 

@@ -35,9 +35,9 @@ class LossWatch:
             The event and its label.
         """
         change = self._detector.update(loss, asked.offset)
-        if self._segments is None:
-            return change
-        return self._segments.update(loss, asked.offset, asked.x, y, change)
+        if self._segments is not None:
+            change = self._segments.update(loss, asked.offset, asked.x, y, change)
+        return None if change is None else _rounded(change)
 
     def snapshot(self) -> Sequence[Any]:
         """Return the state."""
@@ -50,3 +50,9 @@ class LossWatch:
         self._detector.restore(overall)
         if self._segments is not None:
             self._segments.restore(*segments)
+
+
+def _rounded(change: Change) -> Change:
+    """Return a change whose means are in [0, 1] as the losses are, whatever sums of floats say."""
+    before, after = (min(1.0, max(0.0, mean)) for mean in (change.before, change.after))
+    return change._replace(before=before, after=after)

@@ -1,14 +1,15 @@
 """Two ADWINs on one signal: the sensitive one warns, the strict one is certain."""
 
-from math import inf
 from typing import Any, Literal
 
 from river.drift import ADWIN
 
 from streams.detectors.detector import Change
+from streams.detectors.history import History
 from streams.detectors.marks import Marks
 
-_CLOCK = 32
+#: Values between two looks of ADWIN, as River has it.
+CLOCK = 32
 
 
 class AdwinPair:
@@ -21,9 +22,9 @@ class AdwinPair:
     warning_delta
         Confidence of the sensitive one, larger than `delta`: it fires earlier and more often.
     clock
-        Values between two looks. Raising it costs delay and saves time.
-    bounds
-        Smallest and largest mean: rounding does not leave them.
+        Values between two looks. Raising it costs delay and saves time. ADWIN drops the oldest part of its window only;
+        where looks are more frequent than River's it fires when that part says little yet. Then the change is the
+        newest step of the mean (`History`), not what ADWIN has dropped and kept.
 
     References
     ----------
@@ -41,18 +42,13 @@ class AdwinPair:
     [(1055, 'drift', 544)]
     """
 
-    def __init__(
-        self,
-        delta: float,
-        warning_delta: float,
-        clock: int = _CLOCK,
-        bounds: tuple[float, float] = (0.0, 1.0),
-    ) -> None:
+    def __init__(self, delta: float, warning_delta: float, clock: int = CLOCK) -> None:
         self._clock = clock
-        self._detectors = tuple(_Window(d, clock, bounds) for d in (delta, warning_delta))
+        self._detectors = _Window(delta, clock), _Window(warning_delta, clock)
         self._marks = Marks()
         self._seen = 0
         self._values: list[float] = []
+        self._history = History(every=1) if clock < CLOCK else None
 
     def update(self, value: float, offset: int) -> Change | None:
         """Feed one value and return the change point it reveals, if any.
@@ -62,7 +58,7 @@ class AdwinPair:
         Parameters
         ----------
         value
-            Within the bounds.
+            Finite.
         offset
             Offset of the event it belongs to.
         """
@@ -74,6 +70,9 @@ class AdwinPair:
             return None
         self._values = []
         self._seen += self._clock
+        if self._history is not None:
+            for one in values:
+                self._history.add(one, offset)
         strict, sensitive = self._detectors
         fired_strict = strict.update(values)
         fired_sensitive = sensitive.update(values)
@@ -82,19 +81,27 @@ class AdwinPair:
         return None
 
     def _report(self, detector: "_Window", level: Literal["warning", "drift"]) -> Change:
-        offset = self._marks.at_or_before(self._seen - detector.width - 1)[1]
-        rises = detector.after > detector.before
-        return Change(
-            level if rises else "fall", detector.before, detector.after, offset, detector.width, detector.delta
-        )
+        before, after, width = detector.before, detector.after, detector.width
+        offset = self._marks.at_or_before(self._seen - width - 1)[1]
+        step = self._history.newest_step() if self._history is not None else None
+        if step is not None:
+            before, after, offset, width = step[:4]
+        change = Change(level if after > before else "fall", before, after, offset, width, detector.delta)
+        if self._history is not None and change.level != "warning":
+            self._history.clear()
+        return change
 
     def snapshot(self) -> Any:
         """Return the state."""
-        return [detector.snapshot() for detector in self._detectors], self._marks.marks, self._seen, self._values
+        history = () if self._history is None else (self._history.snapshot(),)
+        windows = [detector.snapshot() for detector in self._detectors]
+        return windows, self._marks.marks, self._seen, self._values, *history
 
     def restore(self, state: Any) -> None:
         """Become what `snapshot` was taken of."""
-        detectors, self._marks.marks, self._seen, self._values = state
+        detectors, self._marks.marks, self._seen, self._values, *history = state
+        if self._history is not None:
+            self._history.restore(*history)
         for detector, its_state in zip(self._detectors, detectors, strict=True):
             detector.restore(its_state)
 
@@ -102,11 +109,10 @@ class AdwinPair:
 class _Window:
     """ADWIN that remembers what its window held before it was cut."""
 
-    def __init__(self, delta: float, clock: int, bounds: tuple[float, float]) -> None:
+    def __init__(self, delta: float, clock: int) -> None:
         self.delta = delta
         self.before = self.after = 0.0
         self.width = 0
-        self._lowest, self._highest = bounds
         self._adwin = ADWIN(delta=delta, clock=clock)
 
     def update(self, values: list[float]) -> bool:
@@ -121,7 +127,7 @@ class _Window:
         self.width = int(adwin.width)
         self.after = float(adwin.estimation)
         dropped = max(1, width - self.width)
-        self.before = min(self._highest, max(self._lowest, (total - self.after * self.width) / dropped))
+        self.before = (total - self.after * self.width) / dropped
         return True
 
     def snapshot(self) -> Any:
@@ -129,7 +135,3 @@ class _Window:
 
     def restore(self, state: Any) -> None:
         self.before, self.after, self.width, self._adwin = state
-
-
-#: Bounds of a signal that may have any mean.
-UNBOUNDED = (-inf, inf)

@@ -28,9 +28,9 @@ class Blocked:
     An AR(1) with φ = .9 and no change at all, by itself and in blocks:
 
     >>> import random
-    >>> from streams.detectors.adwin_pair import UNBOUNDED, AdwinPair
+    >>> from streams.detectors.adwin_pair import AdwinPair
     >>> def alarms(size):
-    ...     detector = Blocked(lambda b: AdwinPair(0.002, 0.05, max(1, 32 // b), UNBOUNDED), size)
+    ...     detector = Blocked(lambda b: AdwinPair(0.002, 0.05, max(1, 32 // b)), size)
     ...     rng, value, count = random.Random(1), 0.0, 0
     ...     for i in range(10_000):
     ...         value = 0.9 * value + rng.gauss(0, 1)
@@ -86,7 +86,7 @@ class Blocked:
         judged: Change | None = change
         if wanted > self.size:
             judged = self._replayed(wanted, past)
-        if judged is not None and judged.level == "drift":
+        if judged is not None and judged.level != "warning":
             past.clear()
         return judged
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from streams.detectors.marks import Marks
 
-#: Values between two marks; a stretch of fewer says nothing.
-_STEP = 4
+#: A stretch of fewer values says nothing.
+_SHORTEST = 4
 #: What lies before a change is judged by so many times the values after it: older ones may be of another world.
 _BEFORE = 4
 #: Standard errors that make a difference.
@@ -38,6 +38,11 @@ class Step(NamedTuple):
 class History:
     """A summary of a signal's past, at most 512 notes long.
 
+    Parameters
+    ----------
+    every
+        Values between two notes, 1 or more; a step lies at a note. Raising it saves time.
+
     Examples
     --------
     >>> history = History()
@@ -48,7 +53,8 @@ class History:
     (0.1, 1.0, 959, 40)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, every: int = 4) -> None:
+        self._every = every
         self.clear()
 
     def clear(self) -> None:
@@ -62,7 +68,7 @@ class History:
         self._count += 1
         self._total += value
         self._squares += value * value
-        if not self._count % _STEP:
+        if not self._count % self._every:
             self._marks.add(self._count, offset, self._total, self._squares)
 
     def newest_step(self, *, up_only: bool = False) -> Step | None:
@@ -80,8 +86,8 @@ class History:
         -------
         The step, None after fewer than eight values.
         """
-        steps, width = [], _STEP
-        while width <= self._count - _STEP:
+        steps, width = [], _SHORTEST
+        while width <= self._count - _SHORTEST:
             steps.append(self._step(self._count - width))
             width *= 2
         rises = [step for step in steps if step.errors > 0]

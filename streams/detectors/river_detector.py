@@ -80,9 +80,9 @@ class RiverDetector:
         return self._report("warning") if self._warned and began else None
 
     def _report(self, level: Any) -> Change | None:
-        """Return a change point, None where the past is too short to tell a direction."""
+        """Return a change point; None where the past is too short for a direction, and for a mere warning of a fall."""
         step = self._history.newest_step(up_only=self._up_only)
-        if step is None:
+        if step is None or (level == "warning" and step.after <= step.before):
             return None
         return Change(
             level if step.after > step.before else "fall",
@@ -136,7 +136,8 @@ def divided(detector: Any, tests: int) -> Any:
     0.001
     """
     names = next((names for kind, names in _CONFIDENCES if isinstance(detector, kind)), ())
-    return detector.clone({name: getattr(detector, name) / tests for name in names})
+    shares = {name: getattr(detector, name) / tests for name in names}
+    return detector.clone(shares) if shares else detector.clone()
 
 
 def _confidence(detector: Any, level: str) -> float:

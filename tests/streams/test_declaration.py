@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from river import compose, forest, linear_model, metrics, optim, preprocessing
+from river import compose, drift, forest, linear_model, metrics, optim, preprocessing
 
 from riverrun import BackgroundChallenger, Drift, Feature, Label, ObserveOnly, Pipeline
 from streams.declaration import digest
@@ -51,6 +51,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "drift_delta": {"drift": Drift(delta=0.001)},
     "drift_loss": {"drift": Drift(loss="log")},
     "drift_cooldown": {"drift": Drift(cooldown=5)},
+    "drift_detector": {"drift": Drift(detector=drift.PageHinkley())},
+    "drift_detector_parameter": {"drift": Drift(detector=drift.PageHinkley(threshold=20))},
+    "drift_blocks": {"drift": Drift(blocks=8)},
+    "drift_blocks_auto": {"drift": Drift(blocks="auto")},
+    "drift_by_class": {"drift": Drift(by="class")},
+    "drift_by_feature": {"drift": Drift(by="b")},
     "policy": {"policy": ObserveOnly()},
     "policy_parameter": {"policy": BackgroundChallenger(min_learned=7)},
     "id_field": {"id_field": "k"},
@@ -66,6 +72,14 @@ def test_declaration_with_any_change_that_matters_has_another_digest() -> None:
     digests = {name: declared(**changes).declaration for name, changes in CHANGES.items()}
     digests["unchanged"] = declared().declaration
     assert len(set(digests.values())) == len(digests)
+
+
+def test_declaration_that_says_nothing_of_later_fields_has_the_digest_that_it_always_had() -> None:
+    """A new field at its default is no other declaration: its workers would refuse the log."""
+    plain = Pipeline("p", features={"a": float}, label=LABEL, model=linear_model.LogisticRegression())
+    assert plain.declaration == "e2e712e03b22"
+    spelled_out = Drift(detector="adwin", blocks=1, by=None)
+    assert declared(drift=spelled_out).declaration == declared().declaration
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from river import active, anomaly, compose, linear_model, metrics, multiclass, neighbors, preprocessing, tree, utils
+from river import (
+    active,
+    anomaly,
+    base,
+    compose,
+    linear_model,
+    metrics,
+    multiclass,
+    neighbors,
+    preprocessing,
+    tree,
+    utils,
+)
+from river import drift as river_drift
 
 from riverrun import BackgroundChallenger, Drift, Feature, Label, MajorityClass, ObserveOnly, Pipeline
 from schemas.errors import DeclarationError
@@ -13,12 +26,24 @@ from streams.task import Task
 LOGISTIC = linear_model.LogisticRegression()
 
 
+class Unpicklable(base.DriftDetector):
+    """A user's detector that could not be written into a snapshot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rule = lambda value: value > 0
+
+    def update(self, x: float) -> None:
+        """Take a value."""
+
+
 def declared(**changes: Any) -> Pipeline:
     """Return a pipeline that works but for the changes."""
     arguments: dict[str, Any] = {"name": "p", "features": {"a": float}, "label": Label("y"), "model": LOGISTIC}
     return Pipeline(**{**arguments, **changes})
 
 
+REGRESSION: dict[str, Any] = {"label": Label("y", type=float), "model": linear_model.LinearRegression()}
 WRONG: list[tuple[str, dict[str, Any]]] = [
     ("name", {"name": ""}),
     ("name", {"name": "a/b"}),
@@ -78,6 +103,26 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("drift.loss", {"drift": Drift(loss="hinge")}),  # type: ignore[arg-type]
     ("drift.cooldown", {"drift": Drift(cooldown=-1)}),
     ("drift.patience", {"drift": Drift(patience=1.5)}),  # type: ignore[arg-type]
+    ("drift.detector", {"drift": Drift(detector="ddm")}),
+    ("drift.detector", {"drift": Drift(detector=None)}),
+    ("drift.detector", {"drift": Drift(detector=river_drift.KSWIN)}),
+    ("drift.detector", {"drift": Drift(detector=linear_model.LogisticRegression())}),
+    ("drift.detector", {"drift": Drift(detector=river_drift.binary.DDM(), loss="log")}),
+    ("drift.detector", {"drift": Drift(detector=Unpicklable())}),
+    ("drift.detector", {**REGRESSION, "drift": Drift(detector=river_drift.binary.FHDDM())}),
+    ("drift.by", {**REGRESSION, "drift": Drift(by="class")}),
+    ("drift.by", {"label": None, "model": anomaly.HalfSpaceTrees(), "drift": Drift(by="class")}),
+    ("drift.detector.mode", {"drift": Drift(detector=river_drift.PageHinkley(mode="down"))}),
+    ("drift.detector.dynamic_cloning", {"drift": Drift(detector=river_drift.DummyDriftDetector(dynamic_cloning=True))}),
+    ("drift.blocks", {"drift": Drift(blocks=0)}),
+    ("drift.blocks", {"drift": Drift(blocks=True)}),
+    ("drift.blocks", {"drift": Drift(blocks=8.0)}),  # type: ignore[arg-type]
+    ("drift.blocks", {"drift": Drift(blocks="some")}),  # type: ignore[arg-type]
+    ("drift.blocks", {"drift": Drift(detector=river_drift.binary.HDDMA(), blocks="auto")}),
+    ("drift.by", {"drift": Drift(by="nowhere")}),
+    ("drift.by", {"drift": Drift(by=3)}),  # type: ignore[arg-type]
+    ("drift.by", {"drift": Drift(by="a")}),
+    ("drift.by", {"drift": Drift(by="class"), "features": {"a": float, "class": str}}),
     ("policy", {"policy": "observe"}),
     ("policy", {"policy": ObserveOnly}),
     ("policy.min_learned", {"policy": BackgroundChallenger(min_learned=-1)}),
@@ -129,6 +174,12 @@ RIGHT: list[dict[str, Any]] = [
     {"label": None, "model": anomaly.HalfSpaceTrees()},
     {"label": Label("y"), "model": anomaly.HalfSpaceTrees(), "task": "anomaly", "metrics": [metrics.ROCAUC()]},
     {"metrics": [metrics.Accuracy(), utils.Rolling(metrics.LogLoss, 50), MajorityClass()]},
+    {**REGRESSION, "drift": Drift(detector=river_drift.binary.HDDMA())},
+    {**REGRESSION, "drift": Drift(detector=river_drift.PageHinkley(), blocks="auto")},
+    {"drift": Drift(detector=river_drift.binary.HDDMW(), loss="log")},
+    {"drift": Drift(detector=river_drift.ADWIN(delta=1e-4), blocks=50)},
+    {"drift": Drift(by="class")},
+    {"drift": Drift(by="b"), "features": {"a": float, "b": int}},
     {"metrics": []},
     {"metrics": (metrics.F1(),)},
     {"id_field": "key"},
