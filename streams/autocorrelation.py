@@ -12,8 +12,8 @@ _UNITS = 1024
 _WHOLE_UNITS = 128
 #: Blocks that a size needs to be judged by.
 _BLOCKS = 9
-#: Largest differences that are left out: a change point makes one, or two when it lies within a block.
-_LEFT_OUT = 2
+#: Largest differences that are left out, of many: a change point makes one, or two when it lies within a block.
+_LEFT_OUT = 6
 #: Growth of the variance beyond which blocks are too short, and standard errors that growth must be beyond.
 _GROWTH, _ERRORS = 1.5, 4.0
 
@@ -24,10 +24,11 @@ class Autocorrelation:
     Of independent blocks, b times half the mean squared difference of neighbouring means is the same for every size b.
     While neighbours resemble each other it grows with b. The smallest size after which it does not grow any more is
     the answer; when it grows up to the last size that can be measured, that one. Differences of neighbours see little
-    of a change point: one, or two, which are left out.
+    of a change point: one, or two. The largest are left out: a fifth, at least two and at most six. A mean that goes up
+    and down all the time is autocorrelation, too.
 
-    Taking a value costs an append; all the work is done when somebody asks. It remembers the last 8,192 values, as
-    sums of eight, and the last thousand as they were.
+    Taking a unit of eight values costs next to nothing; all the work is done when somebody asks. It remembers the last
+    8,192 values, as sums of eight, and the last thousand as they were.
 
     References
     ----------
@@ -62,9 +63,13 @@ class Autocorrelation:
         """Take the next value, of the event at an offset."""
         self.open.append(value)
         if len(self.open) == UNIT:
-            self.units.append((sum(self.open), offset))
-            self._whole.append(self.open)
-            self.open = []
+            self.close(offset)
+
+    def close(self, offset: int) -> None:
+        """Make a unit of the open values, of which there are as many as a unit has."""
+        self.units.append((sum(self.open), offset))
+        self._whole.append(self.open)
+        self.open = []
 
     def block_size(self) -> int:
         """Return the smallest size at which means of neighbouring blocks are nearly independent: 1, 8, 32, 64, …"""
@@ -102,5 +107,5 @@ class Autocorrelation:
 def _variance(means: Sequence[float]) -> tuple[float, int]:
     """Return half the mean squared difference of neighbours, the largest left out, and the number of differences."""
     squares = sorted((after - before) ** 2 for before, after in pairwise(means))
-    kept = squares[:-_LEFT_OUT]
+    kept = squares[: -min(_LEFT_OUT, max(2, len(squares) // 5))]
     return sum(kept) / len(kept) / 2, len(squares)

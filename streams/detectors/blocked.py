@@ -67,8 +67,11 @@ class Blocked:
         offset
             Offset of the event it belongs to.
         """
-        if self._past is not None:
-            self._past.add(value, offset)
+        past = self._past
+        if past is not None:  # as `add` does, without a call: this is the way of every value
+            past.open.append(value)
+            if len(past.open) == UNIT:
+                past.close(offset)
         if self._bare:
             change = self._inner.update(value, offset)
         else:
@@ -76,8 +79,8 @@ class Blocked:
             change = None if mean is None else self._inner.update(mean, offset)
         if change is None:
             return None
-        if self._past is not None:
-            change = self._judged(change, self._past)
+        if past is not None:
+            change = self._judged(change, past)
         return None if change is None else self._by_value(change)
 
     def _judged(self, change: Change, past: Autocorrelation) -> Change | None:
@@ -86,7 +89,7 @@ class Blocked:
         judged: Change | None = change
         if wanted > self.size:
             judged = self._replayed(wanted, past)
-        if judged is not None and judged.level != "warning":
+        if judged is not None and judged.level == "drift":
             past.clear()
         return judged
 
