@@ -1,6 +1,7 @@
 """What detectors cost and what they see: their time by that of ADWIN, false alarms, delays.
 
 python -m benchmarks.detectors
+python -m benchmarks.detectors --flights
 """
 
 from __future__ import annotations
@@ -11,11 +12,18 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from river import drift
 
-from riverrun import Drift
+from examples import flights
+from riverrun import Drift, ObserveOnly
+from schemas.events import DriftDetected
+from schemas.record import Record
+from services.flights import flight_log
+from streams.task import Task
 
 LENGTH = 10_000
 DETECTORS: dict[str, Drift] = {
@@ -133,9 +141,28 @@ def compare_blocks(count: int) -> None:
         row(phi, *alarms, *(seen(delay(declared, jumps), count) for declared in BLOCKS.values()))
 
 
+def watch_flights() -> None:
+    """Print how often drift is seen in a year of flights, by a pipeline that never acts."""
+    row("blocks", "drifts", "when: loss before → after")
+    row(*["---"] * 3)
+    for blocks in (1, 8, 256, "auto"):
+        watched = replace(flights.pipeline, drift=Drift(blocks=blocks, cooldown=0), policy=ObserveOnly())
+        task, found = Task(watched), list[str]()
+        for offset, line in enumerate(flight_log()):
+            for event in task.step(Record("flights.raw", 0, offset, 0, line.key, line.value, line.headers)):
+                if isinstance(event, DriftDetected):
+                    day = datetime.fromtimestamp(event.time / 1000, UTC)
+                    found.append(f"{day:%d %b}: {event.before:.2f} → {event.after:.2f}")
+        row(blocks, len(found), ", ".join(found) if len(found) < 5 else "…")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--streams", type=int, default=20, help="streams of each kind")
+    parser.add_argument("--flights", action="store_true", help="count drifts in a year of flights instead")
     arguments = parser.parse_args()
-    compare_detectors(arguments.streams)
-    compare_blocks(arguments.streams)
+    if arguments.flights:
+        watch_flights()
+    else:
+        compare_detectors(arguments.streams)
+        compare_blocks(arguments.streams)

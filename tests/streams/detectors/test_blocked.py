@@ -3,6 +3,7 @@
 import pytest
 
 from riverrun import Drift
+from streams import pickling
 from streams.detectors.adwin_pair import AdwinPair
 from streams.detectors.blocked import Blocked
 from streams.detectors.detector import Detector
@@ -71,3 +72,15 @@ def test_withdrawn_alarm_loses_no_past() -> None:
         expected = [i for i in drifts(given_at_once, values) if i >= 2500]
         assert chosen.size > 1
         assert found[0] <= expected[0] + 2 * chosen.size
+
+
+@pytest.mark.parametrize("place", [50, 123, 1000, 3333])
+def test_blocks_that_are_restored_choose_as_the_undisturbed_ones(place: int) -> None:
+    """The past is in the snapshot: at the next alarm it says the same of the blocks."""
+    values = autocorrelated(2, 6000, 0.9, 2.0, 4000)
+    straight, begun, resumed = AUTO.new_detector(), AUTO.new_detector(), AUTO.new_detector()
+    expected = changes(straight, values)
+    found = changes(begun, values[:place])
+    resumed.restore(pickling.loads(pickling.dumps(begun.snapshot())))
+    assert found + changes(resumed, values[place:], place) == expected
+    assert resumed.snapshot()[0] == straight.snapshot()[0] > 1

@@ -108,6 +108,17 @@ def test_river_detector_alarms_where_rivers_own_does(name: str, seed: int) -> No
     assert [i for i, change in reported if change.level in ("drift", "fall")] == expected
 
 
+@pytest.mark.parametrize("name", [name for name in SEEING if name not in ("pair", "pair_auto")])
+def test_change_lies_after_the_one_before(name: str) -> None:
+    """What was before a change point is not counted again: widths end there."""
+    since, found = 0, 0
+    for i, change in changes(new(name), steps(8, (400, 0.1), (300, 0.7), (300, 0.1), (300, 0.8))):
+        assert change.width <= i + 1 - since
+        if change.level != "warning":
+            since, found = i + 1, found + 1
+    assert found > 1
+
+
 @pytest.mark.parametrize("name", ["ddm", "eddm", "hddm_a", "hddm_w"])
 def test_warning_is_reported_once_when_it_begins(name: str) -> None:
     """River's warnings last: they are reported where they were off at the value before."""
