@@ -27,7 +27,8 @@ class RiverDetector:
     River's detectors say that something has changed, not in which direction. So a summary of the past is kept beside
     them, and the newest step in it tells rise from fall, and where. A warning is reported once, when it begins.
 
-    A value costs what the detector costs and a quarter of a microsecond; docs/lifecycle.md has a table.
+    By the time of the pair of ADWINs on 0/1 losses (`python -m benchmarks.detectors`) the summary alone costs .9 times
+    as much a value; with it Page-Hinkley, DDM, EDDM and FHDDM cost 2, HDDM 10, KSWIN some 650 times as much.
 
     Parameters
     ----------
