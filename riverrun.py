@@ -6,6 +6,7 @@ from streams.label import Label
 from streams.pipeline import Pipeline
 from streams.policy import BackgroundChallenger, ChampionVersions, ObserveOnly, Pool, ResetOnDrift
 from streams.prequential import MajorityClass
+from streams.watch import Watch
 
 __all__ = [
     "BackgroundChallenger",
@@ -18,4 +19,5 @@ __all__ = [
     "Pipeline",
     "Pool",
     "ResetOnDrift",
+    "Watch",
 ]

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from schemas.data_drift import DataDrifted as DataDrifted
+from schemas.lifecycle_event import SCHEMA_VERSION as SCHEMA_VERSION
+from schemas.lifecycle_event import LifecycleEvent as LifecycleEvent
 from schemas.record import Record
-
-SCHEMA_VERSION = 1
 
 Answer = bool | int | float | str | None
 Score = float | dict[str, float] | None
@@ -55,31 +56,6 @@ class PredictionMade(Struct, frozen=True, gc=False):
     declaration: str
     schema_version: int = SCHEMA_VERSION
     flags: tuple[str, ...] = ()
-
-
-class LifecycleEvent(Struct, frozen=True, kw_only=True):
-    """Something that happened to the models of one partition.
-
-    Parameters
-    ----------
-    id
-        Derived from the position that caused it, hence the same in every replay.
-    pipeline
-        Name of the pipeline.
-    partition, offset, time
-        The record at which it happened.
-    schema_version
-        Version of this schema.
-    """
-
-    type: ClassVar[str]
-
-    id: str
-    pipeline: str
-    partition: int
-    offset: int
-    time: int
-    schema_version: int = SCHEMA_VERSION
 
 
 class DriftWarned(LifecycleEvent, frozen=True, kw_only=True):
@@ -351,6 +327,7 @@ LIFECYCLE_EVENTS: tuple[type[LifecycleEvent], ...] = (
     DriftWarned,
     DriftDetected,
     DriftCleared,
+    DataDrifted,
     ModelRetrained,
     ModelPromoted,
     ModelRolledBack,

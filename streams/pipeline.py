@@ -22,6 +22,7 @@ from streams.label import Label, TaskKind
 from streams.policy import BackgroundChallenger, Policy
 from streams.prequential import metric_name
 from streams.seeding import seeded
+from streams.watch import Watch
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MODELS: dict[TaskKind, tuple[type, str]] = {
@@ -53,6 +54,8 @@ class Pipeline:
         How drift of the loss is looked for.
     policy
         What is done about it: `ObserveOnly`, `ResetOnDrift`, `BackgroundChallenger`, `ChampionVersions` or `Pool`.
+    watch
+        How features and predictions are watched before labels come, and the accuracy estimated; None for not at all.
     metrics
         River metrics, or ``utils.Rolling(metrics.Accuracy, 1000)``, updated prequentially: with the
         prediction made before the label was known. The default is one rolling metric over 1,000 labels.
@@ -101,6 +104,7 @@ class Pipeline:
     task: TaskKind | None = None
     drift: Drift = field(default_factory=Drift)
     policy: Policy = field(default_factory=BackgroundChallenger)
+    watch: Watch | None = None
     metrics: Sequence[Any] | None = None
     id_field: str | None = None
     source: str | None = None
@@ -132,6 +136,10 @@ class Pipeline:
                 raise DeclarationError(part, value, words)
             value.check()
         self.drift.check_against(self.kind, declared, self.label)
+        if self.watch is not None:
+            if not isinstance(self.watch, Watch):
+                raise DeclarationError("watch", self.watch, "a Watch, or None")
+            self.watch.check(self.features)
         self._check_metrics()
         self._check_numbers()
 
@@ -162,6 +170,8 @@ class Pipeline:
     def declared(self) -> dict[str, str]:
         """Digest of each declared field, by its name: what two declarations differ in."""
         fields = {name: getattr(self, name) for name in (*_ANSWER_FIELDS, "kind", "metrics")}
+        if self.watch is not None:
+            fields["watch"] = self.watch
         return {name: digest(value) for name, value in fields.items()}
 
     @cached_property

@@ -27,6 +27,8 @@ _BEGINS_ANEW = {
     "loss": {"drift"},
     "preprocessor": {"features"},
 }
+#: What changes no answer: a state may be of another declaration of it, or of none.
+_MAY_BE_NEW = {"watcher"}
 
 
 class Dump(Struct, frozen=True):
@@ -131,7 +133,7 @@ def restore(task: Task, parts: Mapping[str, bytes], takeover: Takeover | None = 
     task.next_offset, task.model_errors = state["task"]
     for name, noun in _nouns(task).items():
         if not changed & _BEGINS_ANEW.get(name, set()):
-            noun.restore(state[name])
+            noun.restore(state.get(name) if name in _MAY_BE_NEW else state[name])
     task.lifecycle.restore(state["lifecycle"], load, written, changed=changed)
     task.orders.takeover = takeover
     join = task.join
@@ -144,7 +146,7 @@ def restore(task: Task, parts: Mapping[str, bytes], takeover: Takeover | None = 
 
 def _nouns(task: Task) -> dict[str, Any]:
     """Return what has a small state of its own, by name."""
-    return {
+    nouns = {
         "books": task.books,
         "clock": task.clock,
         "preprocessor": task.preprocessor,
@@ -152,6 +154,7 @@ def _nouns(task: Task) -> dict[str, Any]:
         "loss": task.loss,
         "orders": task.orders,
     }
+    return nouns if task.watcher is None else {**nouns, "watcher": task.watcher}
 
 
 def _take(task: Task, stored: Mapping[str, Part]) -> Iterator[_Taken]:

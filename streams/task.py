@@ -20,6 +20,7 @@ from streams.preprocessing import Preprocessor
 from streams.prequential import Loss, Prequential
 from streams.scores import binary_score, public_score
 from streams.undo_log import Checkpoint, Pickled
+from streams.watcher import Watcher
 
 MODEL_ERRORS_IN_A_ROW = 10
 _KEY_SAMPLE = 64
@@ -28,8 +29,7 @@ _DEADLY = (
     "undecoded. Look for what the system said of them (out of memory, a fault in a library), mend it, and send the "
     "record again"
 )
-_LEAP = ("time-leap",)
-_NO_LOSSES: dict[str, float | None] = {}
+_LEAP, _NO_LOSSES = ("time-leap",), dict[str, float | None]()
 
 
 class Task:
@@ -80,8 +80,7 @@ class Task:
     ) -> None:
         label = pipeline.label
         self.pipeline = pipeline
-        self.partition = partition
-        self.partitions = partitions
+        self.partition, self.partitions = partition, partitions
         self.next_offset = 0
         self.books = Books()
         self.clock = EventTime(round(pipeline.max_leap.total_seconds() * 1000))
@@ -91,7 +90,9 @@ class Task:
         self.lifecycle = Lifecycle(pipeline, self.books, checkpoint)
         self.evaluation = Prequential(pipeline.metrics or ())
         self.loss = Loss(pipeline.kind, pipeline.drift.loss)
-        self._keeps_scores = self.evaluation.wants_scores or self.loss.wants_scores or pipeline.kind == "anomaly"
+        self.watcher = Watcher.of(pipeline)
+        scored = self.watcher is not None or pipeline.kind == "anomaly"
+        self._keeps_scores = scored or self.evaluation.wants_scores or self.loss.wants_scores
         self._decode = Decoder(pipeline).decode
         self._public_score = binary_score if pipeline.kind == "binary" else public_score
         self._keeps_shadow_scores = self.loss.wants_scores or pipeline.kind == "anomaly"
@@ -168,7 +169,8 @@ class Task:
         champion = self.lifecycle.champion
         x = example.x if self._cleans_nothing else self.preprocessor.clean(example.x)
         prediction, score = champion.predict(x)
-        events: list[Event] = [self._prediction(record, event_id, prediction, score, leapt)]
+        made = self._prediction(record, event_id, prediction, score, leapt)
+        events: list[Event] = [made]
         shadows = self.lifecycle.answers(x) if self._has_shadows else None
         if shadows and not self._keeps_shadow_scores:
             shadows = {name: (answer, None) for name, (answer, _) in shadows.items()}
@@ -182,6 +184,8 @@ class Task:
             events += self._learn(event_id, asked, y, Moment(record, example.time_ms))
         else:
             count["evicted"] += self.join.ask(event_id, self.clock.after(example.time_ms), asked)
+        if self.watcher is not None:
+            events += self.watcher.observe(record, example, made, score, waits=y is None)
         # From here on nothing can fail: the record counts.
         if held:
             self.join.held.remove(event_id)
@@ -256,6 +260,8 @@ class Task:
             if asked.shadows:
                 losses = {name: self.loss.in_shadow(y, *answer) for name, answer in asked.shadows.items()}
             loss = self.loss.of(y, asked.prediction, asked.score)
+            if self.watcher is not None:
+                self.watcher.learn(asked, y)
         self.join.settle(event_id, settled := Settled(y, asked.prediction, asked.score, number, assumed))
         if self.witness is not None:
             self.witness(event_id, asked.offset, settled)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import fastavro
-from msgspec import structs
+import msgspec
+from msgspec import Struct
 
 from schemas.events import LIFECYCLE_EVENTS, LifecycleEvent, PredictionMade
 
@@ -19,8 +20,8 @@ NAMESPACE = "riverrun"
 _PRIMITIVES: dict[Any, str] = {bool: "boolean", int: "long", float: "double", str: "string", type(None): "null"}
 
 
-def event_class_schema(event: type[PredictionMade] | type[LifecycleEvent]) -> dict[str, Any]:
-    """Return the Avro schema of an event class, as a dict.
+def event_class_schema(event: type[Struct]) -> dict[str, Any]:
+    """Return the Avro schema of an event class, or of a part of one, as a dict.
 
     Examples
     --------
@@ -43,6 +44,8 @@ def _avro_type(hint: Any) -> Any:
         return {"type": "array", "items": _avro_type(args[0])}
     if origin is dict:
         return {"type": "map", "values": _avro_type(args[1])}
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        return event_class_schema(hint)
     raise TypeError(f"no Avro type for {hint!r}")
 
 
@@ -54,7 +57,7 @@ _PARSED = {event: fastavro.parse_schema(schema) for event, schema in EVENT_SCHEM
 def encode_avro(event: PredictionMade | LifecycleEvent) -> bytes:
     """Return an event as schemaless Avro, under the schema of its class."""
     out = io.BytesIO()
-    fastavro.schemaless_writer(out, _PARSED[type(event)], structs.asdict(event))
+    fastavro.schemaless_writer(out, _PARSED[type(event)], msgspec.to_builtins(event))
     return out.getvalue()
 
 

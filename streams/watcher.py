@@ -1,0 +1,194 @@
+"""Inputs and answers are watched in windows; what has moved is said before any label has come."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from schemas.events import DataDrifted, LifecycleEvent, PredictionMade
+from schemas.record import Record
+from streams.declaration import digest
+from streams.decoding import Example
+from streams.discoveries import q_values
+from streams.label_join import Asked
+from streams.moment import Moment
+from streams.performance import EstimatedAccuracy
+from streams.pipeline import Pipeline
+from streams.signal import Signal
+from streams.watch import Watch
+
+_NOTHING: tuple[LifecycleEvent, ...] = ()
+_NAMED = 20
+_PREDICTION = "prediction"
+
+
+class _Rows(Struct):
+    """Records of a window: features as they came, and answers."""
+
+    first: int = -1
+    last: int = -1
+    features: list[dict[str, Any]] = []
+    answers: list[Any] = []
+
+
+class Watcher:
+    """Watches the features and the predictions of one partition, and says what has moved.
+
+    The work on a window that is full is done signal by signal at the records after it, so that none has to wait long.
+
+    Parameters
+    ----------
+    pipeline
+        The declaration.
+    watch
+        How closely.
+
+    Attributes
+    ----------
+    estimate
+        How right the answers are whose labels have not come yet; None where answers are no classes.
+    """
+
+    def __init__(self, pipeline: Pipeline, watch: Watch) -> None:
+        self._pipeline, self._watch = pipeline, watch
+        names = [name for name in pipeline.features if watch.features is None or name in watch.features]
+        kinds = {name: "number" if pipeline.features[name].type in (int, float) else "category" for name in names}
+        self._features = [Signal(name, kinds[name], watch.reference) for name in names]
+        kind = "category" if pipeline.kind == "multiclass" else "number"
+        self._prediction = Signal(_PREDICTION, kind, watch.reference)
+        self._signals = [*self._features, self._prediction]
+        self._by_score = pipeline.kind in ("binary", "anomaly")
+        self._every, self._samples = watch.every, watch.samples
+        self._per_record = -(-2 * len(self._signals) // watch.samples)
+        self._skipped = 0
+        self._rows = _Rows()
+        self._version = ""
+        self._full: _Rows | None = None
+        self._p_values: list[float | None] = []
+        estimates = pipeline.kind in ("binary", "multiclass") and pipeline.label is not None
+        self.estimate = EstimatedAccuracy(watch.window) if estimates else None
+        #: Tells a state of another declaration from one of this.
+        self._digest = digest({"watch": watch, "features": pipeline.features, "kind": pipeline.kind})
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> "Watcher | None":
+        """Return the watcher of a pipeline, None when nothing is to be watched."""
+        return None if pipeline.watch is None else cls(pipeline, pipeline.watch)
+
+    @property
+    def unsettled(self) -> list[str]:
+        """Names of the signals that have no reference yet, because they are new, have moved, or go on moving."""
+        return [signal.name for signal in self._signals if signal.is_gathering]
+
+    def observe(
+        self, record: Record, example: Example, made: PredictionMade, score: Any, *, waits: bool
+    ) -> Sequence[LifecycleEvent]:
+        """Take an event that was scored, and return what is to be said.
+
+        Parameters
+        ----------
+        record, example
+            The event; its features within their bounds and without fills: what is missing is None or not there.
+        made, score
+            Its prediction, and the model's own score.
+        waits
+            Whether its label is not known yet.
+        """
+        if waits and self.estimate is not None:
+            self.estimate.ask(made.offset, made.prediction, score)
+        self._skipped += 1
+        if self._skipped >= self._every:
+            self._skipped = 0
+            rows = self._rows
+            if rows.first < 0:
+                rows.first = made.offset
+                if made.version != self._version:
+                    self._version = made.version
+                    self._prediction.forget()
+            rows.features.append(example.x)
+            rows.answers.append(made.score if self._by_score else made.prediction)
+            if len(rows.answers) >= self._samples:
+                rows.last = made.offset
+                self._full, self._rows, self._p_values = rows, _Rows(), []
+                return _NOTHING
+        return _NOTHING if self._full is None else self._work(self._full, Moment(record, example.time_ms))
+
+    def learn(self, asked: Asked, y: Any) -> None:
+        """Take the label of an event: the answer waits no longer, and what answers of its kind are worth is learned."""
+        if self.estimate is not None:
+            self.estimate.learn(asked.offset, asked.prediction, asked.score, y)
+
+    def _work(self, rows: _Rows, moment: Moment) -> Sequence[LifecycleEvent]:
+        """Do the next part of the work on a full window; the last part is to judge."""
+        done = len(self._p_values)
+        if done == len(self._signals):
+            self._full = None
+            return self._judge(rows, moment)
+        for signal in self._signals[done : done + self._per_record]:
+            name = signal.name
+            values = rows.answers if signal is self._prediction else [x.get(name) for x in rows.features]
+            self._p_values.append(signal.take(values, rows.first))
+        return _NOTHING
+
+    def _judge(self, rows: _Rows, moment: Moment) -> Sequence[LifecycleEvent]:
+        """Say which signals have moved; the others' windows make their references larger."""
+        watched = [(signal, p) for signal, p in zip(self._signals, self._p_values, strict=True) if p is not None]
+        sure = zip(watched, q_values([p for _, p in watched]), strict=True)
+        moved: list[tuple[float, Signal]] = []
+        for (signal, _), q in sure:
+            if q <= self._watch.false_discovery_rate:
+                moved.append((q, signal))
+            else:
+                signal.accept()
+        if not moved:
+            return _NOTHING
+        moved.sort(key=lambda pair: pair[0])
+        told = [signal.moved(q, of_answers=signal is self._prediction) for q, signal in moved]
+        event = DataDrifted(
+            id=f"{moment.record.position.event_id}/drift.data",
+            pipeline=self._pipeline.name,
+            partition=moment.record.partition,
+            offset=moment.record.offset,
+            time=moment.time_ms,
+            version=self._version,
+            moved=tuple(told[:_NAMED]),
+            count=len(told),
+            watched=len(watched),
+            window_offset=rows.first,
+            window_end=rows.last,
+            next_offset=self._rows.first,
+            rate=self._watch.false_discovery_rate,
+        )
+        return (event,)
+
+    # ------------------------------------------------------------------ state
+
+    def snapshot(self) -> Any:
+        """Return the state, with what it is the state of."""
+        rows = [self._packed(rows) for rows in (self._rows, self._full) if rows is not None]
+        estimate = None if self.estimate is None else self.estimate.snapshot()
+        signals = [signal.snapshot() for signal in self._signals]
+        return self._digest, (self._skipped, self._version, self._p_values), rows, signals, estimate
+
+    def restore(self, state: Any) -> None:
+        """Become what `snapshot` was taken of; what was declared otherwise begins anew."""
+        if state is None or state[0] != self._digest:
+            return
+        _, (self._skipped, self._version, self._p_values), rows, signals, estimate = state
+        unpacked = [self._unpacked(packed) for packed in rows]
+        self._rows, self._full = unpacked[0], unpacked[1] if len(unpacked) > 1 else None
+        for signal, its_state in zip(self._signals, signals, strict=True):
+            signal.restore(its_state)
+        if self.estimate is not None:
+            self.estimate.restore(estimate)
+
+    def _packed(self, rows: _Rows) -> Any:
+        """Return the watched columns: shorter than rows with their names."""
+        columns = [[x.get(signal.name) for x in rows.features] for signal in self._features]
+        return rows.first, rows.last, columns, rows.answers
+
+    def _unpacked(self, packed: Any) -> _Rows:
+        first, last, columns, answers = packed
+        names = [signal.name for signal in self._features]
+        features = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        return _Rows(first, last, features or [{} for _ in answers], answers)
