@@ -17,7 +17,8 @@ class MovedSignal(Struct, frozen=True, kw_only=True):
     kind
         ``number`` or ``category``, with ``prediction:`` before it for what the model answers.
     what
-        What differs most: ``location`` or ``spread`` of numbers, a category for its share, or ``missing``.
+        What differs most: ``location`` or ``spread`` of numbers, a category for its share (``(others)`` for that of
+        the rare ones), or ``missing``.
     q
         How sure: the share of false discoveries among all signals that speak as clearly (a q-value), 0 the surest.
     before, after

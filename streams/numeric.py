@@ -3,13 +3,14 @@
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from operator import mul
 from typing import Any
 
 from streams.reference import Statistic, share_of
 
 #: Points in which a window is kept while a reference is gathered.
 _POINTS = 128
-_EDGES = 31
+_EDGES = 15
 #: So many values of each window might have been otherwise where a reference knows but one value.
 _GUARD = 4.0
 _LEAST_SPREAD = 0.02
@@ -21,27 +22,34 @@ class Numbers:
     Parameters
     ----------
     values
-        The numbers, None where one is missing.
+        The numbers, NaN where one is missing.
 
     Examples
     --------
-    >>> window = Numbers([3, 1, None, 2])
+    >>> window = Numbers([3.0, 1.0, math.nan, 2.0])
     >>> window.count, window.missing, window.summary()
     (3, 1, {'mean': 2.0, 'q10': 1.0, 'q50': 2.0, 'q90': 3.0})
     """
 
-    __slots__ = ("count", "mean", "missing", "values")
+    __slots__ = ("_mean", "count", "missing", "values")
 
-    def __init__(self, values: Sequence[float | None]) -> None:
-        present = [float(value) for value in values if value is not None]
+    def __init__(self, values: Sequence[float]) -> None:
+        total = sum(values)
+        present = sorted(values if total == total else [value for value in values if value == value])
         self.count, self.missing = len(present), len(values) - len(present)
-        self.mean = math.fsum(present) / len(present) if present else 0.0
-        present.sort()
+        self._mean: float | None = None
         self.values = present
 
+    @property
+    def mean(self) -> float:
+        """Mean of the numbers; 0 where all are missing."""
+        if self._mean is None:
+            self._mean = math.fsum(self.values) / max(1, len(self.values))
+        return self._mean
+
     def thin(self) -> None:
-        """Keep no more than 128 points, evenly spaced in rank."""
-        n = len(self.values)
+        """Keep no more than 128 points, evenly spaced in rank, and the mean of all."""
+        n, self._mean = len(self.values), self.mean
         if n > _POINTS:
             self.values = [self.values[(2 * i + 1) * n // (2 * _POINTS)] for i in range(_POINTS)]
 
@@ -57,7 +65,7 @@ class Numbers:
         """Return several windows as one."""
         pooled = cls([value for window in windows for value in window.values])
         pooled.count, pooled.missing = sum(w.count for w in windows), sum(w.missing for w in windows)
-        pooled.mean = math.fsum(w.mean * w.count for w in windows) / max(1, pooled.count)
+        pooled._mean = math.fsum(w.mean * w.count for w in windows) / max(1, pooled.count)
         return pooled
 
     def snapshot(self) -> Any:
@@ -68,7 +76,7 @@ class Numbers:
     def restored(cls, state: Any) -> "Numbers":
         """Return what `snapshot` was taken of."""
         window = cls(())
-        window.count, window.missing, window.mean, window.values = state
+        window.count, window.missing, window._mean, window.values = state
         return window
 
 
@@ -88,7 +96,7 @@ class NumberScale:
     --------
     >>> scale = NumberScale(Numbers.pooled([Numbers(range(100))] * 8), 8)
     >>> [round(statistic.value, 2) for statistic in scale.statistics(Numbers(range(50, 150)))]
-    [0.74, -0.42, 0.0]
+    [0.72, -0.47, 0.0]
 
     References
     ----------
@@ -156,14 +164,14 @@ def _cells(values: list[float], edges: list[float]) -> list[float]:
     shares, low = [], 0
     for edge in edges:
         left = bisect_left(values, edge, low)
-        right = bisect_right(values, edge, left)
+        right = bisect_right(values, edge, left) if left < n and values[left] == edge else left
         shares += [(left - low) / n, (right - left) / n]
         low = right
     return [*shares, (n - low) / n]
 
 
 def _mean(shares: list[float], values: list[float]) -> float:
-    return sum(share * value for share, value in zip(shares, values, strict=True))
+    return float(sum(map(mul, shares, values)))
 
 
 def _variance(shares: list[float], values: list[float]) -> float:

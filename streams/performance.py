@@ -16,7 +16,7 @@ _CLASSES = 32
 #: What a cell is thought to know before it has seen anything, in labels.
 _PRIOR = 10.0
 #: Labels after which an old one counts for a third, in windows.
-_MEMORY = 10
+_MEMORY = 3
 _LEAST_LABELS, _LEAST_WAITING = 100, 30
 _HUGE = 1e9
 _OTHERS = "\x00others"

@@ -8,7 +8,7 @@ from schemas.errors import DeclarationError
 
 #: Windows that a reference needs before anything is held against it.
 LEAST_WINDOWS = 8
-_LEAST_SAMPLES, _MOST_SAMPLES = 50, 20_000
+_LEAST_SAMPLES, _MOST_SAMPLES = 20, 20_000
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,14 @@ class Watch:
         In (0, 1). While nothing moves, at most this share of the windows raises an alarm; of the signals that alarms
         name, at most this share on average did not move. Raising it finds smaller shifts.
     window
-        Records in a window. It has to hold several times the span over which a feature's values resemble each other:
-        1,000 are enough for AR(1) features up to .99. Raising it finds smaller shifts, later, and takes memory.
+        Records in a window. It has to be several times as long as a feature's values resemble each other: 1,000 are
+        enough for AR(1) up to .99. Raising it finds smaller shifts, later, and takes memory. The accuracy is estimated
+        over as many answers.
     reference
         Windows that a reference grows to, 8 or more; with 8 it begins to be used. Raising it finds smaller shifts; what
         creeps in while it grows is taken for normal.
     every
-        Each so many-th record is looked at. Raising it saves time and memory, and small shifts are seen later.
+        Each so many-th record is looked at. Raising it saves time and memory, and misses smaller shifts.
 
     References
     ----------
@@ -44,7 +45,7 @@ class Watch:
     false_discovery_rate: float = 0.01
     window: int = 1000
     reference: int = 20
-    every: int = 1
+    every: int = 4
 
     def check(self, declared: Mapping[str, Any], field: str = "watch") -> None:
         """Raise `DeclarationError` unless the arguments fit together, and the features are declared."""

@@ -1,9 +1,8 @@
 """Inputs and answers are watched in windows; what has moved is said before any label has come."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
-
-from msgspec import Struct
 
 from schemas.events import DataDrifted, LifecycleEvent, PredictionMade
 from schemas.record import Record
@@ -14,21 +13,13 @@ from streams.label_join import Asked
 from streams.moment import Moment
 from streams.performance import EstimatedAccuracy
 from streams.pipeline import Pipeline
+from streams.rows import Rows
 from streams.signal import Signal
 from streams.watch import Watch
 
 _NOTHING: tuple[LifecycleEvent, ...] = ()
 _NAMED = 20
 _PREDICTION = "prediction"
-
-
-class _Rows(Struct):
-    """Records of a window: features as they came, and answers."""
-
-    first: int = -1
-    last: int = -1
-    features: list[dict[str, Any]] = []
-    answers: list[Any] = []
 
 
 class Watcher:
@@ -61,9 +52,10 @@ class Watcher:
         self._every, self._samples = watch.every, watch.samples
         self._per_record = -(-2 * len(self._signals) // watch.samples)
         self._skipped = 0
-        self._rows = _Rows()
+        self._columns = [[name for name in names if kinds[name] == kind] for kind in ("number", "category")]
+        self._rows = Rows(*self._columns)
         self._version = ""
-        self._full: _Rows | None = None
+        self._full: Rows | None = None
         self._p_values: list[float | None] = []
         estimates = pipeline.kind in ("binary", "multiclass") and pipeline.label is not None
         self.estimate = EstimatedAccuracy(watch.window) if estimates else None
@@ -79,6 +71,12 @@ class Watcher:
     def unsettled(self) -> list[str]:
         """Names of the signals that have no reference yet, because they are new, have moved, or go on moving."""
         return [signal.name for signal in self._signals if signal.is_gathering]
+
+    @property
+    def estimated(self) -> dict[str, float]:
+        """The estimate by its name among metrics; empty where there is none."""
+        value = None if self.estimate is None else self.estimate.value
+        return {} if value is None else {"estimated_accuracy": value}
 
     def observe(
         self, record: Record, example: Example, made: PredictionMade, score: Any, *, waits: bool
@@ -99,38 +97,40 @@ class Watcher:
         self._skipped += 1
         if self._skipped >= self._every:
             self._skipped = 0
-            rows = self._rows
-            if rows.first < 0:
-                rows.first = made.offset
-                if made.version != self._version:
-                    self._version = made.version
-                    self._prediction.forget()
-            rows.features.append(example.x)
-            rows.answers.append(made.score if self._by_score else made.prediction)
-            if len(rows.answers) >= self._samples:
-                rows.last = made.offset
-                self._full, self._rows, self._p_values = rows, _Rows(), []
-                return _NOTHING
+            self._keep(example.x, made)
         return _NOTHING if self._full is None else self._work(self._full, Moment(record, example.time_ms))
+
+    def _keep(self, x: dict[str, Any], made: PredictionMade) -> None:
+        """Keep a record of the window."""
+        rows = self._rows
+        if rows.first < 0:
+            rows.first = made.offset
+            if made.version != self._version:
+                self._version = made.version
+                self._prediction.forget()
+        answer = made.score if self._by_score else made.prediction
+        rows.add(x, math.nan if answer is None and self._prediction.kind == "number" else answer)
+        if len(rows) >= self._samples:
+            rows.last = made.offset
+            self._full, self._rows, self._p_values = rows, Rows(*self._columns), []
 
     def learn(self, asked: Asked, y: Any) -> None:
         """Take the label of an event: the answer waits no longer, and what answers of its kind are worth is learned."""
         if self.estimate is not None:
             self.estimate.learn(asked.offset, asked.prediction, asked.score, y)
 
-    def _work(self, rows: _Rows, moment: Moment) -> Sequence[LifecycleEvent]:
+    def _work(self, rows: Rows, moment: Moment) -> Sequence[LifecycleEvent]:
         """Do the next part of the work on a full window; the last part is to judge."""
         done = len(self._p_values)
         if done == len(self._signals):
             self._full = None
             return self._judge(rows, moment)
         for signal in self._signals[done : done + self._per_record]:
-            name = signal.name
-            values = rows.answers if signal is self._prediction else [x.get(name) for x in rows.features]
+            values = rows.answers if signal is self._prediction else rows.column(signal.name)
             self._p_values.append(signal.take(values, rows.first))
         return _NOTHING
 
-    def _judge(self, rows: _Rows, moment: Moment) -> Sequence[LifecycleEvent]:
+    def _judge(self, rows: Rows, moment: Moment) -> Sequence[LifecycleEvent]:
         """Say which signals have moved; the others' windows make their references larger."""
         watched = [(signal, p) for signal, p in zip(self._signals, self._p_values, strict=True) if p is not None]
         sure = zip(watched, q_values([p for _, p in watched]), strict=True)
@@ -165,7 +165,7 @@ class Watcher:
 
     def snapshot(self) -> Any:
         """Return the state, with what it is the state of."""
-        rows = [self._packed(rows) for rows in (self._rows, self._full) if rows is not None]
+        rows = [rows.snapshot() for rows in (self._rows, self._full) if rows is not None]
         estimate = None if self.estimate is None else self.estimate.snapshot()
         signals = [signal.snapshot() for signal in self._signals]
         return self._digest, (self._skipped, self._version, self._p_values), rows, signals, estimate
@@ -175,20 +175,11 @@ class Watcher:
         if state is None or state[0] != self._digest:
             return
         _, (self._skipped, self._version, self._p_values), rows, signals, estimate = state
-        unpacked = [self._unpacked(packed) for packed in rows]
-        self._rows, self._full = unpacked[0], unpacked[1] if len(unpacked) > 1 else None
+        self._rows.restore(rows[0])
+        if len(rows) > 1:
+            self._full = Rows(*self._columns)
+            self._full.restore(rows[1])
         for signal, its_state in zip(self._signals, signals, strict=True):
             signal.restore(its_state)
         if self.estimate is not None:
             self.estimate.restore(estimate)
-
-    def _packed(self, rows: _Rows) -> Any:
-        """Return the watched columns: shorter than rows with their names."""
-        columns = [[x.get(signal.name) for x in rows.features] for signal in self._features]
-        return rows.first, rows.last, columns, rows.answers
-
-    def _unpacked(self, packed: Any) -> _Rows:
-        first, last, columns, answers = packed
-        names = [signal.name for signal in self._features]
-        features = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-        return _Rows(first, last, features or [{} for _ in answers], answers)

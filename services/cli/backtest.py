@@ -232,11 +232,12 @@ def _counted(lines: Any, advance: Any) -> Iterator[bytes]:
 
 
 def _report(test: "Backtest", seconds: float) -> dict[str, Any]:
-    from msgspec import structs
+    import msgspec
 
     from streams.accounting import OUTCOMES, REMARKS
 
     task, count = test.task, test.task.books.count
+    estimate = task.watcher.estimated if task.watcher else {}
     return {
         "pipeline": task.pipeline.name,
         "declaration": task.pipeline.declaration,
@@ -246,16 +247,16 @@ def _report(test: "Backtest", seconds: float) -> dict[str, Any]:
         "outcomes": {name: count[name] for name in OUTCOMES if count[name]},
         "remarks": {name: count[name] for name in REMARKS if count[name]},
         "balanced": task.books.balanced,
-        "metrics": task.evaluation.values,
+        "metrics": {**task.evaluation.values, **estimate},
         "dead_letters": dict(test.dead_letters),
-        "lifecycle": [{"type": event.type, **structs.asdict(event)} for event in test.lifecycle],
+        "lifecycle": [{"type": event.type, **msgspec.to_builtins(event)} for event in test.lifecycle],
         "predictions": test.digest.count,
         "digest": test.digest.hexdigest(),
     }
 
 
 def _print(report: dict[str, Any], test: "Backtest") -> None:
-    from msgspec import structs
+    import msgspec
 
     from streams.accounting import OUTCOMES, REMARKS
 
@@ -267,5 +268,5 @@ def _print(report: dict[str, Any], test: "Backtest") -> None:
     for name, value in report["metrics"].items():
         typer.echo(f"{name}: {value:.4f}")
     for event in test.lifecycle:
-        typer.echo(describe_lifecycle(event.type, structs.asdict(event)))
+        typer.echo(describe_lifecycle(event.type, msgspec.to_builtins(event)))
     typer.echo(f"{report['predictions']} predictions, digest {report['digest']}, declaration {report['declaration']}")

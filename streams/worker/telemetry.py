@@ -80,7 +80,8 @@ class Telemetry(Collector):
             pending_bytes.add_metric([partition], task.join.pending.size_bytes)
             champion = task.lifecycle.champion
             learned.add_metric([partition, champion.version], champion.learned)
-            for name, value in task.evaluation.values.items():
+            estimated = task.watcher.estimated if task.watcher is not None else {}
+            for name, value in {**task.evaluation.values, **estimated}.items():
                 values.add_metric([partition, name], value)
             if tp in ends:
                 lag.add_metric([partition], max(0, ends[tp] - shard.position))

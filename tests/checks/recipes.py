@@ -22,7 +22,7 @@ from river import (
     tree,
 )
 
-from riverrun import BackgroundChallenger, Drift, Feature, Label, Pipeline
+from riverrun import BackgroundChallenger, Drift, Feature, Label, Pipeline, Watch
 from tests.streams.logs import Fold, Log
 
 Row = dict[str, Any]
@@ -160,6 +160,8 @@ _FLIGHTS = {
     "wind": float | None,
     "gust": Feature(float, ge=-1, le=1, out_of_range="clip"),
 }
+#: So eager that it finds something in two hundred records.
+_WATCH = Watch(window=20, every=1, false_discovery_rate=0.9)
 _SCALED = preprocessing.StandardScaler
 
 RECIPES = {
@@ -201,6 +203,9 @@ RECIPES = {
             _FLIGHTS,
             settings=(("label", Label("y", ttl=timedelta(seconds=3), on_expiry=False)),),
         ),
+        Recipe("flights_watched", _flights, bool, _late, _FLIGHTS, settings=(("watch", _WATCH),)),
+        Recipe("naive_bayes_watched", naive_bayes.GaussianNB, str, _third, NUMBERS, settings=(("watch", _WATCH),)),
+        Recipe("linear_watched", _linear, float, _sum, NUMBERS, settings=(("watch", _WATCH),)),
     )
 }  # fmt: skip
 

@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 
 from schemas.avro import encode_avro
+from schemas.data_drift import MovedSignal
 from schemas.events import (
     ActionSuppressed,
     CommandObeyed,
     CommandRefused,
+    DataDrifted,
     DeclarationChanged,
     DriftCleared,
     DriftDetected,
@@ -71,6 +73,41 @@ INSTANCES: dict[str, PredictionMade | LifecycleEvent] = {
     "drift-detected": DriftDetected(id="flights.raw-3-1042/drift.detected", **_CHANGE, **_COMMON),
     "drift-cleared": DriftCleared(
         id="flights.raw-3-1042/drift.cleared", version="v1", warning="flights.raw-3-9/drift.warned", **_COMMON
+    ),
+    "data-drifted": DataDrifted(
+        id="flights.raw-3-1042/drift.data",
+        version="v1",
+        moved=(
+            MovedSignal(
+                name="temp",
+                kind="number",
+                what="location",
+                q=1e-9,
+                before={"mean": 10.5, "q10": 2.0, "q50": 10.0, "q90": 20.25},
+                after={"mean": 18.5, "q10": 9.0, "q50": 18.0, "q90": 29.0},
+                missing_before=0.0,
+                missing_after=0.125,
+                reference_offset=16,
+            ),
+            MovedSignal(
+                name="prediction",
+                kind="prediction:category",
+                what="läte",
+                q=0.005,
+                before={"läte": 0.25, "on time": 0.75},
+                after={"läte": 0.5, "on time": 0.5},
+                missing_before=0.0,
+                missing_after=0.0,
+                reference_offset=0,
+            ),
+        ),
+        count=2,
+        watched=12,
+        window_offset=900,
+        window_end=999,
+        next_offset=1000,
+        rate=0.01,
+        **_COMMON,
     ),
     "model-retrained": ModelRetrained(
         id="flights.raw-3-1042/model.retrained",
