@@ -10,6 +10,8 @@ from streams.numeric import Numbers, NumberScale
 from streams.reference import Reference, Statistic, has_trend
 from streams.watch import LEAST_WINDOWS
 
+#: Windows that have to follow one before it counts.
+_TRIAL = 4
 Window = Numbers | Categories
 _KINDS: dict[str, tuple[type[Any], type[Any]]] = {
     "number": (Numbers, NumberScale),
@@ -20,7 +22,7 @@ _KINDS: dict[str, tuple[type[Any], type[Any]]] = {
 class Signal:
     """Gathers a reference, then holds each window against it.
 
-    A reference is eight windows without a trend; where there is one, the older half is forgotten and more are gathered.
+    A reference begins with ten windows without a trend; where there is one, the older half is forgotten and more are gathered.
     What moved gathers a new one, so one move is told once.
 
     Parameters
@@ -36,11 +38,11 @@ class Signal:
     --------
     >>> import random
     >>> rng, signal = random.Random(7), Signal("a", "number", 20)
-    >>> for window in range(8):
+    >>> for window in range(10):
     ...     signal.take([rng.gauss(0, 1) for _ in range(500)], 500 * window)
-    >>> round(signal.take([rng.gauss(0, 1) for _ in range(500)], 4000), 2)
-    0.5
-    >>> signal.take([rng.gauss(1, 1) for _ in range(500)], 4500) < 1e-4
+    >>> round(signal.take([rng.gauss(0, 1) for _ in range(500)], 5000), 2)
+    1.0
+    >>> signal.take([rng.gauss(1, 1) for _ in range(500)], 5500) < 1e-4
     True
     """
 
@@ -56,6 +58,7 @@ class Signal:
         self._pooled: Any = None
         self._scale: Any = None
         self._reference: Reference | None = None
+        self._on_trial: list[list[Statistic]] = []
         self._newest: tuple[Any, list[Statistic], list[float]] | None = None
 
     @property
@@ -83,9 +86,14 @@ class Signal:
         return min(1.0, min(p_values) * len(p_values))
 
     def accept(self) -> None:
-        """Count the newest window among those of a world that stands still."""
+        """Count the newest window among those of a world that stands still, once four more have come.
+
+        A slow move would else be taken for how much windows differ, before it can be told from that.
+        """
         if self._newest is not None and self._reference is not None and self._reference.windows < self._most:
-            self._reference.add(self._newest[1])
+            self._on_trial.append(self._newest[1])
+            if len(self._on_trial) > _TRIAL:
+                self._reference.add(self._on_trial.pop(0))
         self._newest = None
 
     def moved(self, q: float, *, of_answers: bool = False) -> MovedSignal:
@@ -148,7 +156,7 @@ class Signal:
             return gathered, None
         known = self._since, self._pooled.snapshot(), self._scale.snapshot(), self._reference.snapshot()
         newest = self._newest and (self._newest[0].snapshot(), self._newest[2])
-        return gathered, (known, newest)
+        return gathered, (known, [[*map(tuple, statistics)] for statistics in self._on_trial], newest)
 
     def restore(self, state: Any) -> None:
         """Become what `snapshot` was taken of."""
@@ -157,7 +165,8 @@ class Signal:
         self._gathered = [(offset, self._window_of.restored(window)) for offset, window in gathered]
         if beyond is None:
             return
-        (self._since, pooled, scale, reference), newest = beyond
+        (self._since, pooled, scale, reference), on_trial, newest = beyond
+        self._on_trial = [[Statistic(*fields) for fields in statistics] for statistics in on_trial]
         self._pooled, self._scale = self._window_of.restored(pooled), self._scale_of.restored(scale)
         self._reference = Reference()
         self._reference.restore(reference)

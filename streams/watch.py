@@ -6,8 +6,8 @@ from typing import Any
 
 from schemas.errors import DeclarationError
 
-#: Windows that a reference needs before anything is held against it.
-LEAST_WINDOWS = 8
+#: Windows that a reference has before anything is held against it.
+LEAST_WINDOWS = 10
 _LEAST_SAMPLES, _MOST_SAMPLES = 20, 20_000
 
 
@@ -30,7 +30,7 @@ class Watch:
         enough for AR(1) up to .99. Raising it finds smaller shifts, later, and takes memory. The accuracy is estimated
         over as many answers.
     reference
-        Windows that a reference grows to, 8 or more; with 8 it begins to be used. Raising it finds smaller shifts; what
+        Windows that a reference grows to, 10 or more; with 10 it begins to be used. Raising it finds smaller shifts; what
         creeps in while it grows is taken for normal.
     every
         Each so many-th record is looked at. Raising it saves time and memory, and misses smaller shifts.

@@ -54,7 +54,7 @@ class Watcher:
         self._skipped = 0
         self._columns = [[name for name in names if kinds[name] == kind] for kind in ("number", "category")]
         self._rows = Rows(*self._columns)
-        self._version = ""
+        self._version, self._is_mixed = "", False
         self._full: Rows | None = None
         self._p_values: list[float | None] = []
         estimates = pipeline.kind in ("binary", "multiclass") and pipeline.label is not None
@@ -112,6 +112,7 @@ class Watcher:
         rows.add(x, math.nan if answer is None and self._prediction.kind == "number" else answer)
         if len(rows) >= self._samples:
             rows.last = made.offset
+            self._is_mixed = made.version != self._version
             self._full, self._rows, self._p_values = rows, Rows(*self._columns), []
 
     def learn(self, asked: Asked, y: Any) -> None:
@@ -126,8 +127,12 @@ class Watcher:
             self._full = None
             return self._judge(rows, moment)
         for signal in self._signals[done : done + self._per_record]:
-            values = rows.answers if signal is self._prediction else rows.column(signal.name)
-            self._p_values.append(signal.take(values, rows.first))
+            if signal is not self._prediction:
+                self._p_values.append(signal.take(rows.column(signal.name), rows.first))
+            elif self._is_mixed:
+                self._p_values.append(None)  # answers of two models: neither is held against the other
+            else:
+                self._p_values.append(signal.take(rows.answers, rows.first))
         return _NOTHING
 
     def _judge(self, rows: Rows, moment: Moment) -> Sequence[LifecycleEvent]:
@@ -168,13 +173,15 @@ class Watcher:
         rows = [rows.snapshot() for rows in (self._rows, self._full) if rows is not None]
         estimate = None if self.estimate is None else self.estimate.snapshot()
         signals = [signal.snapshot() for signal in self._signals]
-        return self._digest, (self._skipped, self._version, self._p_values), rows, signals, estimate
+        counts = self._skipped, self._version, self._is_mixed, self._p_values
+        return self._digest, counts, rows, signals, estimate
 
     def restore(self, state: Any) -> None:
         """Become what `snapshot` was taken of; what was declared otherwise begins anew."""
         if state is None or state[0] != self._digest:
             return
-        _, (self._skipped, self._version, self._p_values), rows, signals, estimate = state
+        _, counts, rows, signals, estimate = state
+        self._skipped, self._version, self._is_mixed, self._p_values = counts
         self._rows.restore(rows[0])
         if len(rows) > 1:
             self._full = Rows(*self._columns)

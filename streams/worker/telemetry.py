@@ -65,6 +65,9 @@ class Telemetry(Collector):
             "riverrun_model_learned", "Examples the champion has learned", labels=["partition", "version"]
         )
         values = GaugeMetricFamily("riverrun_metric", "Prequential metrics", labels=["partition", "metric"])
+        unsettled = GaugeMetricFamily(
+            "riverrun_signals_unsettled", "Watched signals that have no reference yet", labels=["partition"]
+        )
         lag = GaugeMetricFamily("riverrun_lag_records", "Records not yet stepped through", labels=["partition"])
         watermark = GaugeMetricFamily(
             "riverrun_event_time_watermark_seconds", "Event time reached", labels=["partition"]
@@ -80,13 +83,16 @@ class Telemetry(Collector):
             pending_bytes.add_metric([partition], task.join.pending.size_bytes)
             champion = task.lifecycle.champion
             learned.add_metric([partition, champion.version], champion.learned)
-            estimated = task.watcher.estimated if task.watcher is not None else {}
+            estimated: dict[str, float] = {}
+            if task.watcher is not None:
+                estimated = task.watcher.estimated
+                unsettled.add_metric([partition], len(task.watcher.unsettled))
             for name, value in {**task.evaluation.values, **estimated}.items():
                 values.add_metric([partition, name], value)
             if tp in ends:
                 lag.add_metric([partition], max(0, ends[tp] - shard.position))
             watermark.add_metric([partition], task.clock.watermark_ms / 1000)
-        yield from (read, outcomes, remarks, pending, pending_bytes, learned, values, lag, watermark)
+        yield from (read, outcomes, remarks, pending, pending_bytes, learned, values, unsettled, lag, watermark)
         emitted = CounterMetricFamily("riverrun_emitted", "Messages produced", labels=["topic"])
         for topic, count in list(self._app.emitter.emitted.items()):
             emitted.add_metric([topic], count)
