@@ -22,8 +22,8 @@ _KINDS: dict[str, tuple[type[Any], type[Any]]] = {
 class Signal:
     """Gathers a reference, then holds each window against it.
 
-    A reference begins with ten windows without a trend; where there is one, the older half is forgotten and more are gathered.
-    What moved gathers a new one, so one move is told once.
+    A reference begins with ten windows that show no trend; where they do, the older half is forgotten and more are
+    gathered. What moved gathers a new one, so one move is told once.
 
     Parameters
     ----------

@@ -30,8 +30,8 @@ class Watch:
         enough for AR(1) up to .99. Raising it finds smaller shifts, later, and takes memory. The accuracy is estimated
         over as many answers.
     reference
-        Windows that a reference grows to, 10 or more; with 10 it begins to be used. Raising it finds smaller shifts; what
-        creeps in while it grows is taken for normal.
+        Windows that a reference grows to, 10 or more; with 10 it begins to be used. Raising it finds smaller shifts;
+        what creeps in while it grows is taken for normal.
     every
         Each so many-th record is looked at. Raising it saves time and memory, and misses smaller shifts.
 
