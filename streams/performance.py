@@ -94,7 +94,9 @@ class EstimatedAccuracy:
         number = bisect_right(_EDGES, 1.0 - score.get(prediction, 0.0))
         known = self._cells
         cells = known[prediction] if prediction in known else known.setdefault(self._name(prediction), {})
-        cell = cells.setdefault(number, _Cell())
+        cell = cells.get(number)
+        if cell is None:
+            cell = cells[number] = _Cell()
         cell.labels += self._weight
         if prediction == y:
             cell.right += self._weight

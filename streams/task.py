@@ -91,7 +91,7 @@ class Task:
         self.evaluation = Prequential(pipeline.metrics or ())
         self.loss = Loss(pipeline.kind, pipeline.drift.loss)
         self.watcher = Watcher.of(pipeline)
-        scored = self.watcher is not None or pipeline.kind == "anomaly"
+        scored = pipeline.kind == "anomaly" or (self.watcher is not None and self.watcher.estimate is not None)
         self._keeps_scores = scored or self.evaluation.wants_scores or self.loss.wants_scores
         self._decode = Decoder(pipeline).decode
         self._public_score = binary_score if pipeline.kind == "binary" else public_score

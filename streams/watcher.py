@@ -37,7 +37,8 @@ class Watcher:
     Attributes
     ----------
     estimate
-        How right the answers are whose labels have not come yet; None where answers are no classes.
+        How right the answers are whose labels have not come yet; None where answers are no classes, or no label comes
+        later than its event.
     """
 
     def __init__(self, pipeline: Pipeline, watch: Watch) -> None:
@@ -57,7 +58,7 @@ class Watcher:
         self._version, self._is_mixed = "", False
         self._full: Rows | None = None
         self._p_values: list[float | None] = []
-        estimates = pipeline.kind in ("binary", "multiclass") and pipeline.label is not None
+        estimates = pipeline.kind in ("binary", "multiclass") and pipeline.label and pipeline.label.ttl_ms is not None
         self.estimate = EstimatedAccuracy(watch.window) if estimates else None
         #: Tells a state of another declaration from one of this.
         self._digest = digest({"watch": watch, "features": pipeline.features, "kind": pipeline.kind})

@@ -209,7 +209,13 @@ def test_load_broken_file_names_file_and_line(folder: Path, form: str, text: str
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("event", "Event"), ("label", "Label"), ("prediction", "PredictionMade"), ("drift.detected", "DriftDetected")],
+    [
+        ("event", "Event"),
+        ("label", "Label"),
+        ("prediction", "PredictionMade"),
+        ("drift.detected", "DriftDetected"),
+        ("drift.data", "DataDrifted"),
+    ],
 )
 def test_schema_prints_avro(kind: str, name: str) -> None:
     """Each kind has its schema."""
@@ -224,6 +230,24 @@ def test_backtest_reports_and_writes_predictions(folder: Path) -> None:
     assert (report["records"], report["predictions"], report["balanced"]) == (3, 2, True)
     assert [json.loads(line)["id"] for line in (folder / "out.jsonl").open()] == ["1", "2"]
     assert f"2 predictions, digest {report['digest']}" in run(*arguments).stdout
+
+
+def test_backtest_of_a_watched_pipeline_tells_what_moved_and_how_right_it_may_be(folder: Path) -> None:
+    """A line for what moved, a metric for the answers that have no label; an object for both in JSON."""
+    declared = GOOD.replace("import Label, Pipeline", "import Label, Pipeline, Watch").replace(
+        'label=Label("y")', 'label=Label("y", ttl=timedelta(days=1)), watch=Watch(window=40, every=1)'
+    )
+    (folder / "watched.py").write_text(f"from datetime import timedelta\n{declared}")
+    rows = [{"id": str(i), "a": i % 7 + (100.0 if i >= 400 else 0.0)} for i in range(460)]
+    lines = [json.dumps({**row, "y": row["a"] > 3} if i < 250 else row) for i, row in enumerate(rows)]
+    (folder / "moving.jsonl").write_text("\n".join(lines))
+    text = run("backtest", "moving.jsonl", "watched.py:pipeline").stdout
+    assert "drift.data  version=v1 moved=a: location " in text
+    assert "estimated_accuracy: 0." in text
+    report = json.loads(run("backtest", "moving.jsonl", "watched.py:pipeline", "--output", "json").stdout)
+    [event] = [event for event in report["lifecycle"] if event["type"] == "riverrun.drift.data"]
+    assert [signal["name"] for signal in event["moved"]] == ["a"]
+    assert 0.0 < report["metrics"]["estimated_accuracy"] < 1.0
 
 
 def test_backtest_key_field_takes_the_records_of_the_partition() -> None:
