@@ -243,11 +243,11 @@ def test_backtest_of_a_watched_pipeline_tells_what_moved_and_how_right_it_may_be
     (folder / "moving.jsonl").write_text("\n".join(lines))
     text = run("backtest", "moving.jsonl", "watched.py:pipeline").stdout
     assert "drift.data  version=v1 moved=a: location " in text
-    assert "estimated_accuracy: 0." in text
+    assert "estimated_accuracy: " in text
     report = json.loads(run("backtest", "moving.jsonl", "watched.py:pipeline", "--output", "json").stdout)
     [event] = [event for event in report["lifecycle"] if event["type"] == "riverrun.drift.data"]
     assert [signal["name"] for signal in event["moved"]] == ["a"]
-    assert 0.0 < report["metrics"]["estimated_accuracy"] < 1.0
+    assert 0.0 < report["metrics"]["estimated_accuracy"] <= 1.0
 
 
 def test_backtest_key_field_takes_the_records_of_the_partition() -> None:

@@ -155,6 +155,18 @@ def test_champion_that_changes_begins_a_new_reference_of_predictions() -> None:
     assert drifts(fold) == []
 
 
+def test_window_in_which_the_champion_changes_is_held_against_no_other() -> None:
+    """Half of its answers are another model's."""
+    rng, log = random.Random(1), Log()
+    for i in range(1700):
+        log.event({"says": rng.betavariate(2, 2) if i < 1420 else rng.betavariate(20, 2), "b": 1.0}, f"e{i}")
+    watch = Watch(window=100, every=1, features=["b"])
+    fold = Fold(declared(watch, features={"says": float, "b": float}, model=Told()), log.records[:1420])
+    fold.task.lifecycle.renew("reason", 1419, at_once=True)
+    fold.step_all(log.records[1420:])
+    assert drifts(fold) == []
+
+
 @pytest.mark.parametrize("every", [1, 3])
 def test_task_restored_at_any_record_says_the_same(every: int) -> None:
     """Within a window, between the signals of a full one, and after a move."""
