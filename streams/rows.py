@@ -29,7 +29,18 @@ class Rows:
     ([1.5, nan], ['x', 'y'], [True, False])
     """
 
-    __slots__ = ("_categories", "_numbers", "_pack", "_pick", "_values", "answers", "first", "last")
+    __slots__ = (
+        "_categories",
+        "_numbers",
+        "_pack",
+        "_pick",
+        "_values",
+        "answers",
+        "first",
+        "first_version",
+        "last",
+        "last_version",
+    )
 
     def __init__(self, numbers: Sequence[str], categories: Sequence[str]) -> None:
         self._numbers = numbers
@@ -39,8 +50,9 @@ class Rows:
         self._categories: dict[str, list[Any]] = {name: [] for name in categories}
         #: What the model answered.
         self.answers: list[Any] = []
-        #: Offsets of the first and the last record.
+        #: Offsets of the first and the last record, and versions of the models that answered them.
         self.first = self.last = -1
+        self.first_version = self.last_version = ""
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -65,11 +77,13 @@ class Rows:
 
     def snapshot(self) -> Any:
         """Return the state."""
-        return self._values.tolist(), self._categories, self.answers, self.first, self.last
+        ends = self.first, self.last, self.first_version, self.last_version
+        return self._values.tolist(), self._categories, self.answers, ends
 
     def restore(self, state: Any) -> None:
         """Become what `snapshot` was taken of."""
-        values, self._categories, self.answers, self.first, self.last = state
+        values, self._categories, self.answers, ends = state
+        self.first, self.last, self.first_version, self.last_version = ends
         self._values = array("d", values)
 
 

@@ -55,7 +55,7 @@ class Watcher:
         self._skipped = 0
         self._columns = [[name for name in names if kinds[name] == kind] for kind in ("number", "category")]
         self._rows = Rows(*self._columns)
-        self._version, self._is_mixed = "", False
+        self._version = ""
         self._full: Rows | None = None
         self._p_values: list[float | None] = []
         estimates = pipeline.kind in ("binary", "multiclass") and pipeline.label and pipeline.label.ttl_ms is not None
@@ -105,15 +105,11 @@ class Watcher:
         """Keep a record of the window."""
         rows = self._rows
         if rows.first < 0:
-            rows.first = made.offset
-            if made.version != self._version:
-                self._version = made.version
-                self._prediction.forget()
+            rows.first, rows.first_version = made.offset, made.version
         answer = made.score if self._by_score else made.prediction
         rows.add(x, math.nan if answer is None and self._prediction.kind == "number" else answer)
         if len(rows) >= self._samples:
-            rows.last = made.offset
-            self._is_mixed = made.version != self._version
+            rows.last, rows.last_version = made.offset, made.version
             self._full, self._rows, self._p_values = rows, Rows(*self._columns), []
 
     def learn(self, asked: Asked, y: Any) -> None:
@@ -130,11 +126,19 @@ class Watcher:
         for signal in self._signals[done : done + self._per_record]:
             if signal is not self._prediction:
                 self._p_values.append(signal.take(rows.column(signal.name), rows.first))
-            elif self._is_mixed:
-                self._p_values.append(None)  # answers of two models: neither is held against the other
             else:
-                self._p_values.append(signal.take(rows.answers, rows.first))
+                self._p_values.append(self._take_answers(rows))
         return _NOTHING
+
+    def _take_answers(self, rows: Rows) -> float | None:
+        """Hold answers against those of the same model; a window with those of two is passed over."""
+        if rows.first_version != self._version:
+            self._prediction.forget()
+        self._version = rows.last_version
+        if rows.first_version != rows.last_version:
+            self._prediction.forget()
+            return None
+        return self._prediction.take(rows.answers, rows.first)
 
     def _judge(self, rows: Rows, moment: Moment) -> Sequence[LifecycleEvent]:
         """Say which signals have moved; the others' windows make their references larger."""
@@ -174,7 +178,7 @@ class Watcher:
         rows = [rows.snapshot() for rows in (self._rows, self._full) if rows is not None]
         estimate = None if self.estimate is None else self.estimate.snapshot()
         signals = [signal.snapshot() for signal in self._signals]
-        counts = self._skipped, self._version, self._is_mixed, self._p_values
+        counts = self._skipped, self._version, self._p_values
         return self._digest, counts, rows, signals, estimate
 
     def restore(self, state: Any) -> None:
@@ -182,7 +186,7 @@ class Watcher:
         if state is None or state[0] != self._digest:
             return
         _, counts, rows, signals, estimate = state
-        self._skipped, self._version, self._is_mixed, self._p_values = counts
+        self._skipped, self._version, self._p_values = counts
         self._rows.restore(rows[0])
         if len(rows) > 1:
             self._full = Rows(*self._columns)

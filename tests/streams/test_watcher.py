@@ -155,16 +155,30 @@ def test_champion_that_changes_begins_a_new_reference_of_predictions() -> None:
     assert drifts(fold) == []
 
 
-def test_window_in_which_the_champion_changes_is_held_against_no_other() -> None:
-    """Half of its answers are another model's."""
+@pytest.mark.parametrize("at", [1400, 1420])
+def test_answers_of_another_champion_are_held_against_no_other(at: int) -> None:
+    """It changes between two windows, or within one, which is passed over."""
     rng, log = random.Random(1), Log()
     for i in range(1700):
-        log.event({"says": rng.betavariate(2, 2) if i < 1420 else rng.betavariate(20, 2), "b": 1.0}, f"e{i}")
+        log.event({"says": rng.betavariate(2, 2) if i < at else rng.betavariate(20, 2), "b": 1.0}, f"e{i}")
     watch = Watch(window=100, every=1, features=["b"])
-    fold = Fold(declared(watch, features={"says": float, "b": float}, model=Told()), log.records[:1420])
-    fold.task.lifecycle.renew("reason", 1419, at_once=True)
-    fold.step_all(log.records[1420:])
+    fold = Fold(declared(watch, features={"says": float, "b": float}, model=Told()), log.records[:at])
+    fold.task.lifecycle.renew("reason", at - 1, at_once=True)
+    fold.step_all(log.records[at:])
+    assert fold.task.watcher is not None
+    assert fold.task.watcher.unsettled == ["prediction"]
     assert drifts(fold) == []
+    fold.step_all(shared(log, 1700, 1500).records[1700:])
+    assert fold.task.watcher.unsettled == []
+    assert drifts(fold) == []
+
+
+def shared(log: Log, start: int, events: int) -> Log:
+    """Return the log with as many more events of the new kind."""
+    rng = random.Random(2)
+    for i in range(events):
+        log.event({"says": rng.betavariate(20, 2), "b": 1.0}, f"e{start + i}")
+    return log
 
 
 @pytest.mark.parametrize("every", [1, 3])
