@@ -20,7 +20,7 @@ from streams.preprocessing import Preprocessor
 from streams.prequential import Loss, Prequential
 from streams.scores import binary_score, public_score
 from streams.undo_log import Checkpoint, Pickled
-from streams.watcher import Watcher
+from streams.watching.watcher import Watcher
 
 MODEL_ERRORS_IN_A_ROW = 10
 _KEY_SAMPLE = 64

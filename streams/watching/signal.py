@@ -5,10 +5,10 @@ from typing import Any
 
 from schemas.data_drift import MovedSignal
 from schemas.errors import InvariantError
-from streams.categorical import Categories, CategoryScale
-from streams.numeric import Numbers, NumberScale
-from streams.reference import Reference, Statistic, has_trend
 from streams.watch import LEAST_WINDOWS
+from streams.watching.categorical import Categories, CategoryScale
+from streams.watching.numeric import Numbers, NumberScale
+from streams.watching.reference import Reference, Statistic, has_trend
 
 #: Windows that have to follow one before it counts.
 _TRIAL = 4

@@ -12,7 +12,7 @@ from hypothesis import given
 from river import metrics, naive_bayes, utils
 
 from riverrun import Label, ObserveOnly, Pipeline, Watch
-from streams.performance import EstimatedAccuracy
+from streams.watching.performance import EstimatedAccuracy
 from tests.streams.logs import Fold, Log
 
 LATE, CHANGE, EVENTS = 1000, 5000, 6000

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from scipy.stats import false_discovery_control
 
-from streams.discoveries import q_values
+from streams.watching.discoveries import q_values
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))

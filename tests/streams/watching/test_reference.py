@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from scipy import stats
 
-from streams.reference import Reference, Statistic, has_trend, share_of
+from streams.watching.reference import Reference, Statistic, has_trend, share_of
 
 MEANS = st.lists(st.floats(-1, 1), min_size=4, max_size=12)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from operator import mul
 from typing import Any
 
-from streams.reference import Statistic, share_of
+from streams.watching.reference import Statistic, share_of
 
 #: Points in which a window is kept while a reference is gathered.
 _POINTS = 128

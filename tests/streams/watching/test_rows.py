@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from streams.rows import Rows
+from streams.watching.rows import Rows
 
 NUMBERS, CATEGORIES = ("a", "b"), ("c", "d")
 NUMBER = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(-1e30, 1e30))

@@ -8,14 +8,14 @@ from schemas.events import DataDrifted, LifecycleEvent, PredictionMade
 from schemas.record import Record
 from streams.declaration import digest
 from streams.decoding import Example
-from streams.discoveries import q_values
 from streams.label_join import Asked
 from streams.moment import Moment
-from streams.performance import EstimatedAccuracy
 from streams.pipeline import Pipeline
-from streams.rows import Rows
-from streams.signal import Signal
 from streams.watch import Watch
+from streams.watching.discoveries import q_values
+from streams.watching.performance import EstimatedAccuracy
+from streams.watching.rows import Rows
+from streams.watching.signal import Signal
 
 _NOTHING: tuple[LifecycleEvent, ...] = ()
 _NAMED = 20

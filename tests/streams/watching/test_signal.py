@@ -9,7 +9,7 @@ import pytest
 
 from schemas.data_drift import MovedSignal
 from schemas.errors import InvariantError
-from streams.signal import Signal
+from streams.watching.signal import Signal
 
 RATE = 1e-4
 Draw = Callable[[random.Random], Any]

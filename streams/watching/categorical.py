@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from streams.reference import Statistic, share_of
+from streams.watching.reference import Statistic, share_of
 
 #: Most frequent categories that are told apart; what is left is one.
 _TOLD_APART = 20
