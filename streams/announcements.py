@@ -52,7 +52,7 @@ def crowned(
         "replaced_loss": replaced_loss,
     }
     events: list[LifecycleEvent]
-    if verdict.role == "challenger":
+    if verdict.role in ("challenger", "newcomer"):
         retrained = ModelRetrained(**common(ModelRetrained), **change)
         events = [retrained, ModelPromoted(**common(ModelPromoted), **change, **evidence)]
     else:

@@ -9,6 +9,7 @@ from streams.evidence import Advantage, Shift
 from streams.label import TaskKind
 from streams.learner import Learner
 from streams.milestones import Milestones
+from streams.newcomer import Newcomer
 from streams.policy import ChampionVersions
 from streams.verdict import Crowning, Role, Verdict
 from streams.versions import Frozen
@@ -58,6 +59,7 @@ class Contest:
         self.steady = champion
         self.challenger: Learner | None = fresh() if policy.always else None
         self.previous: Learner | None = None
+        self._newcomer = Newcomer()
         self.archive: list[Frozen] = []
         self._milestones = Milestones(policy.milestone, _BASELINE if policy.always else _PACED_BASELINE, kind, classes)
         self._advantages: dict[str, Advantage] = {}
@@ -84,6 +86,7 @@ class Contest:
         roles: tuple[tuple[Role, Learner | None], ...] = (
             ("steady", self.steady),
             ("challenger", self.challenger),
+            ("newcomer", self._newcomer.learner),
             ("previous", self.previous),
         )
         found: dict[Role, Learner] = {}
@@ -95,7 +98,8 @@ class Contest:
     def _contenders(self, champion: Learner) -> Iterator[tuple[Role, str, Learner | Frozen]]:
         """Yield those that could serve: role, name, and themselves."""
         for role, learner in self.learners(champion).items():
-            yield role, learner.version, learner
+            if role != "newcomer" or self._newcomer.is_ready:
+                yield role, learner.version, learner
         for frozen in self.archive:
             yield "version", frozen.name, frozen
 
@@ -121,13 +125,15 @@ class Contest:
                 self._books.count["shadow_error"] += 1
         return answers or None
 
-    def learn(self, champion: Learner, x: dict[str, Any], y: Any) -> None:
+    def learn(self, champion: Learner, x: dict[str, Any], y: Any, offset: int) -> None:
         """Let those learn that do; an error of theirs is their own, and may end them."""
-        if self.challenger is None and self.previous is None and self.steady is champion:
-            return
+        self._newcomer.remember(offset, x, y)
         for role, learner in self.learners(champion).items():
             try:
-                learner.learn(x, y)
+                if role == "newcomer":
+                    self._newcomer.learn()
+                else:
+                    learner.learn(x, y)
             except ModelError:
                 self._books.count["shadow_error"] += 1
             except ModelBrokenError:
@@ -139,6 +145,8 @@ class Contest:
             self.steady = champion
         elif role == "previous":
             self.previous = None
+        elif role == "newcomer":
+            self._newcomer.leave()
         else:
             self.challenger = self._fresh()
 
@@ -171,7 +179,8 @@ class Contest:
             self._alarm.update(loss)
             if self._alarm.value >= _ALARMING:
                 self._wake()
-            self._milestones.watch(champion, losses)
+            self._milestones.watch(champion, losses, offset)
+            self._newcomer.suspect(*self._milestones.rise, self._fresh)
             for name, shift in self._shifts.items():
                 if (its_loss := losses.get(name)) is not None:
                     shift.update(its_loss)
@@ -192,7 +201,7 @@ class Contest:
         best: Verdict | None = None
         for role, name, model in self._contenders(champion):
             its_loss = losses.get(name)
-            if its_loss is None or (role == "challenger" and model.learned < self._policy.min_learned):
+            if its_loss is None or (role in ("challenger", "newcomer") and model.learned < self._policy.min_learned):
                 continue
             advantage = self._advantages.get(name)
             if advantage is None:
@@ -252,6 +261,7 @@ class Contest:
             "advantages": {name: advantage.snapshot() for name, advantage in self._advantages.items()},
             "shifts": {name: shift.snapshot() for name, shift in self._shifts.items()},
             "alarm": self._alarm.snapshot(),
+            "newcomer": self._newcomer.snapshot(),
             "counts": (self._labelled, self._awake_until, self._probation_until, self._setbacks),
             "actions": self._actions,
             "held": sorted(self._held),
@@ -289,6 +299,7 @@ class Contest:
         self._advantages = {name: Advantage.restored(told) for name, told in state["advantages"].items()}
         self._shifts = {name: Shift.restored(told) for name, told in state["shifts"].items()}
         self._alarm = Shift.restored(state["alarm"])
+        self._newcomer.restore(state["newcomer"], learners.get("newcomer"))
         self._labelled, self._awake_until, self._probation_until, self._setbacks = state["counts"]
         self._actions, self._held = list(state["actions"]), set(state["held"])
 
@@ -343,18 +354,20 @@ class Contest:
             Makes a learner, under the next version, of a frozen one.
         """
         self._setbacks += verdict.role in ("steady", "previous") and verdict.advantage.count > 0
-        archived = self._milestones.before(since)
+        rise, risen = self._milestones.rise
+        archived = self._milestones.before(min(since, risen) if rise >= self._policy.change else since)
         evicted = self._archive(archived, verdict.model) if archived is not None else None
         new = copy(verdict.model) if isinstance(verdict.model, Frozen) else verdict.model
         if new is self.challenger:
             self.challenger = self._fresh() if self._policy.always else None
+        self._newcomer.begin()
         self.previous = None if champion is self.steady else champion
         self._probation_until = self._labelled + self._policy.probation
         self._awake_until = self._probation_until
         self._actions.append(self._labelled)
         self._advantages.clear()
         self._held.clear()
-        self._milestones.begin()
+        self._milestones.begin(new.learned)
         self._alarm = _new_alarm()
         return Crowning(new, archived, evicted)
 

@@ -146,6 +146,7 @@ class Shift:
 
     __slots__ = (
         "_baseline",
+        "_began",
         "_calm",
         "_count",
         "_down",
@@ -172,6 +173,7 @@ class Shift:
         self._calm = True
         self._sum = self._recent_sum = 0.0
         self._count = self._recent = 0
+        self._began = [-1] * len(stakes)
         self._up_wealth = [1.0] * len(stakes)
         self._down_wealth = [1.0] * len(stakes)
 
@@ -185,8 +187,14 @@ class Shift:
         """The evidence, as an e-value: 1 is none."""
         return max(sum(self._up_wealth), sum(self._down_wealth)) / len(self._stakes)
 
-    def update(self, loss: float) -> None:
-        """Take the next loss, in [0, 1]."""
+    @property
+    def rise(self) -> tuple[float, int]:
+        """The evidence that the mean has risen, and the offset of the first loss that speaks for it."""
+        leading = max(range(len(self._stakes)), key=self._up_wealth.__getitem__)
+        return sum(self._up_wealth) / len(self._stakes), self._began[leading]
+
+    def update(self, loss: float, offset: int = 0) -> None:
+        """Take the next loss, in [0, 1], of the event at an offset."""
         if self._count < self._baseline:
             self._sum += loss
             self._count += 1
@@ -202,6 +210,9 @@ class Shift:
         most = 1.0
         if self._up:
             least = min(0.9, max(_LEAST_MEAN, mean + error))
+            for i, wealth in enumerate(self._up_wealth):
+                if wealth == 1.0:
+                    self._began[i] = offset
             most = max(most, _bet(self._up_wealth, self._stakes, (loss - least) / least))
         largest = min(1.0 - _LEAST_MEAN, mean - error)
         if self._down and largest > 0.0:

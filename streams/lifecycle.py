@@ -150,10 +150,10 @@ class Lifecycle:
         """Return what models that do not serve answer to an event, by name; None when none is asked."""
         return self.contest.answers(self.champion, x) if self.contest is not None else None
 
-    def learn_in_shadow(self, x: dict[str, Any], y: Any) -> None:
+    def learn_in_shadow(self, x: dict[str, Any], y: Any, offset: int) -> None:
         """Let those learn that do not serve; their errors are their own, and may end them."""
         if self.contest is not None:
-            self.contest.learn(self.champion, x, y)
+            self.contest.learn(self.champion, x, y, offset)
         if self.challenger is not None:
             try:
                 self.challenger.learn(x, y)

@@ -11,8 +11,9 @@ from streams.learner import Learner
 from streams.versions import Frozen
 
 #: How many are kept: evidence for a change begins at most this many of them ago.
-_KEPT = 4
-#: Copies are taken twice as far apart as the last ones, up to so many times the first distance: they take time.
+_KEPT = 8
+#: Copies are taken when a quarter more is learned, at most so many times the first distance apart: they take time, and
+#: a version that comes back is as old as its copy. (Not by their size: a restored model's differs a little.)
 _MOST_APART = 8
 #: Examples after which the reference is to be a younger one, and after which it is so whatever it tells.
 _LIFE = 1000
@@ -37,7 +38,8 @@ class Milestones:
     Parameters
     ----------
     first
-        Examples learned before the first copy is taken; then twice as many, and so on, up to eight times as many.
+        Examples learned before the first copy is taken; the next ones are half as many apart, later
+        a quarter of what is learned, eight times as many at most.
     baseline
         Losses from which it is learned how a reference does while the world stands still.
     kind, classes
@@ -50,12 +52,14 @@ class Milestones:
         self._kind: TaskKind = kind
         self._classes = classes
         self._taken: list[Frozen] = []
+        self._due = first
         self._reference: _Reference | None = None
         self._next: _Reference | None = None
 
-    def begin(self) -> None:
-        """Forget all: another champion serves."""
+    def begin(self, learned: int) -> None:
+        """Forget all: another champion serves, which has learned so much."""
         self._taken = []
+        self._due = learned + self._first
         self._reference = self._next = None
 
     @property
@@ -77,13 +81,18 @@ class Milestones:
         """All copies that are held."""
         return [*self._taken, *self.references]
 
-    def watch(self, champion: Learner, losses: Mapping[str, float | None]) -> None:
-        """Take the references' losses on one event, by their names."""
+    @property
+    def rise(self) -> tuple[float, int]:
+        """Evidence that the world has changed to the worse, and the offset of the first event that speaks for it."""
+        return (0.0, -1) if self._reference is None else self._reference.shift.rise
+
+    def watch(self, champion: Learner, losses: Mapping[str, float | None], offset: int) -> None:
+        """Take the references' losses on the event at an offset, by their names."""
         current, following = self._reference, self._next
         for reference in (current, following):
             loss = None if reference is None else losses.get(reference.frozen.name)
             if reference is not None and loss is not None:
-                reference.shift.update(loss)
+                reference.shift.update(loss, offset)
         if following is None or not following.shift.ready:
             return
         outdated = current is not None and champion.learned - current.frozen.learned > _OUTDATED
@@ -96,36 +105,32 @@ class Milestones:
         A model may be too deep or too large to pickle.
         """
         learned = champion.learned
-        if learned % self._first or not self._is_due(learned):
+        if learned < self._due:
             return True
+        self._due = learned + _MOST_APART * self._first
         try:
             data = champion.freeze(self._classes)
         except (NotPicklableError, RecursionError, pickle.PicklingError):
             return False
         frozen = Frozen(data, champion.version, learned, offset, self._kind, self._classes)
         self._taken = [*self._taken[1 - _KEPT :], frozen]
+        apart = min(learned // 4, _MOST_APART * self._first)
+        self._due = learned + max(self._first // 2, apart)
         current = self._reference
         if self._next is None and (current is None or learned - current.frozen.learned >= _LIFE):
             self._next = _Reference(frozen, Shift(self._baseline))
         return True
-
-    def _is_due(self, learned: int) -> bool:
-        """Tell whether it is time for a copy; a label that taught nothing makes no second one."""
-        if self._taken and self._taken[-1].learned == learned:
-            return False
-        times = learned // self._first
-        return times % _MOST_APART == 0 if times > _MOST_APART else times in (1, 2, 4, 8)
 
     def snapshot(self) -> Any:
         """Return the state but for the models."""
         references = [
             None if one is None else (one.frozen.name, one.shift.snapshot()) for one in (self._reference, self._next)
         ]
-        return [frozen.name for frozen in self._taken], references
+        return self._due, [frozen.name for frozen in self._taken], references
 
     def restore(self, state: Any, frozen: Mapping[str, Frozen]) -> None:
         """Become what `snapshot` was taken of, with the models by name."""
-        taken, references = state
+        self._due, taken, references = state
         self._taken = [frozen[name] for name in taken]
         self._reference, self._next = (
             None if told is None else _Reference(frozen[told[0]], Shift.restored(told[1])) for told in references

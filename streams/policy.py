@@ -56,8 +56,9 @@ class ChampionVersions:
     """Keep old versions, and let the best serve, by evidence: two questions have to be answered with yes.
 
     Has the world changed? A frozen copy of the champion is scored in its stead: its loss moves when the world does, and
-    never because a model learns. Is another model better? A fresh challenger, the learner that was never reset, the
-    champion before, and archived versions are compared with the champion on the same events.
+    never because a model learns. Is another model better? A fresh challenger, a newcomer that is taught only what came
+    since the world looks changed, the learner that was never reset, the champion before, and archived versions are
+    compared with the champion on the same events.
 
     Other models are scored only while the champion's loss looks as if it had risen, so a calm stream costs little more
     than `ObserveOnly`. `Pool` scores them always, and is quicker and surer.
@@ -78,8 +79,8 @@ class ChampionVersions:
     probation
         Labelled events for which a champion that was replaced goes on learning, and may come back.
     milestone
-        Examples after which a first frozen copy of the champion is taken; the next ones after twice as many each, up to
-        eight times as many.
+        Examples after which a first frozen copy of the champion is taken; the next ones follow after half as many, and
+        later after a quarter of what it has learned, eight times as many at most.
     actions
         Changes of the champion in 10,000 labelled events, at most.
     """
@@ -88,7 +89,7 @@ class ChampionVersions:
     change: float = 3000.0
     versions: int = 5
     challenger_life: int = 1000
-    min_learned: int = 30
+    min_learned: int = 5
     probation: int = 1000
     milestone: int = 500
     actions: int = 30
@@ -112,7 +113,7 @@ class ChampionVersions:
 class Pool(ChampionVersions):
     """As `ChampionVersions`, with all models scored on every event: for streams whose concepts come and go.
 
-    Three models learn where one did, and up to nine answer; `make quality` tells what that costs.
+    Three or four models learn where one did, and up to ten answer; `make quality` tells what that costs.
 
     References
     ----------

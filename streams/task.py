@@ -252,7 +252,7 @@ class Task:
         if lifecycle.learns:
             champion.learn(asked.x, y)
             if self._has_shadows or lifecycle.challenger is not None:
-                lifecycle.learn_in_shadow(asked.x, y)
+                lifecycle.learn_in_shadow(asked.x, y, asked.offset)
         number = loss = None
         losses = _NO_LOSSES
         if y is not None:

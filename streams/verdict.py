@@ -9,7 +9,7 @@ from streams.learner import Learner
 from streams.versions import Frozen
 
 #: A steady learner was never reset; a previous champion is on probation; a version answers and does not learn.
-Role = Literal["steady", "challenger", "previous", "version"]
+Role = Literal["steady", "challenger", "newcomer", "previous", "version"]
 
 
 class Verdict(Struct, frozen=True):

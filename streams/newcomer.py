@@ -1,0 +1,108 @@
+"""A fresh learner that is taught only what came since the world may have changed."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from streams.learner import Learner
+
+#: Evidence for a change at which one is taught, and below which the next one may be.
+_SUSPICIOUS, _UNSUSPICIOUS = 30.0, 3.0
+#: Examples that are kept. A change that began longer ago leaves out what is not there any more.
+_KEPT = 200
+#: Examples that it learns at each new one, until it has caught up: steps have to stay short.
+_CATCH_UP = 20
+#: Examples after which it has had its time.
+_LIFE = 500
+
+_Example = tuple[dict[str, Any], Any]
+
+
+class Newcomer:
+    """The newest labelled examples, and the learner that is taught of them.
+
+    Unlike a challenger it has learned nothing of the world before, and knows the new one from its first example on.
+
+    References
+    ----------
+    Gama, Medas, Castillo, Rodrigues: Learning with drift detection, SBIA 2004, section 3: a new model is learned from
+    the examples since the warning.
+
+    Examples
+    --------
+    >>> from river import dummy
+    >>> newcomer = Newcomer()
+    >>> for offset in range(40):
+    ...     newcomer.remember(offset, {"a": 1.0}, offset % 2 == 0)
+    >>> newcomer.suspect(100.0, 10, lambda: Learner(dummy.PriorClassifier, "v2", "binary"))
+    >>> newcomer.learn()
+    >>> newcomer.is_ready, newcomer.learner.learned
+    (False, 20)
+    >>> newcomer.learn()
+    >>> newcomer.is_ready, newcomer.learner.learned
+    (True, 30)
+    """
+
+    def __init__(self) -> None:
+        self.learner: Learner | None = None
+        self._recent: deque[tuple[int, dict[str, Any], Any]] = deque(maxlen=_KEPT)
+        self._ahead: list[_Example] = []
+        self._suspects = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is one, and it has caught up."""
+        return self.learner is not None and not self._ahead
+
+    def remember(self, offset: int, x: dict[str, Any], y: Any) -> None:
+        """Take the next labelled example: features as models see them, and the offset of its event."""
+        self._recent.append((offset, x, y))
+        if self.learner is not None:
+            self._ahead.append((x, y))
+
+    def learn(self) -> None:
+        """Learn some of the examples that are ahead."""
+        if self.learner is not None:
+            now, self._ahead = self._ahead[:_CATCH_UP], self._ahead[_CATCH_UP:]
+            for x, y in now:
+                self.learner.learn(x, y)
+
+    def suspect(self, change: float, since: int, fresh: Callable[[], Learner]) -> None:
+        """Begin with a fresh learner when the evidence for a change rises; end with one that has had its time.
+
+        Parameters
+        ----------
+        change
+            The evidence, as an e-value.
+        since
+            Offset of the first event that speaks for it.
+        fresh
+            Makes a learner.
+        """
+        if self.learner is not None and self.learner.learned >= _LIFE:
+            self.leave()
+        if change < _UNSUSPICIOUS:
+            self._suspects = False
+        elif change >= _SUSPICIOUS and not self._suspects:
+            self._suspects = True
+            self.learner = fresh()
+            self._ahead = [(x, y) for offset, x, y in self._recent if offset >= since]
+
+    def leave(self) -> None:
+        """Let it go: it serves, or has had its time."""
+        self.learner, self._ahead = None, []
+
+    def begin(self) -> None:
+        """Suspect anew: another champion serves."""
+        self.leave()
+        self._suspects = False
+
+    def snapshot(self) -> Any:
+        """Return the state but for the model."""
+        return list(self._recent), self._ahead, self._suspects
+
+    def restore(self, state: Any, learner: Learner | None) -> None:
+        """Become what `snapshot` was taken of."""
+        recent, self._ahead, self._suspects = state
+        self._recent.extend(recent)
+        self.learner = learner
