@@ -95,6 +95,10 @@ class Contest:
                 found[role] = learner
         return found
 
+    def _is_alone(self, champion: Learner) -> bool:
+        """Tell whether nobody learns beside the champion: quicker than `learners`, and asked at every event."""
+        return self.steady is champion and not (self.challenger or self.previous or self._newcomer.learner)
+
     def _contenders(self, champion: Learner) -> Iterator[tuple[Role, str, Learner | Frozen]]:
         """Yield those that could serve: role, name, and themselves."""
         for role, learner in self.learners(champion).items():
@@ -128,6 +132,8 @@ class Contest:
     def learn(self, champion: Learner, x: dict[str, Any], y: Any, offset: int) -> None:
         """Let those learn that do; an error of theirs is their own, and may end them."""
         self._newcomer.remember(offset, x, y)
+        if self._is_alone(champion):
+            return
         for role, learner in self.learners(champion).items():
             try:
                 if role == "newcomer":
@@ -177,18 +183,23 @@ class Contest:
         verdict = None
         if loss is not None:
             self._alarm.update(loss)
-            if self._alarm.value >= _ALARMING:
+            if not self._alarm.is_calm and self._alarm.value >= _ALARMING:
                 self._wake()
-            self._milestones.watch(champion, losses, offset)
-            self._newcomer.suspect(*self._milestones.rise, self._fresh)
-            for name, shift in self._shifts.items():
-                if (its_loss := losses.get(name)) is not None:
-                    shift.update(its_loss)
+            if losses:
+                self._watch(champion, losses, offset)
             if self.is_awake:
                 verdict = self._judge(champion, loss, losses, offset)
         if not self._milestones.take_if_due(champion, offset):
             self._books.count["not_frozen"] += 1
         return verdict
+
+    def _watch(self, champion: Learner, losses: Mapping[str, float | None], offset: int) -> None:
+        """Look for changes of the world in the losses of models that do not learn."""
+        self._milestones.watch(champion, losses, offset)
+        self._newcomer.suspect(*self._milestones.rise, self._fresh)
+        for name, shift in self._shifts.items():
+            if (its_loss := losses.get(name)) is not None:
+                shift.update(its_loss)
 
     def _wake(self) -> None:
         if not self.is_awake:
@@ -263,8 +274,7 @@ class Contest:
             "alarm": self._alarm.snapshot(),
             "newcomer": self._newcomer.snapshot(),
             "counts": (self._labelled, self._awake_until, self._probation_until, self._setbacks),
-            "actions": self._actions,
-            "held": sorted(self._held),
+            "acted": (self._actions, sorted(self._held)),
         }
 
     def restore(
@@ -301,7 +311,7 @@ class Contest:
         self._alarm = Shift.restored(state["alarm"])
         self._newcomer.restore(state["newcomer"], learners.get("newcomer"))
         self._labelled, self._awake_until, self._probation_until, self._setbacks = state["counts"]
-        self._actions, self._held = list(state["actions"]), set(state["held"])
+        self._actions, self._held = list(state["acted"][0]), set(state["acted"][1])
 
     # ------------------------------------------------------------------ what follows from it
 

@@ -188,6 +188,11 @@ class Shift:
         return max(sum(self._up_wealth), sum(self._down_wealth)) / len(self._stakes)
 
     @property
+    def is_calm(self) -> bool:
+        """Whether no bet has won anything."""
+        return self._calm
+
+    @property
     def rise(self) -> tuple[float, int]:
         """The evidence that the mean has risen, and the offset of the first loss that speaks for it."""
         leading = max(range(len(self._stakes)), key=self._up_wealth.__getitem__)
