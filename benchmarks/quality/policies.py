@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from datetime import timedelta
 from typing import Any
@@ -41,7 +42,7 @@ class Game(Struct):
     cpu_seconds
         Processor time.
     slowest_ms
-        The longest step.
+        Processor time of the longest step, with the collector of garbage set as a worker sets it.
     """
 
     right: list[bool]
@@ -62,11 +63,15 @@ def play(policy: Any, world: World, stream: Stream, base: str) -> Game:
     task = Task(pipeline)
     answers: dict[str, Any] = {}
     game = Game([], 0)
+    records = _records(stream, late)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     began = time.process_time()
-    for record, place in _records(stream, late):
-        start = time.perf_counter()
+    for record, place in records:
+        start = time.process_time()
         events = task.step(record)
-        game.slowest_ms = max(game.slowest_ms, 1000 * (time.perf_counter() - start))
+        game.slowest_ms = max(game.slowest_ms, 1000 * (time.process_time() - start))
         for event in events:
             if isinstance(event, PredictionMade):
                 answers[event.id] = event.prediction
