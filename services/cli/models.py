@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.cli import kept
 from services.cli.answers import REFUSED, answers_to
 from services.cli.errors import FAILED
 from services.cli.loading import pipeline_name, pipeline_topic
@@ -68,6 +69,7 @@ def register(app: typer.Typer) -> None:
         commands.command(name, help=what, epilog=f"Example: riverrun models {name} flights --why 'a new season'")(
             _plain(name)
         )
+    kept.register(commands)
     app.add_typer(commands, name="models")
 
 

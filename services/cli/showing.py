@@ -128,17 +128,17 @@ def describe_lifecycle(type: str, body: Mapping[str, Any]) -> str:
 
 def _short(value: Any) -> Any:
     if isinstance(value, list | tuple) and value and isinstance(value[0], dict):
-        return ", ".join(map(_describe_moved, value))
+        return ", ".join(map(describe_moved, value))
     return f"{value:.4g}" if isinstance(value, float) else value
 
 
-def _describe_moved(signal: Mapping[str, Any]) -> str:
+def describe_moved(signal: Mapping[str, Any]) -> str:
     """Return in words how a signal has moved.
 
     Examples
     --------
     >>> fields = dict(name="dest", what="SFO", q=1e-5, before={"SFO": 0.1}, after={"SFO": 0.25})
-    >>> _describe_moved({**fields, "kind": "category", "missing_before": 0.0, "missing_after": 0.0})
+    >>> describe_moved({**fields, "kind": "category", "missing_before": 0.0, "missing_after": 0.0})
     'dest: SFO 0.1 → 0.25 (q=1e-05)'
     """
     what, before, after = signal["what"], signal["before"], signal["after"]
