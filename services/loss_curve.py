@@ -10,7 +10,7 @@ from schemas.errors import SnapshotError
 from services.verification.logs import Logs
 from services.verification.search import decode_prediction
 from streams.decoding import Decoder, Example, LabelArrival
-from streams.detectors.segmented import OTHER
+from streams.feature import OTHER
 from streams.pipeline import Pipeline
 
 #: At most so many offsets of the input, and of the predictions, are read.
