@@ -130,16 +130,19 @@ def loss_curve(pipeline: Pipeline, logs: Logs, drift: dict[str, Any], change: in
     except SnapshotError as error:
         return LossCurve(kind, [], None, None, f"labels cannot be read: {error}")
     before, after = (_mean(a for a in answers if (a.offset > change) == behind) for behind in (False, True))
-    return LossCurve(kind, _bins(answers, start, end, change), before, after, _remark(answers), segment)
+    return LossCurve(kind, _bins(answers, start, end, change), before, after, _remark(answers, drift, end), segment)
 
 
-def _remark(answers: list[_Answer]) -> str:
+def _remark(answers: list[_Answer], drift: dict[str, Any], end: int) -> str:
     labelled = sum(answer.loss is not None for answer in answers)
     if not answers:
         return "no predictions of these offsets can be read: they are older than their topic, or of another segment"
+    remarks = []
     if labelled < len(answers):
-        return f"of {len(answers)} predictions {labelled} have an answer and a label within {REACH} offsets"
-    return ""
+        remarks.append(f"of {len(answers)} predictions {labelled} have an answer and a label within {REACH} offsets")
+    if drift["offset"] >= end:
+        remarks.append(f"the change was seen at {drift['offset']}, further behind it than is read")
+    return "; ".join(remarks)
 
 
 def _known(

@@ -6,13 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
+from schemas.events import DataDrifted
 from services.cli import app
+from services.cli.drift import _account
+from services.drift_story import Story
 from streams import pickling
 from streams.policy import Pool
+from tests.schemas.instances import INSTANCES
 from tests.streams.worker.conftest import Deployment
 from tests.streams.worker.declarations import small
 from tests.streams.worker.events import inline
@@ -148,6 +153,20 @@ def test_unknown_drift_is_wrong_usage_and_names_those_there_are(desk: Desk) -> N
     told = desk.run("drift", "show", "shown", str(promoted["id"]), code=2).stderr
     assert "that is model.promoted, expected a drift" in told
     assert "no drift was seen yet" in desk.run("drift", "show", "shown", "0@7", code=2).stderr
+
+
+def test_move_of_the_inputs_names_its_signals() -> None:
+    """Each from what to what, how sure, and against which past."""
+    moved = INSTANCES["data-drifted"]
+    assert isinstance(moved, DataDrifted)
+    fields = {"type": moved.type, **msgspec.to_builtins(moved)}
+    told = list(_account(Story({**fields, "id": "p.raw-0-7/drift.data"}, None, [], [])))
+    signals = [text for name, text in told if not name]
+    assert len(signals) == len(moved.moved)
+    for signal, text in zip(moved.moved, signals, strict=True):
+        assert text.startswith(f"{signal.name}: ")
+        assert f"against what came from {signal.reference_offset} on" in text
+    assert ("then", "nothing, up to now") in told
 
 
 # ------------------------------------------------------------------ models

@@ -106,9 +106,17 @@ def test_segment_has_a_curve_of_its_own(by: str, segment: str, after: float) -> 
     assert curve(answered(), pipeline, segment="__other__").segment == ""
 
 
+def test_move_of_the_inputs_has_a_curve_as_well() -> None:
+    """Its window takes the place of the change point."""
+    moved = {"partition": 0, "offset": 2 * SEEN, "window_offset": 2 * CHANGE + 1}
+    found = loss_curve(small("p"), answered(), moved, moved["window_offset"] - 1)
+    assert (found.before, found.after) == (0.1, 0.5)
+
+
 def test_reading_is_bounded() -> None:
     """However far the change lies back: no more than the reach of both topics, and what a search among them takes."""
     logs = answered(count=30_000)
     found = loss_curve(small("p"), logs, {**DRIFT, "offset": 59_000}, 2 * CHANGE)
     assert logs.read <= 2 * REACH
+    assert found.remark == "the change was seen at 59000, further behind it than is read"
     assert found.bins[-1].end <= 2 * REACH
