@@ -50,7 +50,7 @@ def show(
 ) -> None:
     """Show the models that the newest snapshot holds: who serves, who learns beside it, and who is kept.
 
-    A pipeline with classes of its own has to be named as FILE.py:NAME.
+    No model is loaded. A pipeline with metrics or a detector of its own has to be named as FILE.py:NAME.
     """
     place = _Place.of(pipeline, servers)
     reports = [_report(place, number) for number in place.partitions(partition)]

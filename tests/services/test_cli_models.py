@@ -140,6 +140,9 @@ def test_drift_in_text_is_an_account(desk: Desk) -> None:
     )
     for words in (*said, "◀ change", "◀ seen"):
         assert words in told
+    # As docs/lifecycle.md has it.
+    assert "loss      0.1179 → 0.3125 over 128 labels behind offset 1376, delta 0.002" in told
+    assert "1493         58      0.672  ██████████████████        v1        ◀ seen" in told
     named = desk.run("drift", "show", "shown-drifting", str(detected["id"])).stdout
     assert "remark    labels cannot be read: name the declaration as FILE.py:NAME" in named
     assert "◀" not in named
