@@ -40,8 +40,15 @@ def main(
     without: Annotated[str, typer.Option(help="Rivals or policies that are left out, comma-separated.")] = "",
     workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
     out: Annotated[Path, typer.Option(help="JSON with all figures.")] = RESULT,
+    again: Annotated[Path | None, typer.Option(help="Print the tables of such a file again, and play nothing.")] = None,
 ) -> None:
-    """Play all worlds and print what has to be reached, and what is."""
+    """Play all worlds and print what has to be reached, and what is.
+
+    What players would be needed for that are left out is not judged.
+    """
+    if again is not None:
+        _print(orjson.loads(again.read_bytes()))
+        return
     if os.environ.get("PYTHONHASHSEED") != "0":
         command = [sys.executable, "-m", "benchmarks.quality", *sys.argv[1:]]
         os.execve(sys.executable, command, os.environ | {"PYTHONHASHSEED": "0"})
@@ -136,9 +143,6 @@ def _print(results: list[dict[str, Any]]) -> None:
         ]
         table.add_row(world, base, str(len(of)), *cells)
     console.print(table)
-    if missing := set(judging.NEEDED) - set(names):
-        print(f"not judged: {', '.join(sorted(missing))} left out")
-        return
     table = Table(title="what has to be reached")
     for column in ("row", "policy", "wanted", "found", ""):
         table.add_column(column)

@@ -12,8 +12,6 @@ _T95 = {1: 12.7, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 
 OURS = ("champion versions", "pool")
 _CLOSE = 0.004
 _RESETS = ("online", "reset on any flag", "reset on rising loss", "background challenger")
-#: Players without whom there is nothing to judge by.
-NEEDED = (*OURS, *_RESETS, "dummy")
 
 
 def interval(values: list[float]) -> tuple[float, float]:
@@ -43,14 +41,14 @@ def _share_still(results: list[Result], name: str) -> float:
 
 
 def requirements(results: list[Result]) -> list[tuple[str, str, str, str, bool]]:
-    """Return row, policy, what is wanted, what was found, and whether that reaches."""
+    """Return row, policy, what is wanted, what was found, and whether that reaches; nothing of players left out."""
     rows: list[tuple[str, str, str, str, bool]] = []
 
     def say(row: str, name: str, wanted: str, found: str, reached: bool) -> None:
         rows.append((row, name, wanted, found, reached))
 
     def not_below(row: str, name: str, other: str, by: float, of: list[Result]) -> None:
-        if of:
+        if of and {name, other} <= of[0]["accuracy"].keys():
             m, half = interval(_less(of, name, other))
             reached = m + (0.0 if math.isnan(half) else half) >= -by
             say(row, name, f"≥ {other} - {by:g}", f"{m:+.4f} ± {half:.4f}", reached)
@@ -58,7 +56,8 @@ def requirements(results: list[Result]) -> list[tuple[str, str, str, str, bool]]
     def of_row(row: str) -> list[Result]:
         return [r for r in results if r["row"] == row]
 
-    for name in OURS:
+    played = results[0]["accuracy"].keys()
+    for name in (name for name in OURS if name in played):
         if still := of_row("stationary"):
             share = _share_still(still, name)
             say("stationary", name, "no action in 95 % of seeds", f"{share:.1%} of {len(still)}", share >= 0.95)
@@ -66,7 +65,8 @@ def requirements(results: list[Result]) -> list[tuple[str, str, str, str, bool]]
         not_below("abrupt", name, "reset on rising loss", 0.0, of_row("abrupt"))
         _say_gained(say, "recurring", name, of_row("recurring"), 0.8 if name == "pool" else 0.6)
         _say_gained(say, "recurring gradual", name, of_row("recurring gradual"), 1 / 3)
-        if back := [r for r in of_row("recurring") if "returns" in r]:
+        back = [r for r in of_row("recurring") if "returns" in r and "perfect rollback" in played]
+        if back:
             ratios = [r["returns"][name] - 1.5 * r["returns"]["perfect rollback"] - 0.03 for r in back]
             found = f"{mean(r['returns'][name] for r in back):.3f}, at the worst {max(ratios):+.3f} too much"
             say("1,000 after a return", name, "error ≤ 1.5 x perfect + .03", found, max(ratios) <= 0)
@@ -80,7 +80,7 @@ def requirements(results: list[Result]) -> list[tuple[str, str, str, str, bool]]
         for r in of_row("real") + of_row("real delayed"):
             by = 0.003 if r["row"] == "real" else 0.005
             not_below(f"{r['world']}, {r['base']}", name, "online", by, [r])
-        if real := of_row("real"):
+        if (real := of_row("real")) and played >= set(_RESETS):
             best = [max(r["accuracy"][n] for n in _RESETS) - r["accuracy"]["online"] for r in real]
             got = [r["accuracy"][name] - r["accuracy"]["online"] for r in real]
             say(
