@@ -3,19 +3,22 @@
 from collections import Counter
 from typing import Any
 
-import msgspec
 import orjson
 from faust.types import TP
 
-from schemas.record import Record
 from streams.snapshot import identity_of
 from streams.task import Task
 from streams.worker.recovery import Recovery
 from streams.worker.stores.kafka import KafkaStore
+from tests.simulation.fold import Fold, record_of
 from tests.simulation.log import Message, Transaction
 from tests.simulation.oracle import Oracle
+from tests.simulation.referee import Foul, Referee
+from tests.simulation.said import LETTER, LIFECYCLE, Said, partition_of, said_by, said_in
 from tests.simulation.stream import TOPIC
 
+#: What is said, and where.
+_KINDS = {"predictions": "p.predictions", "dead letters": "p.dead-letters", "lifecycle events": "p.lifecycle"}
 _PIECES = ("p.manifests", "p.snapshots")
 #: So many records are stepped through to see whether a snapshot is of its position.
 _PROBE = 12
@@ -37,12 +40,13 @@ class Auditor:
     def __init__(self, world: Any) -> None:
         self._world = world
         plan = world.plan
+        self._commanded = plan.commanded
         self._exactly_once = plan.exactly_once
-        self.oracles: dict[TP, Oracle] = {
-            TP(TOPIC, partition): plan.oracle(stream) for partition, stream in enumerate(plan.streams)
+        self.oracles: dict[TP, Oracle | Fold] = {
+            TP(TOPIC, partition): plan.books(stream) for partition, stream in enumerate(plan.streams)
         }
         self.records = {
-            TP(TOPIC, number): [Record(TOPIC, number, *_content(message)) for message in stream.records]
+            TP(TOPIC, number): [record_of(message) for message in stream.records]
             for number, stream in enumerate(plan.streams)
         }
         self.ends = {tp: records[-1].offset + 1 if records else 0 for tp, records in self.records.items()}
@@ -70,7 +74,11 @@ class Auditor:
                 raise Violation(f"{_name(tp)}: committed {position} after {before}")
             if within is None:
                 continue
-            got = [said for message in within.messages if (said := _said(message)) and _is_of(message, tp)]
+            got = [
+                said
+                for message in within.messages
+                if (said := self._said(message)) and partition_of(message) == tp.partition
+            ]
             self._pass_over(tp, {said[0] for said in got if said[-1] == "quarantine"} - self._skips[tp])
             expected = self._expected(tp, before, position)
             if got != expected:
@@ -80,7 +88,7 @@ class Auditor:
                 if learner is not within.member.member and learner.instance is None:
                     raise Violation(f"{_name(tp)}: two learners in generation {within.member.generation}")
         if within is not None:
-            strange = {m.partition() for m in within.messages if _said(m) or m.topic() in _PIECES}
+            strange = {partition_of(m) for m in within.messages if self._said(m) or m.topic() in _PIECES}
             strange -= {tp.partition for tp in offsets}
             if strange:
                 raise Violation(f"outputs or snapshots of {strange} with positions of others")
@@ -90,7 +98,7 @@ class Auditor:
         if offsets:
             self._skips[tp] |= offsets
             self._world.counts["skips"] += len(offsets)
-            self.oracles[tp] = self._world.plan.oracle(self._world.plan.streams[tp.partition], self._skips[tp])
+            self.oracles[tp] = self._world.plan.books(self._world.plan.streams[tp.partition], self._skips[tp])
 
     def committed(self, transaction: Transaction) -> None:
         """Look at the manifests of a transaction that was committed."""
@@ -138,8 +146,8 @@ class Auditor:
             if record.offset not in self.oracles[tp].said:
                 return  # nobody has come through this one
             skip = record.offset in self._skips[tp]
-            got = [_of_event(event) for event in (task.skip if skip else task.step)(record)]
-            got = [said for said in got if said is not None]
+            events = (task.skip if skip else task.step)(record)
+            got = said_by(events, lifecycle=self._commanded)
             if got != self.oracles[tp].said[record.offset]:
                 expected = self.oracles[tp].said[record.offset]
                 raise Violation(_difference(f"{_name(tp)}: restored at {position}, {record.position}", got, expected))
@@ -163,67 +171,57 @@ class Auditor:
             if committed != end:
                 raise Violation(f"{_name(tp)}: committed {committed} in the end, expected {end}")
             got = self._read_outputs(tp)
-            expected = self._expected(tp, 0, end)
-            predictions = [said for said in expected if said[1] != "letter"]
-            letters = [said for said in expected if said[1] == "letter"]
-            for kind, said, wanted in zip(("predictions", "dead letters"), got, (predictions, letters), strict=True):
-                if not self._exactly_once:
-                    said = sorted(set(said), key=lambda s: s[0])  # said again, with the same answer
+            for kind, topic in _KINDS.items():
+                said = got[topic]
+                wanted = [words for words in self._expected(tp, 0, end) if _kind(words) == kind]
                 if said != wanted:
                     raise Violation(_difference(f"{_name(tp)}: all {kind}", said, wanted))
+            if self._commanded:
+                self._check_laws(tp, [words for said in got.values() for words in said])
             self.check_snapshots(tp)
 
-    def _read_outputs(self, tp: TP) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-        topics = ("p.predictions", "p.dead-letters")
-        logs = [self._world.broker.log(topic, tp.partition) for topic in topics]
-        read = [[_said(message) for message in log.read(0)] for log in logs]
-        return [s for s in read[0] if s], [s for s in read[1] if s]
+    def _read_outputs(self, tp: TP) -> dict[str, list[Said]]:
+        """Return what a reader sees of a partition, by topic."""
+        read: dict[str, list[Said]] = {}
+        for topic in _KINDS.values():
+            log = self._world.broker.log(topic, 0 if topic == "p.lifecycle" else tp.partition)
+            messages = [message for message in log.read(0) if partition_of(message) == tp.partition]
+            said = [words for message in messages if (words := self._said(message))]
+            if not self._exactly_once:
+                said = sorted(dict.fromkeys(said), key=lambda s: s[0])  # said again, with the same answer
+            read[topic] = said
+        return read
+
+    def _said(self, message: Message) -> Said | None:
+        return said_in(message, lifecycle=self._commanded)
+
+    def _check_laws(self, tp: TP, said: list[Said]) -> None:
+        """Hold that all is scored that has to be, whoever serves, and the laws of the life cycle."""
+        stream = self._world.plan.streams[tp.partition]
+        oracle = self._world.plan.oracle(stream, self._skips[tp])
+        scored = [words[:2] for words in said if _kind(words) == "predictions"]
+        wanted = [(offset, words[0]) for offset, told in oracle.said.items() for words in told if words[0] != LETTER]
+        if scored != wanted:
+            raise Violation(_difference(f"{_name(tp)}: all that is scored", scored, wanted))
+        referee = Referee(stream.meanings)
+        try:
+            referee.check(said)
+        except Foul as error:
+            raise Violation(f"{_name(tp)}: {error}") from error
+        self._world.counts += referee.counts
 
     def check_books(self, tp: TP, task: Task) -> None:
         """Hold that a task that has seen everything counted as the oracle did."""
         counts = Counter({name: count for name, count in task.books.count.items() if count})
         expected = Counter({name: n for name, n in self.oracles[tp].counts.items() if n and name != "read"})
         for remark in ("loss_fell", "alarm_suppressed"):
-            del counts[remark]
+            del counts[remark], expected[remark]
         if counts != expected or task.books.read != self.oracles[tp].counts["read"]:
             raise Violation(f"{_name(tp)}: books {dict(counts)}, expected {dict(expected)}")
 
 
-class _Prediction(msgspec.Struct):
-    id: str
-    prediction: bool | None
-    score: float | None
-    learned: int
-    offset: int
-
-
-_decode = msgspec.json.Decoder(_Prediction).decode
-
-
-def _said(message: Message) -> tuple[Any, ...] | None:
-    """Return what an output says, None when it is another thing."""
-    if message.topic() == "p.predictions":
-        made = _decode(message.value() or b"")
-        return (made.offset, made.id, made.prediction, made.score, made.learned)
-    if message.topic() == "p.dead-letters":
-        headers = dict(message.headers() or ())
-        return (int(headers["riverrun_offset"] or b""), "letter", (headers["riverrun_stage"] or b"").decode())
-    return None
-
-
-def _of_event(event: Any) -> tuple[Any, ...] | None:
-    kind = type(event).__name__
-    if kind == "PredictionMade":
-        return (event.id, event.prediction, event.score, event.learned)
-    return ("letter", event.stage) if kind == "DeadLetter" else None
-
-
-def _is_of(message: Message, tp: TP) -> bool:
-    return message.partition() == tp.partition
-
-
-def _content(message: Message) -> tuple[Any, ...]:
-    return message.offset(), message.timestamp()[1], message.key(), message.value(), message.headers()
+def _kind(said: Said) -> str:
+    return {LETTER: "dead letters", LIFECYCLE: "lifecycle events"}.get(said[1], "predictions")
 
 
 def _keep_nothing(*_: Any) -> None:

@@ -19,8 +19,7 @@ from streams.worker.snapshots import Snapshots
 from streams.worker.stores.kafka import KafkaStore
 from streams.worker.transactions import ExactlyOnce
 from tests.simulation.dump import Dump
-
-Patches = list[tuple[Any, str, Any]]
+from tests.simulation.lifecycle_bugs import LIFECYCLE_BUGS, Patches
 
 
 def _positions_before_outputs() -> Patches:
@@ -345,6 +344,7 @@ BUGS: Mapping[str, Callable[[], Patches]] = {
         _state_without_preprocessing,
         _state_without_waiting_events,
         _digests_unchecked,
+        *LIFECYCLE_BUGS,
     )
 }
 

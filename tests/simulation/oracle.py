@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from schemas.commands import Order
+
 EXPIRED = object()
 
 
@@ -25,6 +27,10 @@ class Meaning:
         The label, None where there is none.
     stage
         Where a bad one fails.
+    order
+        What a command says; None where it says nothing that can be understood.
+    signed
+        Whether it is signed, and so counts once only.
     """
 
     kind: str
@@ -33,6 +39,8 @@ class Meaning:
     x: dict[str, Any] = field(default_factory=dict)
     y: bool | None = None
     stage: str = ""
+    order: Order | None = None
+    signed: bool = False
 
 
 class Oracle:
@@ -91,7 +99,7 @@ class Oracle:
             return None
         scores = self._model.predict_proba_one(x)
         answer = max(scores, key=scores.get, default=None)
-        said = (record.id, answer, scores.get(True, 0.0) if scores else None, self._learned)
+        said = (record.id, answer, scores.get(True, 0.0) if scores else None, self._learned, "v1")
         if y is not None:
             self._learn(record.id, x, y)
         elif self._ttl_ms is None:

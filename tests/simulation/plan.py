@@ -11,8 +11,9 @@ from river import linear_model, metrics, naive_bayes
 from streams.feature import Feature
 from streams.label import Label
 from streams.pipeline import Pipeline
-from streams.policy import ObserveOnly
+from streams.policy import ChampionVersions, ObserveOnly, Policy, Pool
 from streams.worker.settings import Settings
+from tests.simulation.fold import Fold
 from tests.simulation.models import Deadly, Killed, Moody, Slope, is_too_much
 from tests.simulation.oracle import Oracle
 from tests.simulation.seals import SIGNER, TRUSTED, QuickSeal
@@ -33,8 +34,27 @@ _LABELS = {
 }
 
 
+#: As hasty as they may be declared: worlds are short.
+_HASTY: dict[str, Any] = {
+    "alpha": 0.8,
+    "change": 1.0,
+    "versions": 2,
+    "challenger_life": 12,
+    "min_learned": 2,
+    "probation": 8,
+    "milestone": 4,
+}
+_POLICIES: dict[str, Policy] = {
+    "observe": ObserveOnly(),
+    "pool": Pool(**_HASTY),
+    "versions": ChampionVersions(**_HASTY),
+}
+#: In one world of so many operators command.
+_COMMANDED = 4
+
+
 @cache
-def pipeline_of(model: str, labels: str) -> Pipeline:
+def pipeline_of(model: str, labels: str, policy: str = "observe") -> Pipeline:
     """Return a declaration; worlds share it, as it never changes."""
     return Pipeline(
         "p",
@@ -42,7 +62,7 @@ def pipeline_of(model: str, labels: str) -> Pipeline:
         label=_LABELS[labels],
         model=_MODELS[model](),
         metrics=[metrics.Accuracy()],
-        policy=ObserveOnly(),
+        policy=_POLICIES[policy],
     )
 
 
@@ -67,7 +87,11 @@ class Plan:
         rng = random.Random(f"plan {seed}")
         self.model = rng.choices(list(_MODELS), (12, 6, 2, 1, 1))[0]
         self.labels = rng.choice(list(_LABELS))
-        self.pipeline = pipeline_of(self.model, self.labels)
+        self.policy = "observe"
+        self.commanded = seed % _COMMANDED == _COMMANDED - 1 and not quarantine
+        if self.commanded:
+            self.model, self.policy = "slope", rng.choice(("pool", "pool", "versions"))
+        self.pipeline = pipeline_of(self.model, self.labels, self.policy)
         self.exactly_once = rng.random() < 0.85
         self.quarantine = self.model == "deadly" or rng.random() < 0.2
         # Where it may say things twice, it may also say something and then pass over the record.
@@ -92,10 +116,16 @@ class Plan:
             self._kill_often()
         if self.quarantine:
             self.with_faults.discard("damage")  # which records are passed over is kept once, and not in the log
+        if self.commanded:
+            self.partitions, self.actions = min(self.partitions, 2), min(self.actions, 200)
         records = rng.randint(30, 90)
-        self.streams = [Stream(p, self.ttl_ms, f"stream {seed} {p}") for p in range(self.partitions)]
+        folds = [self._fold(partition) for partition in range(self.partitions)]
+        self.streams = [Stream(p, self.ttl_ms, f"stream {seed} {p}", fold) for p, fold in enumerate(folds)]
         for stream in self.streams:
             stream.extend(records // self.partitions)
+
+    def _fold(self, partition: int) -> Fold | None:
+        return Fold(self.pipeline, partition, self.partitions) if self.commanded else None
 
     def _kill_often(self) -> None:
         self.quarantine = self.exactly_once = True
@@ -119,8 +149,19 @@ class Plan:
         """How long events wait."""
         return None if self.labels == "inline" else TTL_MS
 
+    def books(self, stream: Stream, skips: Collection[int] = ()) -> Oracle | Fold:
+        """Return what all that is said of a stream is compared with; some records are passed over."""
+        if stream.fold is None:
+            return self.oracle(stream, skips)
+        if not skips:
+            return stream.fold
+        fold = Fold(self.pipeline, stream.fold.task.partition, self.partitions)
+        for message in stream.records:
+            fold.take(message, skip=message.offset() in skips)
+        return fold
+
     def oracle(self, stream: Stream, skips: Collection[int] = ()) -> Oracle:
-        """Return what has to come of a stream, some of whose records are passed over."""
+        """Return what has to come of a stream, but for what operators make of it; some records are passed over."""
         assumed = False if self.labels == "assumed" else None
         refuses = is_too_much if self.model == "moody" else _refuses_nothing
         oracle = Oracle(_MODELS[self.model](), self.ttl_ms, assumed, refuses)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from streams import label_join, pickling, snapshot, task, undo_log
+from streams import contest, label_join, lifecycle, pickling, snapshot, task, undo_log
 from streams.pipeline import Pipeline
 from streams.worker import (
     assignment,
@@ -105,6 +105,13 @@ def simulated(*, aloud: bool = False) -> Iterator[None]:
         (assignment, "_MIN_RECORDS", 1),
         (label_join, "SEGMENT", _SEGMENT),
         (snapshot, "SEGMENT", _SEGMENT),
+        # Small enough that models take over within some dozen records.
+        (lifecycle, "_RENEWAL_LEARNED", 4),
+        (contest, "_ALARMING", 1.5),
+        (contest, "_AWAKE", 12),
+        (contest, "_PACE", 2),
+        (contest, "_BASELINE", 4),
+        (contest, "_PACED_BASELINE", 2),
         # The same for every world, and they cost more than all the rest.
         (snapshots, "version", cache(snapshots.version)),
         (snapshot, "version", cache(snapshot.version)),

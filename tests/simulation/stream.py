@@ -1,17 +1,25 @@
 """What producers write to the input topic: events and labels of all kinds, bad records, gaps between offsets."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from schemas import cloudevents as ce
+from schemas.commands import Order, encode_command
+from schemas.operators import encode_signed
 from schemas.record import Headers
 from tests.simulation.clock import BEGIN
+from tests.simulation.fold import Fold
 from tests.simulation.log import Message
+from tests.simulation.operators import command
 from tests.simulation.oracle import Meaning
+from tests.simulation.seals import SIGNER
 
 TOPIC = "p.raw"
+#: Share of the moments at which operators command, where there are any.
+_COMMANDS = 0.15
 _BAD = (
     (b'{"a": NaN, "b": 1.0}', "validate"),
     (b'{"a": 1.0, "b": Infinity, "y": true}', "validate"),
@@ -34,9 +42,12 @@ class Stream:
         How long events wait for labels, None when labels come with them.
     seed
         Of everything.
+    fold
+        Fresh; what operators look at before they command. None where there are no operators.
     """
 
-    def __init__(self, partition: int, ttl_ms: int | None, seed: str) -> None:
+    def __init__(self, partition: int, ttl_ms: int | None, seed: str, fold: Fold | None = None) -> None:
+        self.fold = fold
         self.records: list[Message] = []
         self.meanings: dict[int, Meaning] = {}
         self.gaps: list[int] = []
@@ -48,11 +59,15 @@ class Stream:
         self._events = 0
         self._owed: list[str] = []
         self._said: list[tuple[str, bool]] = []
+        self._commanded: list[tuple[bytes, Meaning]] = []
 
     def extend(self, count: int) -> None:
         """Make some more records."""
         while len(self.records) < count:
             self._now += self._rng.choice((0, 40, 150, 400, 900))
+            if self.fold is not None and self._rng.random() < _COMMANDS:
+                self._command(self.fold)
+                continue
             dice = self._rng.random()
             if dice < 0.08:
                 self._bad()
@@ -97,13 +112,30 @@ class Stream:
             y = not y
         self._record(orjson.dumps({"id": id, "y": y}), Meaning("label", id, y=y), ce.LABEL)
 
+    def _command(self, fold: Fold) -> None:
+        """Operators command, or somebody writes one of their commands once more."""
+        if self._commanded and self._rng.random() < 0.1:
+            value, meaning = self._rng.choice(self._commanded)
+            self._record(value, replace(meaning), ce.COMMAND)
+            return
+        for order in command(self._rng, fold.task.lifecycle):
+            self._order(order)
+
+    def _order(self, order: Order) -> None:
+        id, value, signed = f"c{len(self.records)}", encode_command(order), self._rng.random() < 0.2
+        if signed:
+            value = encode_signed(order, SIGNER, id, TOPIC, self._partition, self._now)
+        meaning = Meaning("command", id, order=order, signed=signed)
+        self._commanded.append((value, meaning))
+        self._record(value, replace(meaning), ce.COMMAND)
+
     def _bad(self) -> None:
         value, stage = self._rng.choice(_BAD)
         self._record(value, Meaning("bad", stage=stage))
 
     def _record(self, value: bytes | None, meaning: Meaning, kind: str | None = None) -> None:
         headers: Headers = [] if kind is None else [("ce_type", kind.encode())]
-        if meaning.kind == "event":
+        if meaning.kind in ("event", "command"):
             if meaning.id:
                 headers.append(("ce_id", meaning.id.encode()))
             else:
@@ -111,6 +143,8 @@ class Stream:
         meaning.time_ms = self._now
         self.records.append(Message(TOPIC, self._partition, self._offset, None, value, headers or None, self._now))
         self.meanings[self._offset] = meaning
+        if self.fold is not None:
+            self.fold.take(self.records[-1])
         gap = self._rng.choice((0, 0, 0, 0, 0, 1, 1, 3))
         self.gaps.append(gap)
         self._offset += 1 + gap
