@@ -5,7 +5,7 @@ from typing import Any
 
 from schemas.errors import ModelBrokenError, ModelError
 from streams.accounting import Books
-from streams.evidence import Advantage, Shift
+from streams.evidence import Advantage, Shift, new_alarm
 from streams.label import TaskKind
 from streams.learner import Learner
 from streams.milestones import Milestones
@@ -17,7 +17,6 @@ from streams.versions import Frozen
 _PER = 10_000
 #: The champion's loss may have risen: the others are scored, for a while.
 _ALARMING = 100.0
-_ALARM_STAKES = (0.1, 0.4)
 _AWAKE = 200
 #: While nothing alarms, the reference is scored on one event in so many.
 _PACE = 8
@@ -59,12 +58,14 @@ class Contest:
         self.steady = champion
         self.challenger: Learner | None = fresh() if policy.always else None
         self.previous: Learner | None = None
+        #: Version of the champion before this one.
+        self._replaced = ""
         self._newcomer = Newcomer()
         self.archive: list[Frozen] = []
         self._milestones = Milestones(policy.milestone, _BASELINE if policy.always else _PACED_BASELINE, kind, classes)
         self._advantages: dict[str, Advantage] = {}
         self._shifts: dict[str, Shift] = {}
-        self._alarm = _new_alarm()
+        self._alarm = new_alarm()
         self._labelled = 0
         self._awake_until = 0
         self._probation_until = 0
@@ -274,7 +275,7 @@ class Contest:
             "alarm": self._alarm.snapshot(),
             "newcomer": self._newcomer.snapshot(),
             "counts": (self._labelled, self._awake_until, self._probation_until, self._setbacks),
-            "acted": (self._actions, sorted(self._held)),
+            "acted": (self._actions, sorted(self._held), self._replaced),
         }
 
     def restore(
@@ -311,7 +312,8 @@ class Contest:
         self._alarm = Shift.restored(state["alarm"])
         self._newcomer.restore(state["newcomer"], learners.get("newcomer"))
         self._labelled, self._awake_until, self._probation_until, self._setbacks = state["counts"]
-        self._actions, self._held = list(state["acted"][0]), set(state["acted"][1])
+        self._actions, held, self._replaced = state["acted"]
+        self._held = set(held)
 
     # ------------------------------------------------------------------ what follows from it
 
@@ -345,9 +347,11 @@ class Contest:
         """Return the name of who served before the champion, empty when nobody did."""
         if self.previous is not None:
             return self.previous.version
-        if self.archive:
-            return self.archive[-1].name
-        return "" if self.steady is champion else self.steady.version
+        # It may be the one that is never reset, while the newest in the archive is of this champion, or older.
+        known = [(frozen.version, frozen.name) for frozen in reversed(self.archive)]
+        known.append((self.steady.version, self.steady.version))
+        others = [name for version, name in known if version != champion.version]
+        return next((name for version, name in known if version == self._replaced), next(iter(others), ""))
 
     def crown(self, verdict: Verdict, champion: Learner, since: int, copy: Callable[[Frozen], Learner]) -> Crowning:
         """Let one take over.
@@ -371,14 +375,14 @@ class Contest:
         if new is self.challenger:
             self.challenger = self._fresh() if self._policy.always else None
         self._newcomer.begin()
-        self.previous = None if champion is self.steady else champion
+        self.previous, self._replaced = None if champion is self.steady else champion, champion.version
         self._probation_until = self._labelled + self._policy.probation
         self._awake_until = self._probation_until
         self._actions.append(self._labelled)
         self._advantages.clear()
         self._held.clear()
         self._milestones.begin(new.learned)
-        self._alarm = _new_alarm()
+        self._alarm = new_alarm()
         return Crowning(new, archived, evicted)
 
     def _archive(self, frozen: Frozen, wanted: Learner | Frozen) -> Frozen | None:
@@ -393,8 +397,3 @@ class Contest:
         evicted = self.archive.pop(0)
         self._shifts.pop(evicted.name, None)
         return evicted
-
-
-def _new_alarm() -> Shift:
-    """Return what watches the champion's own loss: cheaply, since it does so at every event."""
-    return Shift(down=False, stakes=_ALARM_STAKES)

@@ -9,6 +9,7 @@ from typing import Any
 #: Stakes of the bets: small ones find small differences in the long run, large ones find large differences at once.
 _STAKES = (0.1, 0.3, 0.6, 0.9)
 _SHIFT_STAKES = (0.1, 0.25, 0.5)
+_ALARM_STAKES = (0.1, 0.4)
 #: More evidence than this is not counted, so that what has turned is forgotten in time.
 _MOST = 1e12
 _LEAST_SPREAD = 0.01
@@ -239,6 +240,11 @@ class Shift:
         for name, value in zip(cls.__slots__, state, strict=True):
             setattr(shift, name, value)
         return shift
+
+
+def new_alarm() -> Shift:
+    """Return what watches the loss of a champion itself for a rise: cheaply, since it does so at every event."""
+    return Shift(down=False, stakes=_ALARM_STAKES)
 
 
 def _bet(wealth: list[float], stakes: tuple[float, ...], gain: float) -> float:

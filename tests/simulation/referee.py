@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from schemas.commands import RollBack
 from tests.simulation.operators import CHANGES
 from tests.simulation.oracle import Meaning
 from tests.simulation.said import LETTER, LIFECYCLE, Said
@@ -31,10 +32,11 @@ class Referee:
     def __init__(self, meanings: Mapping[int, Meaning]) -> None:
         self.counts: Counter[str] = Counter()
         self._meanings = meanings
-        self._serving = "v1"
+        self._serving, self._replaced = "v1", ""
         self._learns = self._acts = True
         self._learned: int | None = None
         self._taken: set[str] = set()
+        #: The command just before, and whether it changed the champion.
         self._before: tuple[Any, bool] = (None, False)
 
     def check(self, said: Iterable[Said]) -> None:
@@ -130,4 +132,19 @@ class Referee:
             raise Foul(f"{offset}: {event['version']} replaces {event['replaced']}, but {self._serving} serves")
         self.counts["changes"] += 1
         self.counts["by_evidence"] += not by_command
-        self._serving, self._learned = event["version"], None
+        if at_once:
+            self._led_back(offset, event)
+        self._replaced, self._serving, self._learned = self._serving, event["version"], None
+
+    def _led_back(self, offset: int, event: dict[str, Any]) -> None:
+        """Hold that a rollback to nobody in particular leads to who served before: who was just replaced is there."""
+        order = self._meanings[offset].order
+        if not isinstance(order, RollBack) or order.to:
+            return
+        self.counts["back"] += 1
+        version = event["restored"].partition("@")[0]
+        is_there = self._before[1] or self._replaced == "v1"
+        if version == self._serving or (is_there and version != self._replaced):
+            raise Foul(
+                f"{offset}: back from {self._serving} to {event['restored']}, but {self._replaced} served before"
+            )

@@ -19,6 +19,9 @@ RARE = {
     "manifest_before_commit",
     "state_without_waiting_events",
     "digests_unchecked",
+    "pin_forgotten",
+    "evidence_against_pins",
+    "commands_forgotten",
 }
 
 
@@ -27,15 +30,28 @@ def test_all_worlds_come_to_the_end_that_the_oracle_knows() -> None:
     command = [sys.executable, "-m", "tests.simulation", "--seeds", str(SEEDS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
-    for event in ("crashes", "failures", "aborts", "restored", "parked", "on_revoke", "on_lost", "skips"):
+    for event in (
+        "crashes",
+        "failures",
+        "aborts",
+        "restored",
+        "parked",
+        "on_revoke",
+        "on_lost",
+        "skips",
+        "rivals",
+        "back",
+        "by_evidence",
+    ):
         assert event in done.stdout, f"a simulation without {event} would find nothing"
 
 
 @pytest.mark.parametrize(
-    ("seed", "quarantine"), [(1608, False), (1937, False), (4956, False), (1161, True), (3063, True), (7838, True)]
+    ("seed", "quarantine"),
+    [(1608, False), (1937, False), (4956, False), (71, False), (399, False), (1161, True), (3063, True), (7838, True)],
 )
 def test_world_that_found_a_bug_is_well(seed: int, quarantine: bool) -> None:
-    """Chunks of two writings had one key; a worker took back a skip that another one had written."""
+    """Chunks of two writings had one key; a worker took back another one's skip; a rollback led to the champion."""
     command = [sys.executable, "-m", "tests.simulation", "--seed", str(seed), *["--quarantine"] * quarantine]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr

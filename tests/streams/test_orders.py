@@ -104,6 +104,18 @@ def test_rollback_of_a_rollback() -> None:
     assert not any(isinstance(event, CommandRefused) for event in fold.lifecycle)
 
 
+def test_rollback_never_leads_to_an_older_copy_of_the_champion() -> None:
+    """The challenger serves, then v1, and the challenger again: back is v1, though a copy of the other is newer."""
+    fold = Operated(Pool(milestone=5))
+    challenger = fold.task.lifecycle.learners["contest-challenger"].version
+    fold.order(Promote(pipeline="p", model=challenger))
+    fold.go_on(0, length=300)
+    fold.order(RollBack(pipeline="p", to="v1"))
+    fold.order(Promote(pipeline="p", model=challenger))
+    [_, back, *_] = fold.order(RollBack(pipeline="p"))
+    assert (back.replaced, back.restored.partition("@")[0]) == (challenger, "v1")
+
+
 def test_frozen_models_score_and_learn_nothing_until_they_may_again() -> None:
     """The champion answers the same to the same, whatever labels say; the books go on."""
     fold = Operated(Pool())
