@@ -240,7 +240,7 @@ def test_cluster_without_an_id_has_a_name_all_the_same() -> None:
 def start(kafka: Broker, **further: Any) -> None:
     """Make a worker's app, which looks at topics and verdict."""
     apply_topics(PIPELINE, kafka.settings)
-    App(PIPELINE, kafka.settings.model_copy(update={"snapshot_interval": 0, **further}))
+    App(PIPELINE, kafka.settings.model_copy(update={"snapshot_interval": 0, "commands": "open", **further}))
 
 
 @ON_BOTH

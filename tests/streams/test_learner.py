@@ -205,8 +205,8 @@ def test_challenger_that_raises_is_counted_and_harms_nobody() -> None:
     fold = Fold(declared(Fragile(), policy=BackgroundChallenger()))
     lifecycle = fold.task.lifecycle
     lifecycle.challenger = Learner(Fragile, "v2", "binary")
-    lifecycle.learn_in_shadow({"a": 1.0, "b": 99.0}, True)
-    lifecycle.learn_in_shadow({"a": 1.0, "b": 1.0}, True)
+    lifecycle.learn_in_shadow({"a": 1.0, "b": 99.0}, True, 0)
+    lifecycle.learn_in_shadow({"a": 1.0, "b": 1.0}, True, 1)
     assert fold.task.books.count["shadow_error"] == 1
     assert lifecycle.challenger.learned == 1
 
