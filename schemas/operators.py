@@ -93,11 +93,11 @@ class Operators:
         id, topic, partition
             Its ``ce_id``, and where it stands.
         """
-        if self._keys is None:
-            if not body.startswith(b'{"document":'):
-                command = decode_command(body)
-                return command if isinstance(command, str) else SignedCommand(id, 0, topic, partition, command)
-        elif not body.startswith(b'{"document":'):
+        is_signed = body.startswith(b'{"document":')
+        if self._keys is None and not is_signed:
+            command = decode_command(body)
+            return command if isinstance(command, str) else SignedCommand(id, 0, topic, partition, command)
+        if self._keys is not None and not is_signed:
             trusted = ", ".join(self._keys.key_ids)
             return f"command: got one that is not signed, expected the signature of a trusted operator ({trusted})"
         try:

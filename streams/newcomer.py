@@ -46,7 +46,7 @@ class Newcomer:
     def __init__(self) -> None:
         self.learner: Learner | None = None
         self._recent: deque[tuple[int, dict[str, Any], Any]] = deque(maxlen=_KEPT)
-        self._ahead: list[_Example] = []
+        self._ahead: deque[_Example] = deque()
         self._suspects = False
 
     @property
@@ -61,11 +61,16 @@ class Newcomer:
             self._ahead.append((x, y))
 
     def learn(self) -> None:
-        """Learn some of the examples that are ahead."""
+        """Learn some of the examples that are ahead; one at which the model raises is passed over, as by any learner.
+
+        Raises
+        ------
+        ModelError, ModelBrokenError
+            As `Learner.learn`; the examples behind it are learned the next time.
+        """
         if self.learner is not None:
-            now, self._ahead = self._ahead[:_CATCH_UP], self._ahead[_CATCH_UP:]
-            for x, y in now:
-                self.learner.learn(x, y)
+            for _ in range(min(_CATCH_UP, len(self._ahead))):
+                self.learner.learn(*self._ahead.popleft())
 
     def suspect(self, change: float, since: int, fresh: Callable[[], Learner]) -> None:
         """Begin with a fresh learner when the evidence for a change rises; end with one that has had its time.
@@ -86,11 +91,11 @@ class Newcomer:
         elif change >= _SUSPICIOUS and not self._suspects:
             self._suspects = True
             self.learner = fresh()
-            self._ahead = [(x, y) for offset, x, y in self._recent if offset >= since]
+            self._ahead = deque((x, y) for offset, x, y in self._recent if offset >= since)
 
     def leave(self) -> None:
         """Let it go: it serves, or has had its time."""
-        self.learner, self._ahead = None, []
+        self.learner, self._ahead = None, deque()
 
     def begin(self) -> None:
         """Suspect anew: another champion serves."""
@@ -99,10 +104,11 @@ class Newcomer:
 
     def snapshot(self) -> Any:
         """Return the state but for the model."""
-        return list(self._recent), self._ahead, self._suspects
+        return list(self._recent), list(self._ahead), self._suspects
 
     def restore(self, state: Any, learner: Learner | None) -> None:
         """Become what `snapshot` was taken of."""
-        recent, self._ahead, self._suspects = state
+        recent, ahead, self._suspects = state
         self._recent.extend(recent)
+        self._ahead.extend(ahead)
         self.learner = learner

@@ -149,6 +149,24 @@ def _print(results: list[dict[str, Any]]) -> None:
     for row, name, wanted, found, reached in judging.requirements(results):
         table.add_row(row, name, wanted, found, "yes" if reached else "[red]no[/]")
     console.print(table)
+    if "observe only" in names:
+        console.print(_costs(results))
+
+
+def _costs(results: list[dict[str, Any]]) -> Table:
+    """Lay out what policies cost: processor time by that of the one that never acts, and the longest step."""
+    ours = [name for name in policies.POLICIES if name in results[0]["accuracy"]]
+    table = Table(title="processor time by that of observe only; longest step, ms")
+    for column in ("row", "base", *ours):
+        table.add_column(column)
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for result in results:
+        groups[result["row"], result["base"]].append(result)
+    for (row, base), of in groups.items():
+        spent = {name: sum(r["cpu_seconds"][name] for r in of) for name in ours}
+        slowest = {name: max(r["slowest_ms"][name] for r in of) for name in ours}
+        table.add_row(row, base, *(f"{spent[n] / spent['observe only']:.2f}; {slowest[n]:.0f}" for n in ours))
+    return table
 
 
 if __name__ == "__main__":

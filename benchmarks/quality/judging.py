@@ -68,7 +68,8 @@ def requirements(results: list[Result]) -> list[tuple[str, str, str, str, bool]]
         back = [r for r in of_row("recurring") if "returns" in r and "perfect rollback" in played]
         if back:
             ratios = [r["returns"][name] - 1.5 * r["returns"]["perfect rollback"] - 0.03 for r in back]
-            found = f"{mean(r['returns'][name] for r in back):.3f}, at the worst {max(ratios):+.3f} too much"
+            held = f"in {sum(ratio <= 0 for ratio in ratios)} of {len(ratios)} games"
+            found = f"{held}; {mean(r['returns'][name] for r in back):.3f}, at the worst {max(ratios):+.3f} too much"
             say("1,000 after a return", name, "error ≤ 1.5 x perfect + .03", found, max(ratios) <= 0)
         not_below("gradual", name, "online", 0.003, of_row("gradual"))
         not_below("new concepts", name, "reset on rising loss", 0.005, of_row("new concepts"))

@@ -17,7 +17,7 @@ from tests.services.laboratory.conftest import named
 from tests.services.laboratory.test_processes import children, deadly
 from tests.streams.worker.kafka import until
 
-distributed = pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed", reason="the extra laboratory is not installed")
 ROOT = Path(__file__).resolve().parents[3]
 
 
