@@ -205,9 +205,9 @@ def main() -> None:
         measure(name, state, Desk(PIPELINE, state.task, store, arguments.keys), outputs, arguments.snapshots)
     if arguments.archived:
         state.task.lifecycle.contest.archive = state.archived
-        name, store = next(iter(stores.items()))
-        desk = Desk(PIPELINE, state.task, store, arguments.keys)
-        measure(f"{name}, {arguments.archived} archived", state, desk, outputs, arguments.snapshots)
+        for name, store in stores.items():
+            desk = Desk(PIPELINE, state.task, store, arguments.keys)
+            measure(f"{name}, {arguments.archived} archived", state, desk, outputs, arguments.snapshots)
 
 
 def measure(name: str, state: State, desk: Desk, outputs: Outputs | None, snapshots: int) -> None:
