@@ -6,6 +6,7 @@ from streams.label import Label
 from streams.pipeline import Pipeline
 from streams.policy import BackgroundChallenger, ChampionVersions, ObserveOnly, Pool, ResetOnDrift
 from streams.prequential import MajorityClass
+from streams.race import Race
 from streams.watch import Watch
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ObserveOnly",
     "Pipeline",
     "Pool",
+    "Race",
     "ResetOnDrift",
     "Watch",
 ]

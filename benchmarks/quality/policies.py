@@ -78,7 +78,7 @@ def play(policy: Any, world: World, stream: Stream, base: str) -> Game:
             elif isinstance(event, DriftDetected):
                 game.detections.append(place)
             elif isinstance(event, (ModelPromoted, ModelRolledBack)) or (
-                isinstance(event, ModelRetrained) and task.lifecycle.contest is None
+                isinstance(event, ModelRetrained) and task.lifecycle.shadows.contest is None
             ):
                 game.actions += 1
     game.cpu_seconds = time.process_time() - began
