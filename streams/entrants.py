@@ -16,13 +16,19 @@ from streams.verdict import Verdict
 
 
 class _Entrant(Struct):
-    """One that races, and how far ahead of the champion it is: all the time, and in this rung."""
+    """One that races, its lead over the champion, and the losses of both in this rung."""
 
     label: str
     learner: Learner
     lead: Lead
     events: int = 0
-    gained: float = 0.0
+    loss: float = 0.0
+    champions: float = 0.0
+
+    @property
+    def gained(self) -> float:
+        """By how much its loss was below the champion's, on average."""
+        return (self.champions - self.loss) / max(1, self.events)
 
 
 class Entrants:
@@ -154,7 +160,8 @@ class Entrants:
                 continue
             entrant.lead.update(loss, its_loss, offset)
             entrant.events += 1
-            entrant.gained += loss - its_loss
+            entrant.loss += its_loss
+            entrant.champions += loss
             if best is None or entrant.lead.value > best.advantage.value:
                 best = Verdict("entrant", entrant.learner, entrant.lead, 0.0)
         # Any of them may be better by chance: each has its share of alpha.
@@ -165,7 +172,7 @@ class Entrants:
 
     def _begin_rung(self) -> None:
         for entrant in self._racing.values():
-            entrant.events, entrant.gained = 0, 0.0
+            entrant.events, entrant.loss, entrant.champions = 0, 0.0, 0.0
         self._places = len(self._racing)
 
     def eliminate(self) -> tuple[str, str] | None:
@@ -184,11 +191,12 @@ class Entrants:
             self._places = max(int(budget), ceil(len(racing) / 2), 1)
         if len(racing) == self._places:
             return None
-        worst = min(racing, key=lambda version: _mean(racing[version]))
+        worst = min(racing, key=lambda version: racing[version].gained)
         entrant = racing.pop(worst)
+        its, champions, events = entrant.loss / entrant.events, entrant.champions / entrant.events, entrant.events
         reason = (
-            f"its mean loss was by {-_mean(entrant):.4f} above the champion's on the {entrant.events} events that both "
-            f"answered: the worst of {len(racing) + 1} in the race, which has a budget of {budget:g}"
+            f"its mean loss was {its:.4f} and the champion's {champions:.4f} on {events} events: the worst of "
+            f"{len(racing) + 1} that raced, on a budget of {budget:g}"
         )
         if len(racing) == self._places:
             self._begin_rung()
@@ -212,7 +220,7 @@ class Entrants:
     def snapshot(self) -> Any:
         """Return the state but for the models."""
         racing = {
-            version: (one.label, one.learner.learned, one.lead.snapshot(), one.events, one.gained)
+            version: (one.label, one.learner.learned, one.lead.snapshot(), one.events, one.loss, one.champions)
             for version, one in self._racing.items()
         }
         return racing, self._turn, self._credit, self._places, sorted(self._held)
@@ -222,11 +230,6 @@ class Entrants:
         racing, self._turn, self._credit, self._places, held = state
         self._held = set(held)
         self._racing = {
-            version: _Entrant(label, learner(version, learned), Lead.restored(lead), events, gained)
-            for version, (label, learned, lead, events, gained) in racing.items()
+            version: _Entrant(label, learner(version, learned), Lead.restored(lead), *rung)
+            for version, (label, learned, lead, *rung) in racing.items()
         }
-
-
-def _mean(entrant: _Entrant) -> float:
-    """Return by how much its loss was below the champion's in this rung, on average."""
-    return entrant.gained / max(1, entrant.events)
