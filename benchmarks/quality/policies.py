@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
@@ -35,7 +36,7 @@ POLICIES: dict[str, Any] = {
     "pool": Pool(),
 }
 #: Records that one policy takes before it is the next one's turn: what else the machine does meets all alike.
-_TURN = 200
+_TURN = 500
 
 
 class Game(Struct):
@@ -59,7 +60,8 @@ class Game(Struct):
     cpu_seconds
         Processor time.
     slowest_ms
-        Processor time of the longest step, with the collector of garbage set as a worker sets it.
+        Processor time of the longest step, with the collector of garbage set as a worker sets it: where it runs within
+        a step, it counts, and looks through what the policy has made in its turn.
     timing
         Of each step, and what stood beside the champion.
     """
@@ -162,15 +164,16 @@ def play(
             for name, policy in declared.items()
             if isinstance(policy, (ObserveOnly, ChampionVersions))
         ]
+    rng = random.Random(world.name)
     gc.collect()
-    gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     try:
         for first in range(0, len(records), _TURN):
             turn = records[first : first + _TURN]
-            for player in players:
+            # In no order: caches are as the one before has left them.
+            for player in rng.sample(players, len(players)):
+                gc.freeze()  # a collection within a step meets what its policy has made, not what all of them have
                 player.take(turn)
-            players.append(players.pop(0))  # whoever is first meets records that are in no cache yet
     finally:
         gc.unfreeze()
     plain = {player.name: player.ended(stream) for player in players if player.meter is None}
