@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.quality import judging, playing
+from benchmarks.quality import judging, playing, tables
 from benchmarks.quality.detecting import detections
 from benchmarks.quality.ledger import Ledger, code, read
 from benchmarks.quality.policies import Game
@@ -117,13 +117,38 @@ def test_delay_counts_labels_from_the_change_on() -> None:
     assert 0 < found["delay"]["bare"] < 100
 
 
-def test_game_has_figures_of_all_that_were_asked() -> None:
-    """The shortest world, with its rivals and policies."""
-    players = {"online", "perfect reset", "observe only", "champion versions"}
-    game = playing.play("phishing", "lr", 1, players)
+def test_game_has_figures_of_all_that_were_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    """The shortest world, with a rival and three policies, from the records to the tables."""
+    players = {"online", "perfect reset", "observe only", "champion versions", "pool"}
+    game = playing.play("phishing", "lr", 1, players) | {"asked": sorted(players)}
     assert set(game["accuracy"]) == players - {"perfect reset"}  # nobody knows its concepts
     assert game["accuracy"]["online"] == pytest.approx(game["accuracy"]["observe only"], abs=0.002)
-    cost = game["costs"]["champion versions"]
+    cost = game["costs"]["pool"]
     assert cost["records"] == [1250]
-    assert cost["calm"][0] + cost["shadows"][0] <= 1250
-    assert [row for row, *_ in judging.requirements([game | {"asked": sorted(players)}])]
+    assert cost["calm"] == [0, 0, 0]
+    assert cost["shadows"][0] == 1250
+    wanted = {(row, name) for row, name, *_ in judging.requirements([game])}
+    assert {("phishing, lr", "pool"), ("calm, lr", "champion versions"), ("shadows, lr", "pool")} <= wanted
+    assert ("everywhere", "no step above 50 ms") in {(row, what) for row, _, what, *_ in judging.requirements([game])}
+    tables.show([game])
+    assert "champion versions" in capsys.readouterr().out
+
+
+def test_share_of_late_labels_is_held_against_the_same_stream_without_delay() -> None:
+    """Half of the gap late, by all of it: too little; from the first label on, .7 of it will do."""
+
+    def game(world: str, row: str, **scores: float) -> dict[str, Any]:
+        of = {"perfect reset": 0.5, "perfect rollback": 0.9}
+        told = {name: of | {"pool": score} for name, score in scores.items()}
+        return {"world": world, "row": row, "base": "lr", "seed": 1, "asked": ["pool"], **told}
+
+    said: list[tuple[str, str, str, str, bool]] = []
+    rowed = {
+        "recurring": [game("w", "recurring", accuracy=0.9)],
+        "delayed": [game("w, labels 100 late", "delayed", accuracy=0.7, informed=0.78)],
+    }
+    judging._delayed(lambda *row: said.append(row), "pool", rowed)
+    assert [(row, found, reached) for row, _, _, found, reached in said] == [
+        ("labels 100 late", "0.50 of 1.00, 1 streams", False),
+        ("labels 100 late, from the first one on", "0.70 of 1.00, 1 streams", True),
+    ]
