@@ -204,7 +204,8 @@ def main() -> None:
     for name, store in stores.items():
         measure(name, state, Desk(PIPELINE, state.task, store, arguments.keys), outputs, arguments.snapshots)
     if arguments.archived:
-        state.task.lifecycle.shadows.contest.archive = state.archived
+        for version in state.archived:
+            state.task.lifecycle.shadows.contest.archive.keep(version)
         for name, store in stores.items():
             desk = Desk(PIPELINE, state.task, store, arguments.keys)
             measure(f"{name}, {arguments.archived} archived", state, desk, outputs, arguments.snapshots)

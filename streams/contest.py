@@ -5,6 +5,8 @@ from typing import Any
 
 from schemas.errors import ModelBrokenError, ModelError
 from streams.accounting import Books
+from streams.archive import Archive
+from streams.challenger import Challenger
 from streams.evidence import Advantage, Shift, new_alarm
 from streams.label import TaskKind
 from streams.learner import Learner
@@ -21,7 +23,6 @@ _AWAKE = 200
 #: While nothing alarms, the reference is scored on one event in so many.
 _PACE = 8
 _BASELINE, _PACED_BASELINE = 300, 100
-_YOUNG_CHALLENGER = 300
 
 
 class Contest:
@@ -56,15 +57,14 @@ class Contest:
         self._classes = classes
         self._books = books
         self.steady = champion
-        self.challenger: Learner | None = None
+        self._challenger = Challenger(fresh, policy.challenger_life)
         self.previous: Learner | None = None
         #: Version of the champion before this one.
         self._replaced = ""
         self._newcomer = Newcomer()
-        self.archive: list[Frozen] = []
+        self.archive = Archive(policy.versions)
         self._milestones = Milestones(policy.milestone, _BASELINE if policy.always else _PACED_BASELINE, kind, classes)
         self._advantages: dict[str, Advantage] = {}
-        self._shifts: dict[str, Shift] = {}
         self._alarm = new_alarm()
         self._labelled = 0
         self._awake_until = 0
@@ -86,7 +86,7 @@ class Contest:
         """Return those that learn beside the champion, by role."""
         roles: tuple[tuple[Role, Learner | None], ...] = (
             ("steady", self.steady),
-            ("challenger", self.challenger),
+            ("challenger", self._challenger.learner),
             ("newcomer", self._newcomer.learner),
             ("previous", self.previous),
         )
@@ -95,10 +95,6 @@ class Contest:
             if learner is not None and learner is not champion and learner not in found.values():
                 found[role] = learner
         return found
-
-    def _is_alone(self, champion: Learner) -> bool:
-        """Tell whether nobody learns beside the champion: quicker than `learners`, and asked at every event."""
-        return self.steady is champion and not (self.challenger or self.previous or self._newcomer.learner)
 
     def _contenders(self, champion: Learner) -> Iterator[tuple[Role, str, Learner | Frozen]]:
         """Yield those that could serve: role, name, and themselves."""
@@ -133,8 +129,8 @@ class Contest:
     def learn(self, champion: Learner, x: dict[str, Any], y: Any, offset: int) -> None:
         """Let those learn that do; an error of theirs is their own, and may end them."""
         self._newcomer.remember(offset, x, y)
-        if self._is_alone(champion):
-            return
+        if self.steady is champion and not (self._challenger.learner or self._newcomer.learner or self.previous):
+            return  # nobody learns beside it
         for role, learner in self.learners(champion).items():
             try:
                 if role == "newcomer":
@@ -155,7 +151,7 @@ class Contest:
         elif role == "newcomer":
             self._newcomer.leave()
         else:
-            self.challenger = self._fresh()
+            self._challenger.begin()
 
     def update(
         self, champion: Learner, loss: float | None, losses: Mapping[str, float | None], offset: int
@@ -197,15 +193,13 @@ class Contest:
     def _watch(self, champion: Learner, losses: Mapping[str, float | None], offset: int) -> None:
         """Look for changes of the world in the losses of models that do not learn."""
         self._milestones.watch(champion, losses, offset)
-        self._newcomer.suspect(*self._milestones.rise, self._fresh)
-        for name, shift in self._shifts.items():
-            if (its_loss := losses.get(name)) is not None:
-                shift.update(its_loss)
+        self._newcomer.suspect(*self._milestones.rise, self._fresh, asked=self.is_awake)
+        self.archive.watch(losses)
 
     def _wake(self) -> None:
         if not self.is_awake:
             self._advantages.clear()
-            self.challenger = self._fresh()
+            self._challenger.begin()
         self._awake_until = self._labelled + _AWAKE
 
     def _judge(self, champion: Learner, loss: float, losses: Mapping[str, float | None], offset: int) -> Verdict | None:
@@ -213,7 +207,7 @@ class Contest:
         best: Verdict | None = None
         for role, name, model in self._contenders(champion):
             its_loss = losses.get(name)
-            if its_loss is None or (role in ("challenger", "newcomer") and model.learned < self._policy.min_learned):
+            if its_loss is None or (role in ("challenger", "newcomer") and self._is_too_young(role, model)):
                 continue
             advantage = self._advantages.get(name)
             if advantage is None:
@@ -225,6 +219,11 @@ class Contest:
             return None
         return self._weighed(best)
 
+    def _is_too_young(self, role: Role, model: Learner | Frozen) -> bool:
+        """Tell whether a fresh learner has learned too little to be compared, and note that it could be."""
+        (self._challenger if role == "challenger" else self._newcomer).judge()
+        return model.learned < self._policy.min_learned
+
     def _weighed(self, best: Verdict) -> Verdict | None:
         """Return a verdict with what else has to be said, None while it needs more evidence."""
         # Who has shown already what it can needs no change of the world to come back.
@@ -234,8 +233,7 @@ class Contest:
         change = self._milestones.change
         # Whoever has just been crowned has no reference yet; nor has the first champion, which may learn in peace.
         is_open = bool(self._actions) if change is None else change >= self._policy.change
-        shift = self._shifts.get(best.model.name) if isinstance(best.model, Frozen) else None
-        fits_again = 0.0 if shift is None else shift.value
+        fits_again = self.archive.fits_again(best.model.name)
         held = ""
         if not (returns or is_open or fits_again >= self._policy.change):
             held = "no change"
@@ -268,11 +266,11 @@ class Contest:
         return {
             "learners": {role: (one.version, one.learned) for role, one in self.learners(champion).items()},
             "frozen": {name: (one.version, one.learned, one.offset) for name, one in self.frozen.items()},
-            "archive": [frozen.name for frozen in self.archive],
+            "archive": self.archive.snapshot(),
             "milestones": self._milestones.snapshot(),
             "advantages": {name: advantage.snapshot() for name, advantage in self._advantages.items()},
-            "shifts": {name: shift.snapshot() for name, shift in self._shifts.items()},
             "alarm": self._alarm.snapshot(),
+            "challenger": self._challenger.snapshot(),
             "newcomer": self._newcomer.snapshot(),
             "counts": (self._labelled, self._awake_until, self._probation_until, self._setbacks),
             "acted": (self._actions, sorted(self._held), self._replaced),
@@ -300,15 +298,15 @@ class Contest:
         """
         learners = {role: learner(role, *named) for role, named in state["learners"].items()}
         self.steady = learners.get("steady", champion)
-        self.challenger, self.previous = learners.get("challenger"), learners.get("previous")
+        self._challenger.restore(state["challenger"], learners.get("challenger"))
+        self.previous = learners.get("previous")
         frozen = {
             name: Frozen(data(name), version, learned, offset, self._kind, self._classes)
             for name, (version, learned, offset) in state["frozen"].items()
         }
-        self.archive = [frozen[name] for name in state["archive"]]
+        self.archive.restore(state["archive"], frozen)
         self._milestones.restore(state["milestones"], frozen)
         self._advantages = {name: Advantage.restored(told) for name, told in state["advantages"].items()}
-        self._shifts = {name: Shift.restored(told) for name, told in state["shifts"].items()}
         self._alarm = Shift.restored(state["alarm"])
         self._newcomer.restore(state["newcomer"], learners.get("newcomer"))
         self._labelled, self._awake_until, self._probation_until, self._setbacks = state["counts"]
@@ -317,20 +315,24 @@ class Contest:
 
     # ------------------------------------------------------------------ what follows from it
 
+    def begin(self) -> None:
+        """Begin with the first champion; what is restored has begun before."""
+        if self._policy.always:
+            self._challenger.begin()
+
     def renew_challenger(self) -> None:
         """Start the challenger anew at a warning, unless it is young."""
-        if self.challenger is not None and self.challenger.learned > _YOUNG_CHALLENGER:
-            self.challenger = self._fresh()
+        if self._challenger.learner is not None and not self._challenger.is_young:
+            self._challenger.begin()
 
     def retire_challenger(self) -> None:
         """Replace a challenger that has had its time."""
-        challenger = self.challenger
-        if challenger is None:
+        if self._challenger.learner is None:
             return
         if not self.is_awake:
-            self.challenger = None
-        elif challenger.learned >= self._policy.challenger_life:
-            self.challenger = self._fresh()
+            self._challenger.leave()
+        elif self._challenger.is_spent:
+            self._challenger.begin()
 
     def names(self, champion: Learner) -> list[str]:
         """Return the names of those that could serve."""
@@ -348,7 +350,7 @@ class Contest:
         if self.previous is not None:
             return self.previous.version
         # It may be the one that is never reset, while the newest in the archive is of this champion, or older.
-        known = [(frozen.version, frozen.name) for frozen in reversed(self.archive)]
+        known = [(frozen.version, frozen.name) for frozen in reversed([*self.archive])]
         known.append((self.steady.version, self.steady.version))
         others = [name for version, name in known if version != champion.version]
         return next((name for version, name in known if version == self._replaced), next(iter(others), ""))
@@ -370,10 +372,11 @@ class Contest:
         self._setbacks += verdict.role in ("steady", "previous") and verdict.advantage.count > 0
         rise, risen = self._milestones.rise
         archived = self._milestones.before(min(since, risen) if rise >= self._policy.change else since)
-        evicted = self._archive(archived, verdict.model) if archived is not None else None
+        evicted = self.archive.keep(archived, verdict.model) if archived is not None else None
         new = copy(verdict.model) if isinstance(verdict.model, Frozen) else verdict.model
-        if new is self.challenger:
-            self.challenger = self._fresh() if self._policy.always else None
+        if new is self._challenger.learner:
+            self._challenger.leave()
+            self.begin()
         self._newcomer.begin()
         self.previous, self._replaced = None if champion is self.steady else champion, champion.version
         self._probation_until = self._labelled + self._policy.probation
@@ -384,16 +387,3 @@ class Contest:
         self._milestones.begin(new.learned)
         self._alarm = new_alarm()
         return Crowning(new, archived, evicted)
-
-    def _archive(self, frozen: Frozen, wanted: Learner | Frozen) -> Frozen | None:
-        """Keep a version; return the one that has to go: the one that has not been wanted for the longest time."""
-        if wanted in self.archive:
-            self.archive.remove(wanted)
-            self.archive.append(wanted)
-        self.archive.append(frozen)
-        self._shifts[frozen.name] = Shift(200, up=False)
-        if len(self.archive) <= self._policy.versions:
-            return None
-        evicted = self.archive.pop(0)
-        self._shifts.pop(evicted.name, None)
-        return evicted

@@ -252,6 +252,8 @@ class Shift:
         "_count",
         "_down",
         "_down_wealth",
+        "_largest",
+        "_least",
         "_recent",
         "_recent_sum",
         "_stakes",
@@ -273,6 +275,8 @@ class Shift:
         self._up, self._down = up, down
         self._calm = True
         self._sum = self._recent_sum = 0.0
+        #: Means between which the baseline's lies: bets are against these.
+        self._largest, self._least = 0.0, 1.0
         self._count = self._recent = 0
         self._began = [-1] * len(stakes)
         self._up_wealth = [1.0] * len(stakes)
@@ -302,32 +306,49 @@ class Shift:
     def update(self, loss: float, offset: int = 0) -> None:
         """Take the next loss, in [0, 1], of the event at an offset."""
         if self._count < self._baseline:
-            self._sum += loss
-            self._count += 1
+            self._learn(loss, 1)
             return
-        mean = self._sum / self._count
-        if self._calm and loss <= mean and not self._down:
-            self._sum += loss  # no bet could win by it
-            self._count += 1
+        if self._calm and loss <= self._least and not self._down:
+            self._learn(loss, 1)  # no bet could win by it
             return
         self._recent_sum += loss
         self._recent += 1
-        error = 2.0 * (max(mean * (1.0 - mean), _LEAST_SPREAD) / self._count) ** 0.5
         most = 1.0
-        if self._up:
-            least = min(0.9, max(_LEAST_MEAN, mean + error))
-            for i, wealth in enumerate(self._up_wealth):
-                if wealth == 1.0:
-                    self._began[i] = offset
-            most = max(most, _bet(self._up_wealth, self._stakes, (loss - least) / least))
-        largest = min(1.0 - _LEAST_MEAN, mean - error)
-        if self._down and largest > 0.0:
-            most = max(most, _bet(self._down_wealth, self._stakes, (largest - loss) / (1.0 - largest)))
+        if self._up and (loss > self._least or not self._calm):
+            least = self._least
+            most = self._bet(self._up_wealth, (loss - least) / least, offset)
+        if self._down and self._largest > 0.0 and (loss < self._largest or not self._calm):
+            largest = self._largest
+            most = max(most, self._bet(self._down_wealth, (largest - loss) / (1.0 - largest), None))
         self._calm = most <= 1.0
         if self._calm or (self._recent > _PATIENCE and most < _WORTH):
-            self._sum += self._recent_sum
-            self._count += self._recent
+            self._learn(self._recent_sum, self._recent)
             self._recent, self._recent_sum = 0, 0.0
+
+    def _learn(self, losses: float, events: int) -> None:
+        """Take losses for how it has always been."""
+        self._sum += losses
+        self._count += events
+        mean = self._sum / self._count
+        error = 2.0 * (max(mean * (1.0 - mean), _LEAST_SPREAD) / self._count) ** 0.5
+        self._least = min(0.9, max(_LEAST_MEAN, mean + error))
+        self._largest = min(1.0 - _LEAST_MEAN, mean - error)
+
+    def _bet(self, wealth: list[float], gain: float, offset: int | None) -> float:
+        """Let each bet win or lose its stake's share of a gain; return the largest wealth."""
+        most = 1.0
+        for i, stake in enumerate(self._stakes):
+            before = wealth[i]
+            after = before * (1.0 + stake * gain)
+            if after <= 1.0:
+                wealth[i] = 1.0
+                continue
+            if before == 1.0 and offset is not None:
+                self._began[i] = offset
+            wealth[i] = after = after if after < _MOST else _MOST
+            if after > most:
+                most = after
+        return most
 
     def snapshot(self) -> Any:
         """Return the state."""
@@ -345,12 +366,3 @@ class Shift:
 def new_alarm() -> Shift:
     """Return what watches the loss of a champion itself for a rise: cheaply, since it does so at every event."""
     return Shift(down=False, stakes=_ALARM_STAKES)
-
-
-def _bet(wealth: list[float], stakes: tuple[float, ...], gain: float) -> float:
-    """Let each bet win or lose its stake's share of a gain; return the largest wealth."""
-    most = 1.0
-    for i, stake in enumerate(stakes):
-        wealth[i] = after = min(_MOST, max(1.0, wealth[i] * (1.0 + stake * gain)))
-        most = max(most, after)
-    return most

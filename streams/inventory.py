@@ -47,7 +47,7 @@ def models_in(lifecycle: Any) -> list[KeptModel]:
 
     Examples
     --------
-    >>> contest = {"learners": {"steady": ("v1", 9)}, "frozen": {"v1@5": ("v1", 5, 4)}, "archive": ["v1@5"]}
+    >>> contest = {"learners": {"steady": ("v1", 9)}, "frozen": {"v1@5": ("v1", 5, 4)}, "archive": (["v1@5"], {})}
     >>> state = (1, 2), (), {"champion": ("v2", 7)}, contest, None
     >>> [(model.name, model.role, model.learned, model.offset) for model in models_in(state)]
     [('v2', 'champion', 7, None), ('v1', 'steady', 9, None), ('v1@5', 'archived', 5, 4)]
@@ -66,6 +66,7 @@ def _beside(contest: Any) -> Iterator[KeptModel]:
     """Yield those that could serve, or are compared with, beside the champion."""
     for role, (version, learned) in contest["learners"].items():
         yield KeptModel(version, role, learned, None, f"contest-{role}")
+    archived, _ = contest["archive"]
     for name, (_, learned, offset) in contest["frozen"].items():
-        role = ARCHIVED if name in contest["archive"] else MILESTONE
+        role = ARCHIVED if name in archived else MILESTONE
         yield KeptModel(name, role, learned, offset, f"frozen-{name}")

@@ -12,8 +12,8 @@ _SUSPICIOUS, _UNSUSPICIOUS = 30.0, 3.0
 _KEPT = 200
 #: Examples that it learns at each new one, until it has caught up: steps have to stay short.
 _CATCH_UP = 20
-#: Examples after which it has had its time.
-_LIFE = 500
+#: Examples after which it has had its time, and so many more as it had to wait for the first label of its answers.
+_LIFE, _LONGEST_WAIT = 500, 10_000
 
 _Example = tuple[dict[str, Any], Any]
 
@@ -48,6 +48,9 @@ class Newcomer:
         self._recent: deque[tuple[int, dict[str, Any], Any]] = deque(maxlen=_KEPT)
         self._ahead: deque[_Example] = deque()
         self._suspects = False
+        #: Examples it had learned when it had caught up, and between that and the first of its answers being compared.
+        self._caught_up = self._waited = 0
+        self._is_judged = False
 
     @property
     def is_ready(self) -> bool:
@@ -71,8 +74,20 @@ class Newcomer:
         if self.learner is not None:
             for _ in range(min(_CATCH_UP, len(self._ahead))):
                 self.learner.learn(*self._ahead.popleft())
+            if not self._ahead and not self._caught_up:
+                self._caught_up = self.learner.learned
 
-    def suspect(self, change: float, since: int, fresh: Callable[[], Learner]) -> None:
+    def judge(self) -> None:
+        """Note that an answer of its is compared: where labels are late, its time begins only now."""
+        if not self._is_judged and self.learner is not None:
+            self._is_judged, self._waited = True, max(0, self.learner.learned - self._caught_up - 1)
+
+    def _is_spent(self, longest_wait: int) -> bool:
+        if self.learner is None:
+            return False
+        return self.learner.learned >= _LIFE + (self._waited if self._is_judged else longest_wait)
+
+    def suspect(self, change: float, since: int, fresh: Callable[[], Learner], *, asked: bool = True) -> None:
         """Begin with a fresh learner when the evidence for a change rises; end with one that has had its time.
 
         Parameters
@@ -83,12 +98,15 @@ class Newcomer:
             Offset of the first event that speaks for it.
         fresh
             Makes a learner.
+        asked
+            Whether its answers are asked for at the moment.
         """
-        if self.learner is not None and self.learner.learned >= _LIFE:
+        if self._is_spent(_LONGEST_WAIT if asked else 0):
             self.leave()
         if change < _UNSUSPICIOUS:
             self._suspects = False
         elif change >= _SUSPICIOUS and not self._suspects:
+            self.leave()
             self._suspects = True
             self.learner = fresh()
             self._ahead = deque((x, y) for offset, x, y in self._recent if offset >= since)
@@ -96,6 +114,8 @@ class Newcomer:
     def leave(self) -> None:
         """Let it go: it serves, or has had its time."""
         self.learner, self._ahead = None, deque()
+        self._caught_up = self._waited = 0
+        self._is_judged = False
 
     def begin(self) -> None:
         """Suspect anew: another champion serves."""
@@ -104,11 +124,13 @@ class Newcomer:
 
     def snapshot(self) -> Any:
         """Return the state but for the model."""
-        return list(self._recent), list(self._ahead), self._suspects
+        judged = self._is_judged, self._waited, self._caught_up
+        return list(self._recent), list(self._ahead), self._suspects, judged
 
     def restore(self, state: Any, learner: Learner | None) -> None:
         """Become what `snapshot` was taken of."""
-        recent, ahead, self._suspects = state
+        recent, ahead, self._suspects, judged = state
+        self._is_judged, self._waited, self._caught_up = judged
         self._recent.extend(recent)
         self._ahead.extend(ahead)
         self.learner = learner

@@ -51,8 +51,8 @@ class Shadows:
 
     def _begin_contest(self, champion: Learner) -> None:
         self.contest = self._new_contest(champion)
-        if self.contest is not None and self.contest.is_awake:
-            self.contest.challenger = self.another()
+        if self.contest is not None:
+            self.contest.begin()
 
     def _begin_race(self) -> None:
         if self.entrants is not None:

@@ -101,6 +101,15 @@ def test_world_that_stands_still_keeps_its_champion(policy: Any, seed: int, mode
     assert fold.answers == observer.answers
 
 
+@pytest.mark.parametrize("policy", [Pool(challenger_life=300), ChampionVersions(challenger_life=300)])
+def test_labels_that_come_late_leave_a_fresh_model_its_time(policy: Any) -> None:
+    """Later than a challenger and a newcomer live: their time begins with the first answer that can be compared."""
+    log = world(0, 1, length=3000, late=700)
+    retrained = of(Fold(declared(policy, late=700), log.records), ModelRetrained)
+    assert retrained
+    assert retrained[0].replaced == "v1"
+
+
 def test_calm_stream_asks_nobody_else() -> None:
     """The cheap policy scores a reference now and then, and nothing more."""
     log = world(0, length=3000)
@@ -135,7 +144,8 @@ def test_archive_is_bounded_and_says_what_goes() -> None:
     assert len(contest.archive) == 1
     archived = [event.archived for event in of(fold, ModelArchived)]
     retired = [event.retired for event in of(fold, ModelRetired)]
-    assert retired == [name for name in archived if name != contest.archive[0].name]
+    [kept] = contest.archive
+    assert retired == [name for name in archived if name != kept.name]
 
 
 def test_budget_holds_back_and_says_so_once() -> None:

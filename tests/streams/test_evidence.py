@@ -36,6 +36,7 @@ def contest_by_chance(policy: Pool, rng: random.Random, rate: float, events: int
 
     champion, looked_better = fresh(), False
     contest = Contest(policy, champion, fresh, "binary", (Mute,), Books())
+    contest.begin()
     for offset in range(events):
         asked = contest.answers(champion, {}) or {}
         champion.learn({}, True)

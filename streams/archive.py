@@ -1,0 +1,90 @@
+"""The archive: versions that do not serve any more, kept for the day when their world comes back."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from streams.evidence import Shift
+from streams.learner import Learner
+from streams.versions import Frozen
+
+#: Losses from which it is learned how a version does in a world that is not its own.
+_BASELINE = 200
+
+
+class Archive:
+    """The newest versions that are worth keeping, and how each does meanwhile.
+
+    Parameters
+    ----------
+    room
+        How many are kept.
+
+    Examples
+    --------
+    >>> archive = Archive(room=2)
+    >>> versions = [Frozen(b"", f"v{i}", 10, i, "binary") for i in range(4)]
+    >>> [evicted and evicted.name for evicted in map(archive.keep, versions[:3])]
+    [None, None, 'v0@10']
+    >>> archive.keep(versions[3], wanted=versions[1]).name
+    'v2@10'
+    >>> [version.name for version in archive]
+    ['v1@10', 'v3@10']
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._kept: list[Frozen] = []
+        self._shifts: dict[str, Shift] = {}
+
+    def __iter__(self) -> Iterator[Frozen]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, version: Frozen, wanted: Learner | Frozen | None = None) -> Frozen | None:
+        """Keep a version.
+
+        Parameters
+        ----------
+        version
+            The version.
+        wanted
+            The one that has just been asked back, if it is one of these.
+
+        Returns
+        -------
+        The one that has to go, None while there is room: the one that has not been wanted for the longest time.
+        """
+        if isinstance(wanted, Frozen) and wanted in self._kept:
+            self._kept.remove(wanted)
+            self._kept.append(wanted)
+        self._kept.append(version)
+        self._shifts[version.name] = Shift(_BASELINE, up=False)
+        if len(self._kept) <= self._room:
+            return None
+        evicted = self._kept.pop(0)
+        self._shifts.pop(evicted.name, None)
+        return evicted
+
+    def watch(self, losses: Mapping[str, float | None]) -> None:
+        """Take the losses of one event, by name: one whose loss falls is at home again."""
+        for name, shift in self._shifts.items():
+            if (loss := losses.get(name)) is not None:
+                shift.update(loss)
+
+    def fits_again(self, name: str) -> float:
+        """Return the evidence that a version's world is back, as an e-value; 0 for a stranger."""
+        shift = self._shifts.get(name)
+        return 0.0 if shift is None else shift.value
+
+    def snapshot(self) -> Any:
+        """Return the state but for the models."""
+        shifts = {name: shift.snapshot() for name, shift in self._shifts.items()}
+        return [version.name for version in self._kept], shifts
+
+    def restore(self, state: Any, frozen: Mapping[str, Frozen]) -> None:
+        """Become what `snapshot` was taken of, with the models by name."""
+        names, shifts = state
+        self._kept = [frozen[name] for name in names]
+        self._shifts = {name: Shift.restored(told) for name, told in shifts.items()}
