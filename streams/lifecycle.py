@@ -17,6 +17,7 @@ from streams.loss_watch import LossWatch
 from streams.moment import Moment
 from streams.pipeline import Pipeline
 from streams.policy import BackgroundChallenger, ChampionVersions, ObserveOnly, ResetOnDrift
+from streams.takeover import MODEL_FIELDS
 from streams.undo_log import Checkpoint, Pickled
 from streams.verdict import Verdict
 from streams.versions import Frozen
@@ -120,7 +121,7 @@ class Lifecycle:
         if "drift" not in changed:
             self._watch.restore(watched)
         self.contest = self._new_contest()
-        if self.contest is not None and contest is not None and not {"policy", "model", "features"} & set(changed):
+        if self.contest is not None and contest is not None and not {"policy", *MODEL_FIELDS} & set(changed):
             self.contest.restore(
                 contest,
                 self.champion,
