@@ -109,6 +109,8 @@ class _Chain:
     ``StandardScaler | LogisticRegression``. There are none here, so its steps are called directly, in its order.
     """
 
+    __slots__ = ("_last", "_transformers")
+
     def __init__(self, model: Any) -> None:
         *self._transformers, self._last = model.steps.values()
 
