@@ -254,6 +254,7 @@ def test_snapshot_of_a_state_is_the_same_bytes_whether_it_was_restored_or_not() 
     assert pickling.dumps(model) == before
     kept.take(fold.task)
     restored = kept.restored(pipeline).lifecycle.champion.model
+    assert restored._blank is None
     once = pickling.dumps(restored)
     restored._fresh()
     assert pickling.dumps(restored) == once
