@@ -3,6 +3,7 @@
 from streams.drift import Drift
 from streams.feature import Feature
 from streams.label import Label
+from streams.per_key import PerKey
 from streams.pipeline import Pipeline
 from streams.policy import BackgroundChallenger, ChampionVersions, ObserveOnly, Pool, ResetOnDrift
 from streams.prequential import MajorityClass
@@ -17,6 +18,7 @@ __all__ = [
     "Label",
     "MajorityClass",
     "ObserveOnly",
+    "PerKey",
     "Pipeline",
     "Pool",
     "Race",

@@ -33,6 +33,7 @@ REMARKS = {
     "alarm_suppressed": "alarms during the cool-down",
     "model_error": "exceptions inside a model",
     "action_suppressed": "labelled events at which a better model was held back",
+    "entity_evicted": "entities whose model had to make room for another one's, of the champion's",
     "shadow_error": "exceptions inside a model that does not serve",
     "not_frozen": "copies of a champion that could not be taken: too deep or too large to pickle",
 }

@@ -18,6 +18,7 @@ from streams.moment import Moment
 from streams.pipeline import Pipeline, label_of
 from streams.policy import BackgroundChallenger, ObserveOnly, ResetOnDrift
 from streams.shadows import Shadows
+from streams.takeover import MODEL_FIELDS
 from streams.undo_log import Checkpoint, Pickled
 from streams.verdict import Verdict
 from streams.versions import Frozen
@@ -110,7 +111,7 @@ class Lifecycle:
         self._watch = LossWatch(self._pipeline, self.champion.version)
         if "drift" not in changed:
             self._watch.restore(watched)
-        anew = {"model", "features"} & set(changed)
+        anew = MODEL_FIELDS & set(changed)
         self._versions = versions
         self.shadows = Shadows(self._pipeline, self._new_learner, self._books)
         self.shadows.restore(

@@ -12,13 +12,15 @@ from typing import Any, Literal
 from river import active, base, metrics, utils
 
 from schemas import topics
-from schemas.errors import DeclarationError
+from schemas.errors import DeclarationError, NotPicklableError
 from schemas.topics import Topic, topic_table
 from streams import pickling
 from streams.declaration import digest
 from streams.drift import Drift
+from streams.entity_models import EntityModels
 from streams.feature import Feature, to_feature
 from streams.label import Label, TaskKind
+from streams.per_key import PerKey
 from streams.policy import BackgroundChallenger, Policy
 from streams.prequential import metric_name
 from streams.race import Race
@@ -50,6 +52,8 @@ class Pipeline:
     model
         A River model. Missing seeds are filled in from pipeline, version and place in the model, so that a
         replay gives the same answers.
+    model_per
+        ``"key"``, or a `PerKey`: a model for each record key, a bounded number of them. None for one model a partition.
     task
         ``"binary"``, ``"multiclass"``, ``"regression"`` or ``"anomaly"``; follows from the label's type.
     drift
@@ -105,6 +109,7 @@ class Pipeline:
     label: Label | None
     model: Any
     _: KW_ONLY
+    model_per: PerKey | Literal["key"] | None = None
     task: TaskKind | None = None
     drift: Drift = field(default_factory=Drift)
     policy: Policy = field(default_factory=BackgroundChallenger)
@@ -131,6 +136,7 @@ class Pipeline:
         declared = {name: to_feature(f"features[{name!r}]", kind) for name, kind in self.features.items()}
         object.__setattr__(self, "features", declared)
         self._check_label()
+        self._check_model_per()
         self._check_model("model", self.model)
         self._check_race()
         parts = (
@@ -170,15 +176,15 @@ class Pipeline:
     def declaration(self) -> str:
         """Digest of all that can change an answer, 12 hexadecimal digits."""
         changing = {name: getattr(self, name) for name in _ANSWER_FIELDS}
-        if self.race is not None:
-            changing["race"] = self.race
+        changing |= {name: value for name in ("race", "model_per") if (value := getattr(self, name)) is not None}
         return digest({**changing, "kind": self.kind})
 
     @cached_property
     def declared(self) -> dict[str, str]:
         """Digest of each declared field, by its name: what two declarations differ in."""
         fields = {name: getattr(self, name) for name in (*_ANSWER_FIELDS, "kind", "metrics")}
-        fields |= {name: value for name in ("race", "watch") if (value := getattr(self, name)) is not None}
+        later = ("race", "watch", "model_per")
+        fields |= {name: value for name in later if (value := getattr(self, name)) is not None}
         return {name: digest(value) for name, value in fields.items()}
 
     @cached_property
@@ -218,7 +224,13 @@ class Pipeline:
             Such as ``v1``; such as ``v7-a3f9c1`` of a model that races, `candidates` has its label. One that another
             declaration knew stands for the model.
         """
-        return seeded(self.candidates.get(label_of(version), self.model), self.name, version, "model")
+        return self._fresh(self.candidates.get(label_of(version), self.model), version)
+
+    def _fresh(self, model: Any, version: str) -> Any:
+        fresh = seeded(model, self.name, version, "model")
+        if not isinstance(self.model_per, PerKey):
+            return fresh
+        return EntityModels(fresh, self.model_per.most, self.model_per.min_learned)
 
     def _check_label(self) -> None:
         if self.task is not None and self.task not in tuple(_MODELS):
@@ -239,6 +251,14 @@ class Pipeline:
         if self.id_field is not None and self.id_field == self.label.name:
             raise DeclarationError("id_field", self.id_field, "another field than the label")
 
+    def _check_model_per(self) -> None:
+        if self.model_per == "key":
+            object.__setattr__(self, "model_per", PerKey())
+        if isinstance(self.model_per, PerKey):
+            self.model_per.check()
+        elif self.model_per is not None:
+            raise DeclarationError("model_per", self.model_per, "'key', a PerKey, or None")
+
     def _check_model(self, field: str, model: Any) -> None:
         if isinstance(model, type) or not isinstance(model, base.Base):
             raise DeclarationError(field, model, "an instance of a River model")
@@ -253,8 +273,8 @@ class Pipeline:
         if self.kind == "multiclass" and not getattr(last, "_multiclass", True):
             raise DeclarationError(field, type(last).__name__, "a multiclass classifier, e.g. OneVsRestClassifier(…)")
         try:
-            pickle.dumps(seeded(model, self.name, "v1", "model"))
-        except (AttributeError, TypeError, pickle.PicklingError) as error:
+            pickle.dumps(self._fresh(model, "v1"))
+        except (AttributeError, TypeError, pickle.PicklingError, NotPicklableError) as error:
             expected = "a model that pickle takes: functions that can be imported, no lambdas"
             raise DeclarationError(field, str(error), expected) from error
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 #: A changed one of these needs another model.
-_MODEL_FIELDS = {"model", "features"}
+MODEL_FIELDS = {"model", "features", "model_per"}
 
 
 class Takeover(Struct, frozen=True):
@@ -37,4 +37,4 @@ class Takeover(Struct, frozen=True):
     @property
     def renews_model(self) -> bool:
         """Whether the model, or what it sees, is another."""
-        return bool(_MODEL_FIELDS & set(self.changed))
+        return bool(MODEL_FIELDS & set(self.changed))

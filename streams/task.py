@@ -15,6 +15,7 @@ from streams.label_join import EVICTED, EXPIRED, Asked, LabelJoin, Settled
 from streams.lifecycle import Lifecycle
 from streams.moment import Moment
 from streams.orders import Orders
+from streams.per_key import with_key
 from streams.pipeline import Pipeline
 from streams.preprocessing import Preprocessor
 from streams.prequential import Loss, Prequential
@@ -97,6 +98,7 @@ class Task:
         self._public_score = binary_score if pipeline.kind == "binary" else public_score
         self._keeps_shadow_scores = self.loss.wants_scores or pipeline.kind == "anomaly"
         self._has_shadows = self.lifecycle.shadows.exist
+        self._is_per_key = pipeline.model_per is not None
         self._name, self._declaration = pipeline.name, pipeline.declaration
         self.model_errors = 0
         self.orders = Orders(pipeline, self.lifecycle, self.books, operators, crosses_declarations=crosses_declarations)
@@ -168,6 +170,8 @@ class Task:
         leapt = self.clock.leaps(example.time_ms)
         champion = self.lifecycle.champion
         x = example.x if self._cleans_nothing else self.preprocessor.clean(example.x)
+        if self._is_per_key:
+            x = with_key(x, record.key)
         prediction, score = champion.predict(x)
         made = self._prediction(record, event_id, prediction, score, leapt)
         events: list[Event] = [made]
@@ -250,7 +254,10 @@ class Task:
         lifecycle = self.lifecycle
         champion = lifecycle.champion
         if lifecycle.learns:
+            evicted = champion.evicted if self._is_per_key else 0
             champion.learn(asked.x, y)
+            if self._is_per_key:
+                self.books.count["entity_evicted"] += champion.evicted - evicted
             if self._has_shadows or lifecycle.challenger is not None:
                 lifecycle.learn_in_shadow(asked, y)
         number = loss = None

@@ -220,6 +220,8 @@ def _fold(
                 out.writelines(encode(event) + b"\n" for event in events if isinstance(event, PredictionMade))
     report = _report(test, time.perf_counter() - began)
     print_json(report) if output is Output.JSON else _print(report, test)
+    if getattr(test.task.lifecycle.champion.model, "entities", {}).keys() == {""}:
+        typer.echo("no record has a key: one entity has learned all. --key-field names the field that is it", err=True)
     books = test.task.books
     if not books.balanced:
         raise InvariantError(f"books: got {books.read} records read, expected the sum of their outcomes {books.count}")

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from riverrun import ObserveOnly
+from riverrun import ObserveOnly, PerKey
 from schemas.avro import decode_avro
 from schemas.errors import InvariantError
 from schemas.events import DeadLetter, PredictionMade
@@ -181,6 +181,31 @@ def restored_task_continues_identically(recipe: Recipe) -> None:
     assert resumed.metrics == straight.metrics or any(math.isnan(value) for value in straight.metrics.values())
 
 
+def entity_alone_is_answered_as_the_only_model_is(recipe: Recipe) -> None:
+    """Where all records have one key, a model per key is the one model: answers, life cycle and metrics."""
+    records = recipe.log().records
+    single = Fold(recipe.pipeline(), records)
+    alone = Fold(recipe.pipeline(model_per=PerKey(min_learned=0)), records)
+    assert alone.answers == single.answers
+    assert alone.lifecycle == single.lifecycle
+    assert alone.counts == single.counts
+
+
+def restored_entities_continue_identically(recipe: Recipe) -> None:
+    """So does a task with more entities than models, and a shared one, whatever the models are."""
+    pipeline = recipe.pipeline(model_per=PerKey(most=3, min_learned=4))
+    records = [msgspec.structs.replace(one, key=b"%d" % (one.offset * 7 % 5)) for one in recipe.log().records]
+    straight, resumed, kept = Fold(pipeline, records), Fold(pipeline), Kept()
+    for i, record in enumerate(records):
+        if i % 45 == 44:
+            kept.take(resumed.task)
+            resumed.task = kept.restored(pipeline)
+        resumed.step(record)
+    assert resumed.answers == straight.answers
+    assert resumed.counts == straight.counts
+    assert straight.counts["entity_evicted"] > 20
+
+
 def positions_may_have_gaps(recipe: Recipe) -> None:
     """Offsets with holes change no answer; one that was read before stops the task."""
     records = recipe.log(80).records
@@ -215,6 +240,8 @@ LAWS = (
     books_balance,
     memory_is_bounded,
     restored_task_continues_identically,
+    entity_alone_is_answered_as_the_only_model_is,
+    restored_entities_continue_identically,
     positions_may_have_gaps,
     every_event_can_be_encoded,
 )

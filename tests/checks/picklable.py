@@ -29,7 +29,9 @@ HEADER = """\
 # Written by `python -m tests.checks.picklable --write`.
 """
 
-OURS = {("streams.pickling", "set_state"), ("streams.seeding", "RecordedSet")}
+OURS = {
+    ("streams.entity_models", "EntityModels"), ("streams.pickling", "set_state"), ("streams.seeding", "RecordedSet"),
+}  # fmt: skip
 #: What a user's own estimator is likely to hold beside what River's do.
 VALUES = (
     bytearray(1), 1j, frozenset((1,)), np.arange(6).reshape(2, 3)[:, ::2], np.array([1, None], object), np.float64(1),

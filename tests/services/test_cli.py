@@ -270,6 +270,14 @@ def test_backtest_key_field_takes_the_records_of_the_partition() -> None:
     assert sum(scored) == 2
 
 
+def test_backtest_of_a_model_per_key_says_when_no_record_has_a_key(folder: Path) -> None:
+    """All would have been one entity; with the field that is the key there are two, and nothing is said."""
+    (folder / "keyed.py").write_text(GOOD.replace('id_field="id"', 'id_field="id", model_per="key"'))
+    assert "no record has a key" in run("backtest", "events.jsonl", "keyed.py:pipeline").stderr
+    assert "no record has a key" not in run("backtest", "events.jsonl", "declared.py:pipeline").stderr
+    assert "no record has a key" not in run("backtest", "events.jsonl", "keyed.py:pipeline", "--key-field", "id").stderr
+
+
 def test_backtest_output_folder_missing_is_told() -> None:
     """A file that cannot be written is one line."""
     result = run("backtest", "events.jsonl", "declared.py:pipeline", "--predictions", "no/out.jsonl", code=1)

@@ -19,6 +19,7 @@ from streams.worker.snapshots import Snapshots
 from streams.worker.stores.kafka import KafkaStore
 from streams.worker.transactions import ExactlyOnce
 from tests.simulation.dump import Dump
+from tests.simulation.entity_bugs import ENTITY_BUGS
 from tests.simulation.lifecycle_bugs import LIFECYCLE_BUGS, Patches
 
 
@@ -345,6 +346,7 @@ BUGS: Mapping[str, Callable[[], Patches]] = {
         _state_without_waiting_events,
         _digests_unchecked,
         *LIFECYCLE_BUGS,
+        *ENTITY_BUGS,
     )
 }
 

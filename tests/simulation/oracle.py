@@ -1,6 +1,7 @@
 """What has to come of a partition's log: dictionaries and a plain River loop, written without a look at the task."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +22,8 @@ class Meaning:
         Of the event, also where a label names it.
     time_ms
         When it happened.
-    x
-        Features of an event.
+    x, key
+        Features of an event, and the key of its record.
     y
         The label, None where there is none.
     stage
@@ -37,10 +38,67 @@ class Meaning:
     id: str = ""
     time_ms: int = 0
     x: dict[str, Any] = field(default_factory=dict)
+    key: bytes | None = None
     y: bool | None = None
     stage: str = ""
     order: Order | None = None
     signed: bool = False
+
+
+class Single:
+    """One model for all keys.
+
+    Parameters
+    ----------
+    build
+        Makes the model.
+    """
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._model = build()
+        self.evicted = 0
+
+    def of(self, key: bytes | None) -> Any:
+        """Return who answers."""
+        return self._model
+
+    def learn(self, key: bytes | None, x: dict[str, Any], y: Any) -> None:
+        """Learn."""
+        self._model.learn_one(x, y)
+
+
+class PerKey:
+    """Models by key in a list, the one that has learned last at its end, and one for all.
+
+    Parameters
+    ----------
+    build
+        Makes a model.
+    most, min_learned
+        Longest list; examples from which on a model answers for its key.
+    """
+
+    def __init__(self, build: Callable[[], Any], most: int, min_learned: int) -> None:
+        self._build, self._most, self._min_learned = build, most, min_learned
+        self._all = build()
+        self._kept: list[tuple[bytes | None, Any, int]] = []
+        self.evicted = 0
+
+    def of(self, key: bytes | None) -> Any:
+        """Return who answers."""
+        known = [model for its, model, learned in self._kept if its == key and learned >= self._min_learned]
+        return known[0] if known else self._all
+
+    def learn(self, key: bytes | None, x: dict[str, Any], y: Any) -> None:
+        """Learn, for the key and for all."""
+        found = [(model, learned) for its, model, learned in self._kept if its == key]
+        model, learned = found[0] if found else (self._build(), 0)
+        model.learn_one(x, y)
+        self._all.learn_one(x, y)
+        self._kept = [*(one for one in self._kept if one[0] != key), (key, model, learned + 1)]
+        if len(self._kept) > self._most:
+            del self._kept[0]
+            self.evicted += 1
 
 
 class Oracle:
@@ -48,8 +106,8 @@ class Oracle:
 
     Parameters
     ----------
-    model
-        A fresh model.
+    models
+        Fresh ones, by key.
     ttl_ms
         How long events wait for labels, None when labels come with them.
     assumed
@@ -58,15 +116,15 @@ class Oracle:
         Tells at which features the model raises.
     """
 
-    def __init__(self, model: Any, ttl_ms: int | None, assumed: bool | None, refuses: Any) -> None:
+    def __init__(self, models: Single | PerKey, ttl_ms: int | None, assumed: bool | None, refuses: Any) -> None:
         self.counts: Counter[str] = Counter()
         #: What is said of the record at an offset, in order.
         self.said: dict[int, list[tuple[Any, ...]]] = {}
-        self._model, self._ttl_ms, self._assumed, self._refuses = model, ttl_ms, assumed, refuses
+        self._models, self._ttl_ms, self._assumed, self._refuses = models, ttl_ms, assumed, refuses
         self._learned = 0
         self._watermark = 0
         self._b: list[float] = []
-        self._waiting: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._waiting: dict[str, tuple[int, dict[str, Any], bytes | None]] = {}
         self._early: dict[str, tuple[int, bool]] = {}
         self._known: dict[str, Any] = {}
 
@@ -97,15 +155,15 @@ class Oracle:
         y = early[1] if record.y is None and early else record.y
         if y is not None and self._raises(x):
             return None
-        scores = self._model.predict_proba_one(x)
+        scores = self._models.of(record.key).predict_proba_one(x)
         answer = max(scores, key=scores.get, default=None)
         said = (record.id, answer, scores.get(True, 0.0) if scores else None, self._learned, "v1")
         if y is not None:
-            self._learn(record.id, x, y)
+            self._learn(record.id, x, record.key, y)
         elif self._ttl_ms is None:
             self._known[record.id] = EXPIRED
         else:
-            self._waiting[record.id] = (now + self._ttl_ms, x)
+            self._waiting[record.id] = (now + self._ttl_ms, x, record.key)
         if early:
             del self._early[record.id]
             self.counts["label_held"] -= 1
@@ -118,11 +176,11 @@ class Oracle:
 
     def _label(self, record: Meaning, now: int) -> list[tuple[Any, ...]] | None:
         id, y = record.id, record.y
-        deadline, x = self._waiting.get(id, (0, {}))
+        deadline, x, key = self._waiting.get(id, (0, {}, None))
         if deadline > now:
             if self._raises(x):
                 return None
-            self._learn(id, x, y)
+            self._learn(id, x, key, y)
             del self._waiting[id]
             self.counts["label_joined"] += 1
             return []
@@ -151,7 +209,7 @@ class Oracle:
         return []
 
     def _expire(self, now: int) -> None:
-        for id, (deadline, x) in list(self._waiting.items()):
+        for id, (deadline, x, key) in list(self._waiting.items()):
             if deadline <= now:
                 del self._waiting[id]
                 if self._assumed is None:
@@ -160,7 +218,7 @@ class Oracle:
                 elif self._raises(x):
                     self._known[id] = EXPIRED
                 else:
-                    self._learn(id, x, self._assumed)
+                    self._learn(id, x, key, self._assumed)
                     self.counts["assumed"] += 1
         for id, (deadline, _) in list(self._early.items()):
             if deadline <= now:
@@ -168,8 +226,10 @@ class Oracle:
                 self.counts["label_held"] -= 1
                 self.counts["label_orphan"] += 1
 
-    def _learn(self, id: str, x: dict[str, Any], y: Any) -> None:
-        self._model.learn_one(x, y)
+    def _learn(self, id: str, x: dict[str, Any], key: bytes | None, y: Any) -> None:
+        evicted = self._models.evicted
+        self._models.learn(key, x, y)
+        self.counts["entity_evicted"] += self._models.evicted - evicted
         self._learned += 1
         self._known[id] = y
 

@@ -4,19 +4,23 @@ import random
 from collections.abc import Collection
 from datetime import timedelta
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from river import linear_model, metrics, naive_bayes
 
+from schemas.murmur2 import home_partition
 from streams.feature import Feature
 from streams.label import Label
+from streams.per_key import PerKey
 from streams.pipeline import Pipeline
 from streams.policy import ChampionVersions, ObserveOnly, Policy, Pool
 from streams.race import Race
 from streams.worker.settings import Settings
 from tests.simulation.fold import Fold
 from tests.simulation.models import Deadly, Killed, Moody, Slope, is_too_much
-from tests.simulation.oracle import Oracle
+from tests.simulation.oracle import Oracle, Single
+from tests.simulation.oracle import PerKey as KeptPerKey
 from tests.simulation.seals import SIGNER, TRUSTED, QuickSeal
 from tests.simulation.stream import Stream
 
@@ -56,8 +60,21 @@ _RACE = Race([Slope(0.5), Slope(0.02), Slope(0.003)], budget=1.5, alpha=0.99, ru
 _COMMANDED = 4
 
 
+#: So few that in short worlds some have to go, and some have learned enough to answer.
+_PER_KEY, _KEYS = PerKey(most=2, min_learned=3), 3
+
+
 @cache
-def pipeline_of(model: str, labels: str, policy: str = "observe", raced: bool = False) -> Pipeline:
+def keys_of(partition: int, partitions: int) -> list[bytes | None]:
+    """Return keys that are at home in a partition, and none."""
+    found = (key for key in map(b"k%d".__mod__, range(10**6)) if home_partition(key, partitions) == partition)
+    return [None, *islice(found, _KEYS)]
+
+
+@cache
+def pipeline_of(
+    model: str, labels: str, policy: str = "observe", *, raced: bool = False, per_key: bool = False
+) -> Pipeline:
     """Return a declaration; worlds share it, as it never changes."""
     return Pipeline(
         "p",
@@ -67,6 +84,7 @@ def pipeline_of(model: str, labels: str, policy: str = "observe", raced: bool = 
         metrics=[metrics.Accuracy()],
         policy=_POLICIES[policy],
         race=_RACE if raced else None,
+        model_per=_PER_KEY if per_key else None,
     )
 
 
@@ -96,7 +114,8 @@ class Plan:
         if self.commanded:
             self.model, self.policy = "slope", rng.choice(("pool", "pool", "versions"))
         raced = self.commanded and rng.random() < 0.4
-        self.pipeline = pipeline_of(self.model, self.labels, self.policy, raced)
+        self.per_key = random.Random(f"per key {seed}").random() < 0.3
+        self.pipeline = pipeline_of(self.model, self.labels, self.policy, raced=raced, per_key=self.per_key)
         self.exactly_once = rng.random() < 0.85
         self.quarantine = self.model == "deadly" or rng.random() < 0.2
         # Where it may say things twice, it may also say something and then pass over the record.
@@ -125,7 +144,10 @@ class Plan:
             self.partitions, self.actions = min(self.partitions, 2), min(self.actions, 200)
         records = rng.randint(30, 90)
         folds = [self._fold(partition) for partition in range(self.partitions)]
-        self.streams = [Stream(p, self.ttl_ms, f"stream {seed} {p}", fold) for p, fold in enumerate(folds)]
+        self.streams = [
+            Stream(p, self.ttl_ms, f"stream {seed} {p}", fold, keys_of(p, self.partitions))
+            for p, fold in enumerate(folds)
+        ]
         for stream in self.streams:
             stream.extend(records // self.partitions)
 
@@ -169,16 +191,18 @@ class Plan:
         """Return what has to come of a stream, but for what operators make of it; some records are passed over."""
         assumed = False if self.labels == "assumed" else None
         refuses = is_too_much if self.model == "moody" else _refuses_nothing
-        oracle = Oracle(_MODELS[self.model](), self.ttl_ms, assumed, refuses)
+        build, bounds = _MODELS[self.model], (_PER_KEY.most, _PER_KEY.min_learned)
+        models = KeptPerKey(build, *bounds) if self.per_key else Single(build)
+        books = Oracle(models, self.ttl_ms, assumed, refuses)
         for offset, meaning in stream.meanings.items():
             if offset in skips:
-                oracle.pass_over(offset)
+                books.pass_over(offset)
                 continue
             try:
-                oracle.fold(offset, meaning)
+                books.fold(offset, meaning)
             except Killed:
                 break  # so far nobody comes further
-        return oracle
+        return books
 
     def __str__(self) -> str:
         hidden = ("pipeline", "settings", "streams")

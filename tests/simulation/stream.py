@@ -1,6 +1,7 @@
 """What producers write to the input topic: events and labels of all kinds, bad records, gaps between offsets."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,14 +45,24 @@ class Stream:
         Of everything.
     fold
         Fresh; what operators look at before they command. None where there are no operators.
+    keys
+        Of the events, at home in the partition.
     """
 
-    def __init__(self, partition: int, ttl_ms: int | None, seed: str, fold: Fold | None = None) -> None:
+    def __init__(
+        self,
+        partition: int,
+        ttl_ms: int | None,
+        seed: str,
+        fold: Fold | None = None,
+        keys: Sequence[bytes | None] = (None,),
+    ) -> None:
         self.fold = fold
         self.records: list[Message] = []
         self.meanings: dict[int, Meaning] = {}
         self.gaps: list[int] = []
         self._rng = random.Random(seed)
+        self._keys, self._dealer = keys, random.Random(f"keys {seed}")
         self._partition, self._ttl_ms = partition, ttl_ms
         self._now = round(BEGIN * 1000)
         self._offset = 0
@@ -98,7 +109,7 @@ class Stream:
         if self._ttl_ms is None and rng.random() < 0.1:
             y = None
         value: dict[str, Any] = x if y is None else {**x, "y": y}
-        self._record(orjson.dumps(value), Meaning("event", id, x=x, y=y))
+        self._record(orjson.dumps(value), Meaning("event", id, x=x, key=self._dealer.choice(self._keys), y=y))
 
     def _label(self, id: str) -> None:
         y = self._rng.random() < 0.5
@@ -141,7 +152,8 @@ class Stream:
             else:
                 meaning.id = f"{TOPIC}-{self._partition}-{self._offset}"
         meaning.time_ms = self._now
-        self.records.append(Message(TOPIC, self._partition, self._offset, None, value, headers or None, self._now))
+        place = TOPIC, self._partition, self._offset
+        self.records.append(Message(*place, meaning.key, value, headers or None, self._now))
         self.meanings[self._offset] = meaning
         if self.fold is not None:
             self.fold.take(self.records[-1])

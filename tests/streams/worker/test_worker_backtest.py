@@ -8,6 +8,7 @@ from river import datasets, evaluate, metrics
 
 from services.backtest import Backtest
 from streams.accounting import OUTCOMES
+from streams.per_key import PerKey
 from tests.streams.worker import declarations
 from tests.streams.worker.engines import ON_BOTH
 from tests.streams.worker.events import BAD, delayed, inline
@@ -90,6 +91,17 @@ def test_four_partitions_with_late_labels_equal_their_backtests(kafka: Kafka, de
     outcomes = assert_same(kafka, deployment, worker)
     seldom = ("joined", "early", "late", "duplicate", "corrected")
     assert all(outcomes[f"label_{name}"] > 30 for name in seldom), outcomes
+
+
+def test_model_per_key_answers_as_its_backtests_do(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+    """Forty keys on four partitions that keep five models each; which of them go is the same in both."""
+    deployment = deploy(partitions=4, ttl_seconds=150, model_per=PerKey(most=5, min_learned=10))
+    kafka.produce(deployment.raw, with_bad(list(delayed(2000))))
+    worker = deployment.start()
+    deployment.finish()
+    assert_same(kafka, deployment, worker)
+    evicted = [one.task.books.count["entity_evicted"] for one in kafka.backtest(deployment.pipeline).values()]
+    assert worker.metrics("riverrun_remarks_total", "remark")["entity_evicted"] == sum(evicted) > 200
 
 
 def test_phishing_metric_is_that_of_river_alone(kafka: Kafka, deploy: Callable[..., Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 
+from streams.per_key import PerKey
 from tests.streams.worker.engines import ON_BOTH
 from tests.streams.worker.events import delayed, inline
 from tests.streams.worker.kafka import Kafka, until
@@ -42,9 +43,12 @@ def test_killed_worker_goes_on_from_its_snapshot(kafka: Kafka, deploy: Callable[
     assert kafka.digests(deployment.pipeline, distinct=True) == kafka.expected(deployment.pipeline)
 
 
-def test_labels_that_wait_survive_in_snapshots(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("further", [{}, {"model_per": PerKey(most=20, min_learned=10)}], ids=["one model", "per key"])
+def test_labels_that_wait_survive_in_snapshots(
+    kafka: Kafka, deploy: Callable[..., Any], further: dict[str, Any]
+) -> None:
     """Killed three times while events wait for labels; each start restores, and each event is answered once."""
-    deployment = deploy(ttl_seconds=3600)
+    deployment = deploy(ttl_seconds=3600, **further)
     log = list(delayed(3_000))
     third = len(log) // 3 + 1
     for begin in range(0, len(log), third):
