@@ -348,7 +348,7 @@ class Contest:
         if self.previous is not None:
             return self.previous.version
         # It may be the one that is never reset, while the newest in the archive is of this champion, or older.
-        known = [(frozen.version, frozen.name) for frozen in reversed(self.archive)]
+        known = [(frozen.version, frozen.name) for frozen in reversed(self.archive) if not frozen.is_imported]
         known.append((self.steady.version, self.steady.version))
         others = [name for version, name in known if version != champion.version]
         return next((name for version, name in known if version == self._replaced), next(iter(others), ""))
@@ -370,7 +370,7 @@ class Contest:
         self._setbacks += verdict.role in ("steady", "previous") and verdict.advantage.count > 0
         rise, risen = self._milestones.rise
         archived = self._milestones.before(min(since, risen) if rise >= self._policy.change else since)
-        evicted = self._archive(archived, verdict.model) if archived is not None else None
+        evicted = self.keep(archived, verdict.model) if archived is not None else None
         new = copy(verdict.model) if isinstance(verdict.model, Frozen) else verdict.model
         if new is self.challenger:
             self.challenger = self._fresh() if self._policy.always else None
@@ -385,7 +385,7 @@ class Contest:
         self._alarm = new_alarm()
         return Crowning(new, archived, evicted)
 
-    def _archive(self, frozen: Frozen, wanted: Learner | Frozen) -> Frozen | None:
+    def keep(self, frozen: Frozen, wanted: Learner | Frozen | None = None) -> Frozen | None:
         """Keep a version; return the one that has to go: the one that has not been wanted for the longest time."""
         if wanted in self.archive:
             self.archive.remove(wanted)

@@ -7,6 +7,9 @@ from streams import pickling
 from streams.label import TaskKind
 from streams.learner import Learner
 
+#: Versions from elsewhere are called so, and by the offset at which they came: ``i1042``.
+IMPORTED = "i"
+
 
 class Frozen:
     """A version of a model as it was at one moment.
@@ -49,6 +52,11 @@ class Frozen:
         self._kind = kind
         self._classes = classes
         self._thawed: Learner | None = None
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it is from elsewhere, and has not served here as it is."""
+        return self.version.startswith(IMPORTED)
 
     def thaw(self) -> Any:
         """Return the model; each time another copy."""
