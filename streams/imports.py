@@ -16,7 +16,7 @@ from streams.lifecycle import Lifecycle
 from streams.moment import Moment
 from streams.pipeline import Pipeline
 from streams.policy import ChampionVersions
-from streams.versions import IMPORTED, Frozen
+from streams.versions import Frozen, imported_version
 
 _LONGEST = 200
 
@@ -81,17 +81,20 @@ def admit(order: Import, pipeline: Pipeline, offset: int) -> Frozen | str:
         replace(pipeline, model=model)  # all that is held of a declared model
         settle(model)
         data = pickling.dumps(model, further=classes)  # as it will be in snapshots
-        learner = Learner(lambda: pickling.loads(data, further=classes), "it", pipeline.kind, learned=order.learned)
-        refusal = _foreign_answer(pipeline, *learner.predict(neutral(pipeline)))
+        read = partial(pickling.loads, data, further=classes)
+        asked = Learner(read, "(imported)", pipeline.kind, learned=order.learned)
+        refusal = _foreign_answer(pipeline, *asked.predict(neutral(pipeline)))
     except NotPicklableError as error:
         refusal = f"model: {error}".replace("a snapshot", "the pickle")
-    except (DeclarationError, ModelError) as error:
+    except DeclarationError as error:
         refusal = str(error)
+    except ModelError as error:
+        refusal = f"model: asked about zeros, {error}"
     except Exception as error:  # whatever a made-up state makes a model do
         refusal = f"model: it raised {error!r}"
     if refusal:
         return _short(refusal)
-    return Frozen(data, f"{IMPORTED}{offset}", order.learned, offset, pipeline.kind, classes)
+    return Frozen(data, imported_version(offset), order.learned, offset, pipeline.kind, classes)
 
 
 def neutral(pipeline: Pipeline) -> dict[str, Any]:

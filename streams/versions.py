@@ -7,8 +7,19 @@ from streams import pickling
 from streams.label import TaskKind
 from streams.learner import Learner
 
-#: Versions from elsewhere are called so, and by the offset at which they came: ``i1042``.
-IMPORTED = "i"
+#: How the names of versions from elsewhere begin.
+_IMPORTED = "i"
+
+
+def imported_version(offset: int) -> str:
+    """Return the version of a model from elsewhere: by the offset of its command, so that no two are called the same.
+
+    Examples
+    --------
+    >>> imported_version(1042)
+    'i1042'
+    """
+    return f"{_IMPORTED}{offset}"
 
 
 class Frozen:
@@ -56,7 +67,7 @@ class Frozen:
     @property
     def is_imported(self) -> bool:
         """Whether it is from elsewhere, and has not served here as it is."""
-        return self.version.startswith(IMPORTED)
+        return self.version.startswith(_IMPORTED)
 
     def thaw(self) -> Any:
         """Return the model; each time another copy."""
