@@ -82,10 +82,13 @@ def bring(
         return
     issued = issue(found.command, pipeline, partition, expect, why, servers, partial(_hold_size, declared))
     names = {number: f"{imported_version(offset)}@{found.learned}" for number, offset in issued.sent.offsets.items()}
-    further = {"file": str(file), "models": {str(number): name for number, name in names.items()}, **_told(found)}
-    answers = conclude(issued, wait, output, **further)
+
+    def further(obeyed: list[int]) -> dict[str, Any]:
+        return {"file": str(file), "models": {str(number): names[number] for number in obeyed}, **_told(found)}
+
+    obeyed = conclude(issued, wait, output, further)
     if output is Output.TEXT:
-        for number in answers:
+        for number in obeyed:
             typer.echo(f"to let it serve: riverrun models promote {pipeline} {names[number]} --partition {number}")
 
 

@@ -83,7 +83,9 @@ def issue(
     return Issued(settings, pipeline, topic, send(settings, topic, commands, "models"))
 
 
-def conclude(issued: Issued, wait: float, output: Output, **further: Any) -> dict[int, dict[str, Any]]:
+def conclude(
+    issued: Issued, wait: float, output: Output, further: Callable[[list[int]], dict[str, Any]] = lambda _: {}
+) -> list[int]:
     """Wait for the answers and show them; exit code 1 where it was refused or not read in time.
 
     Parameters
@@ -95,20 +97,21 @@ def conclude(issued: Issued, wait: float, output: Output, **further: Any) -> dic
     output
         For whom.
     further
-        What programs are told beside that.
+        Returns what programs are told beside that, given the partitions that have obeyed.
 
     Returns
     -------
-    The answers, by partition; all of them have obeyed.
+    The partitions: all of them have obeyed.
     """
     settings, pipeline, topic, sent = issued
     if output is Output.TEXT:
         typer.echo("written to " + ", ".join(f"{topic}[{p}]@{o}" for p, o in sorted(sent.offsets.items())))
     answers = answers_to(settings, pipeline, sent.id, set(sent.offsets), wait)
+    obeyed = [number for number, (kind, _) in answers.items() if kind != REFUSED]
     silent = sorted(sent.offsets.keys() - answers.keys())
     if output is Output.JSON:
         told = [{"type": kind, **body} for kind, body in answers.values()]
-        print_json({"command": sent.id, "answers": told, "silent": silent, **further})
+        print_json({"command": sent.id, "answers": told, "silent": silent, **further(obeyed)})
     else:
         for kind, body in answers.values():
             typer.echo(describe_lifecycle(kind, body))
@@ -116,9 +119,9 @@ def conclude(issued: Issued, wait: float, output: Output, **further: Any) -> dic
             typer.echo(
                 f"{topic}[{number}]: no answer in {wait:g} s; it is obeyed when a worker reads that far", err=True
             )
-    if silent or any(kind == REFUSED for kind, _ in answers.values()):
+    if len(obeyed) < len(sent.offsets):
         raise typer.Exit(FAILED)
-    return {number: body for number, (_, body) in answers.items()}
+    return obeyed
 
 
 def newest_predictions(settings: "Settings", pipeline: str) -> dict[int, dict[str, Any]]:

@@ -315,3 +315,5 @@ def test_champion_that_was_not_expected_is_answered_with_no(desk: Desk, tmp_path
     told = desk.bring(written(tmp_path), "--partition", "0", "--expect", "v99", code=1).stdout
     assert "command.refused" in told
     assert "'v99'" in told
+    said = orjson.loads(desk.bring(tmp_path / "model.pickle", "--expect", "v99", "--output", "json", code=1).stdout)
+    assert ([one["partition"] for one in said["answers"]], said["models"]) == ([0, 1], {})
