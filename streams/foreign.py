@@ -3,6 +3,7 @@
 import inspect
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from river import base
@@ -33,7 +34,7 @@ def settle(model: Any) -> None:
     >>> model.seed
     108600080
     """
-    for path, node in _estimators(model):
+    for path, node in _parts(model):
         for name, value in _loose_ends(node):
             setattr(node, name, derive_seed("import", *path, name) if value is None else RecordedSet(value))
 
@@ -41,22 +42,29 @@ def settle(model: Any) -> None:
 def _loose_ends(node: Any) -> list[tuple[str, Any]]:
     """Return seeds that are missing and sets that do not keep their order, by attribute."""
     found = [(name, value) for name, value in _own(node).items() if type(value) is set]
-    takes_seed = "seed" in inspect.signature(type(node).__init__).parameters
-    return [*found, ("seed", None)] if takes_seed and getattr(node, "seed", 0) is None else found
+    return [*found, ("seed", None)] if getattr(node, "seed", 0) is None and _takes_seed(type(node)) else found
 
 
-def _estimators(model: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield a model and the estimators it is made of, each once, with the names that lead there."""
+@cache
+def _takes_seed(cls: Any) -> bool:
+    return "seed" in inspect.signature(cls.__init__).parameters
+
+
+def _parts(model: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield a model and the objects it is made of, each once, with the names that lead there.
+
+    Some ensembles keep their members in helpers that are no estimators, so all of River's objects are looked into.
+    """
     waiting: list[tuple[tuple[str, ...], Any]] = [((), model)]
     seen: set[int] = set()  # which object it is: some estimators are lists, which have no hash of their own
     while waiting:
         path, thing = waiting.pop()
-        if isinstance(thing, base.Base):
+        if _is_part(thing):
             if (identity := object.__hash__(thing)) in seen:
                 continue
             seen.add(identity)
             yield path, thing
-            waiting += [((*path, name), value) for name, value in _own(thing).items()]
+            waiting += [((*path, name), value) for name, value in _own(thing).items() if _may_hold(value)]
         elif isinstance(thing, dict):
             waiting += [((*path, str(name)), value) for name, value in thing.items() if _may_hold(value)]
         elif isinstance(thing, list | tuple):
@@ -64,7 +72,11 @@ def _estimators(model: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 def _may_hold(value: Any) -> bool:
-    return isinstance(value, base.Base | dict | list | tuple)
+    return isinstance(value, dict | list | tuple) or _is_part(value)
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, base.Base) or type(value).__module__.startswith("river.")
 
 
 def _own(thing: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from river import compose, ensemble, forest, linear_model, naive_bayes, preprocessing, tree
+from river import compose, ensemble, forest, linear_model, multiclass, naive_bayes, preprocessing, tree
 
 from schemas.errors import NotPicklableError
 from streams import pickling
@@ -18,21 +18,24 @@ from streams.seeding import RecordedSet
 UNSETTLED: list[Any] = [
     forest.ARFClassifier(n_models=2),
     preprocessing.StandardScaler() | ensemble.BaggingClassifier(naive_bayes.GaussianNB(), n_models=2),
-    ensemble.ADWINBaggingClassifier(forest.AMFClassifier(n_estimators=2), n_models=2, seed=7),
+    ensemble.LeveragingBaggingClassifier(forest.AMFClassifier(n_estimators=2), n_models=2),
+    ensemble.SRPClassifier(forest.AMFClassifier(n_estimators=2), n_models=2, seed=2),
+    multiclass.OneVsRestClassifier(forest.AMFClassifier(n_estimators=2)),
 ]
 
 
+@pytest.mark.parametrize("examples", [0, 30])
 @pytest.mark.parametrize("model", UNSETTLED, ids=lambda model: type(model).__name__)
-def test_settled_model_learns_the_same_in_every_replay(model: Any) -> None:
+def test_settled_model_learns_the_same_in_every_replay(model: Any, examples: int) -> None:
     """Two copies of it, read from the same bytes, answer alike to the last bit however long they learn."""
     learned = model.clone()
-    for number in range(30):
-        learned.learn_one({"a": number % 7 - 3.0}, number % 7 > 2)
+    for number in range(examples):
+        learned.learn_one({"a": number % 7 - 3.0, "b": number % 5}, number % 7 > 2)
     settle(learned)
     data = pickling.dumps(learned)
     one, other = pickling.loads(data), pickling.loads(data)
-    for number in range(200):
-        x, y = {"a": number % 11 - 5.0}, number % 11 > (5 if number < 100 else 2)
+    for number in range(900):
+        x, y = {"a": number * 7919 % 11 - 5.0, "b": number % 13}, (number * 7919 % 11 > 5) == (number < 300)
         assert one.predict_proba_one(x) == other.predict_proba_one(x)
         one.learn_one(x, y)
         other.learn_one(x, y)

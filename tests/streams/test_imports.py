@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from river import compose, forest, linear_model, naive_bayes, preprocessing, tree
+from river import compose, forest, linear_model, multiclass, naive_bayes, preprocessing, tree
 
 from riverrun import ChampionVersions, Feature, Label, ObserveOnly, Pipeline, Pool
 from schemas.commands import Import, Promote, RollBack, decode_command, encode_command
@@ -184,6 +184,19 @@ def _same(twin: Task, fold: Operated, first: int) -> None:
     assert fresh.predictions == fold.predictions[-count:]
     assert fresh.lifecycle == fold.lifecycle[len(fold.lifecycle) - len(fresh.lifecycle) :]
     assert any(isinstance(event, ModelRolledBack) for event in fresh.lifecycle)
+
+
+def test_import_without_seeds_learns_the_same_in_every_replay() -> None:
+    """A forest that is planted when the first example of a class comes is not planted by chance."""
+    order = bring(multiclass.OneVsRestClassifier(forest.AMFClassifier(2)), learned=0)
+    taken = [admit(order, declared(Pool()), 7) for _ in range(2)]
+    one, other = (frozen.thaw() for frozen in taken if not isinstance(frozen, str))
+    for record in world(1, length=300, seed=4).records:
+        x = msgspec.json.decode(record.value or b"")
+        y = x.pop("y")
+        assert one.predict_proba_one(x) == other.predict_proba_one(x)
+        one.learn_one(x, y)
+        other.learn_one(x, y)
 
 
 # ------------------------------------------------------------------ refused
