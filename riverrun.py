@@ -10,6 +10,7 @@ from streams.label import Label
 from streams.pipeline import Pipeline
 from streams.policy import BackgroundChallenger, ChampionVersions, ObserveOnly, Pool, ResetOnDrift
 from streams.prequential import MajorityClass
+from streams.race import Race
 from streams.watch import Watch
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ObserveOnly",
     "Pipeline",
     "Pool",
+    "Race",
     "ResetOnDrift",
     "Watch",
     "export_model",

@@ -88,7 +88,7 @@ class State:
 
     def _copied(self) -> Learner:
         """Return a learner with the champion's model as it is now, by another process: pickling makes models slow."""
-        learner = self.task.lifecycle._new_learner()
+        learner = self.task.lifecycle._new_learner("")
         learner.model = ForkedCheckpoint(self.task.lifecycle.champion.model).load()
         return learner
 
@@ -204,7 +204,7 @@ def main() -> None:
     for name, store in stores.items():
         measure(name, state, Desk(PIPELINE, state.task, store, arguments.keys), outputs, arguments.snapshots)
     if arguments.archived:
-        state.task.lifecycle.contest.archive = state.archived
+        state.task.lifecycle.shadows.contest.archive = state.archived
         for name, store in stores.items():
             desk = Desk(PIPELINE, state.task, store, arguments.keys)
             measure(f"{name}, {arguments.archived} archived", state, desk, outputs, arguments.snapshots)

@@ -1,6 +1,5 @@
 """What is said when the champion changes, and when it does not although another model is better."""
 
-from collections.abc import Callable
 from typing import Any
 
 from schemas.events import (
@@ -12,12 +11,10 @@ from schemas.events import (
     ModelRetrained,
     ModelRolledBack,
 )
+from streams.alarms import Common
 from streams.learner import Learner
 from streams.verdict import Crowning, Verdict
 from streams.versions import Frozen
-
-#: Returns the fields that every event of a kind has: its id, and the record at which it happens.
-Common = Callable[[type[LifecycleEvent]], dict[str, Any]]
 
 
 def held_back(common: Common, verdict: Verdict, champion: Learner) -> LifecycleEvent:
@@ -53,9 +50,10 @@ def crowned(
         "replaced_loss": replaced_loss,
     }
     events: list[LifecycleEvent]
-    if verdict.role in ("challenger", "newcomer"):
-        retrained = ModelRetrained(**common(ModelRetrained), **change)
-        events = [retrained, ModelPromoted(**common(ModelPromoted), **change, **evidence)]
+    if verdict.role in ("challenger", "newcomer", "entrant"):
+        events = [ModelPromoted(**common(ModelPromoted), **change, **evidence)]
+        if verdict.role != "entrant":
+            events.insert(0, ModelRetrained(**common(ModelRetrained), **change))
     else:
         restored = verdict.model.name
         events = [ModelRolledBack(**common(ModelRolledBack), **change, **evidence, restored=restored)]

@@ -56,7 +56,7 @@ class Contest:
         self._classes = classes
         self._books = books
         self.steady = champion
-        self.challenger: Learner | None = fresh() if policy.always else None
+        self.challenger: Learner | None = None
         self.previous: Learner | None = None
         #: Version of the champion before this one.
         self._replaced = ""
@@ -239,11 +239,11 @@ class Contest:
         held = ""
         if not (returns or is_open or fits_again >= self._policy.change):
             held = "no change"
-        elif not self._may_act():
+        elif not self.may_act():
             held = "budget"
         return Verdict(best.role, best.model, best.advantage, max(change or 0.0, fits_again), held)
 
-    def _may_act(self) -> bool:
+    def may_act(self) -> bool:
         """Tell whether the budget of actions allows one more."""
         self._actions = [at for at in self._actions if at > self._labelled - _PER]
         return len(self._actions) < self._policy.actions

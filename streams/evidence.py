@@ -8,6 +8,9 @@ from typing import Any
 
 #: Stakes of the bets: small ones find small differences in the long run, large ones find large differences at once.
 _STAKES = (0.1, 0.3, 0.6, 0.9)
+_LONG_STAKES = (0.01, 0.03, 0.1, 0.3, 0.6)
+#: Bets on a lead begin anew after so many events, and then whenever there are twice as many; so many series are kept.
+_FIRST_AGAIN, _SERIES = 250, 6
 _SHIFT_STAKES = (0.1, 0.25, 0.5)
 _ALARM_STAKES = (0.1, 0.4)
 #: More evidence than this is not counted, so that what has turned is forgotten in time.
@@ -111,6 +114,103 @@ class Advantage:
         advantage._restarts, advantage._wealth, advantage._count = state[:3]
         advantage._first, advantage._second, advantage._marks = state[3:]
         return advantage
+
+
+class Lead:
+    """Evidence that one model is better than another in the long run, and may be looked at for ever.
+
+    Bets begin at the first event, and anew whenever twice as many have been seen, each with less money: so a model that
+    began badly is not held down by its youth, and all of them together are still one test. The probability that their
+    money *ever* comes to 1/alpha is at most alpha when the second model is no better.
+
+    References
+    ----------
+    As `Advantage`, and Ramdas et al.: Game-theoretic statistics and safe anytime-valid inference, Statistical
+    Science 38 (2023): an average of e-processes is one.
+
+    Examples
+    --------
+    One that is worse for 300 events, and better from then on:
+
+    >>> lead = Lead()
+    >>> for i in range(500):
+    ...     lead.update(float(i >= 300 and i % 2), float(i < 300 and i % 2), offset=i)
+    >>> lead.value > 1e6, lead.since
+    (True, 250)
+    """
+
+    __slots__ = ("_count", "_due", "_first", "_second", "_starts", "_weight")
+
+    def __init__(self) -> None:
+        self._count, self._due = 0, 0
+        self._first = self._second = 0.0
+        #: Money that no bet has been made with.
+        self._weight = 1.0
+        # Of each series of bets: its money at the beginning; offset, and the sums before it; what each bet is worth.
+        self._starts: list[tuple[float, int, int, float, float, list[float]]] = []
+
+    def update(self, first: float, second: float, offset: int) -> None:
+        """Take both models' losses, in [0, 1], of the event at an offset."""
+        if self._count >= self._due:
+            self._begin(offset)
+        difference = first - second
+        if difference:
+            for *_, wealth in self._starts:
+                for i, stake in enumerate(_LONG_STAKES):
+                    wealth[i] = min(_MOST, wealth[i] * (1.0 + stake * difference))
+        self._count += 1
+        self._first += first
+        self._second += second
+
+    def _begin(self, offset: int) -> None:
+        """Begin to bet anew with half of the money that is left; of older bets but for a few the money is lost."""
+        self._weight /= 2.0
+        start = self._weight, offset, self._count, self._first, self._second, [1.0] * len(_LONG_STAKES)
+        self._starts = [*self._starts[1 - _SERIES :], start]
+        self._due = max(_FIRST_AGAIN, 2 * self._count)
+
+    @property
+    def value(self) -> float:
+        """The evidence that the second is better, as an e-value: 1 is none."""
+        return self._weight + sum(map(_worth, self._starts))
+
+    @property
+    def since(self) -> int:
+        """Offset of the first event that speaks for the second."""
+        return self._leading()[1] if self._starts else -1
+
+    @property
+    def count(self) -> int:
+        """Number of events since then."""
+        return self._count - self._leading()[2] if self._starts else 0
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """Mean loss of both since then."""
+        if not self._starts:
+            return 0.0, 0.0
+        _, _, count, first, second, _ = self._leading()
+        events = max(1, self._count - count)
+        return (self._first - first) / events, (self._second - second) / events
+
+    def _leading(self) -> tuple[float, int, int, float, float, list[float]]:
+        return max(self._starts, key=_worth)
+
+    def snapshot(self) -> Any:
+        """Return the state."""
+        return self._count, self._due, self._first, self._second, self._weight, self._starts
+
+    @classmethod
+    def restored(cls, state: Any) -> "Lead":
+        """Return what `snapshot` was taken of."""
+        lead = cls()
+        lead._count, lead._due, lead._first, lead._second, lead._weight, lead._starts = state
+        return lead
+
+
+def _worth(start: tuple[float, int, int, float, float, list[float]]) -> float:
+    weight, *_, wealth = start
+    return weight * sum(wealth) / len(wealth)
 
 
 class Shift:

@@ -7,6 +7,8 @@ from msgspec import Struct
 
 #: Roles of models that do not learn: kept to come back, or to be compared with.
 ARCHIVED, MILESTONE = "archived", "milestone"
+#: Role of those that race.
+ENTRANT = "entrant"
 
 
 class KeptModel(Struct, frozen=True):
@@ -18,7 +20,8 @@ class KeptModel(Struct, frozen=True):
         A version, ``v3``, or an archived one, ``v1@1500``.
     role
         ``champion`` or ``challenger``; ``steady``, ``challenger``, ``newcomer`` or ``previous`` in the contest;
-        ``archived``, which could serve again; ``milestone``, which the champion is held against.
+        ``entrant``, which races; ``archived``, which could serve again; ``milestone``, which the champion is held
+        against.
     learned
         Examples it had learned.
     offset
@@ -45,13 +48,18 @@ def models_in(lifecycle: Any) -> list[KeptModel]:
     Examples
     --------
     >>> contest = {"learners": {"steady": ("v1", 9)}, "frozen": {"v1@5": ("v1", 5, 4)}, "archive": ["v1@5"]}
-    >>> state = (1, 2), (), {"champion": ("v2", 7)}, contest, (True, True)
+    >>> state = (1, 2), (), {"champion": ("v2", 7)}, contest, None
     >>> [(model.name, model.role, model.learned, model.offset) for model in models_in(state)]
     [('v2', 'champion', 7, None), ('v1', 'steady', 9, None), ('v1@5', 'archived', 5, 4)]
     """
-    _, _, learners, contest, _ = lifecycle
-    serving = [KeptModel(version, role, learned, None, role) for role, (version, learned) in learners.items()]
-    return serving if contest is None else [*serving, *_beside(contest)]
+    _, _, learners, contest, race = lifecycle
+    found = [KeptModel(version, role, learned, None, role) for role, (version, learned) in learners.items()]
+    if contest is not None:
+        found += _beside(contest)
+    if race is not None:
+        racing, *_ = race
+        found += [KeptModel(name, ENTRANT, learned, None, f"race-{name}") for name, (_, learned, *_) in racing.items()]
+    return found
 
 
 def _beside(contest: Any) -> Iterator[KeptModel]:

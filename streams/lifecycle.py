@@ -5,18 +5,19 @@ from functools import partial
 from typing import Any
 
 from schemas.errors import ModelBrokenError, ModelError
-from schemas.events import CommandObeyed, DriftCleared, DriftDetected, DriftWarned, LifecycleEvent, ModelRetrained
+from schemas.events import CommandObeyed, DriftDetected, LifecycleEvent, ModelRetired, ModelRetrained
 from streams import announcements
 from streams.accounting import Books
-from streams.contest import Contest
+from streams.alarms import Alarms, Common
 from streams.detectors.detector import Change
 from streams.evidence import Advantage
 from streams.label_join import Asked
 from streams.learner import Learner
 from streams.loss_watch import LossWatch
 from streams.moment import Moment
-from streams.pipeline import Pipeline
-from streams.policy import BackgroundChallenger, ChampionVersions, ObserveOnly, ResetOnDrift
+from streams.pipeline import Pipeline, label_of
+from streams.policy import BackgroundChallenger, ObserveOnly, ResetOnDrift
+from streams.shadows import Shadows
 from streams.undo_log import Checkpoint, Pickled
 from streams.verdict import Verdict
 from streams.versions import Frozen
@@ -24,7 +25,6 @@ from streams.versions import Frozen
 _NOTHING: tuple[LifecycleEvent, ...] = ()
 #: Examples after which the model of a new declaration takes over, where the policy does not say.
 _RENEWAL_LEARNED = 200
-_CONTEST, _FROZEN = "contest-", "frozen-"
 
 
 class Lifecycle:
@@ -45,51 +45,42 @@ class Lifecycle:
         self._checkpoint = checkpoint
         self._books = books
         self._versions = 0
-        self._labelled = 0
-        self._quiet_until = 0
         self._serving_from = 0
-        self._warning: str | None = None
-        self._warned_at = 0
         self._successor_of: str | None = None
         self.challenger: Learner | None = None
-        self.champion = self._new_learner()
+        self.champion = self._new_learner("")
+        self._alarms = Alarms(pipeline.drift, books)
         self._watch = LossWatch(pipeline, self.champion.version)
-        self._last_drift = ("", 0)
         #: Whether the models learn, and whether evidence may change the champion: operators decide.
         self.learns = self.acts = True
-        self.contest = self._new_contest()
+        self.shadows = Shadows(pipeline, self._new_learner, books)
+        self.shadows.begin(self.champion)
 
-    def _new_contest(self) -> Contest | None:
-        policy, pipeline = self._pipeline.policy, self._pipeline
-        if not isinstance(policy, ChampionVersions):
-            return None
-        return Contest(policy, self.champion, self._new_learner, pipeline.kind, pipeline.classes, self._books)
-
-    def _next_version(self) -> str:
+    def _next_version(self, label: str) -> str:
         self._versions += 1
-        return f"v{self._versions}"
+        return f"v{self._versions}-{label}" if label else f"v{self._versions}"
 
-    def _new_learner(self) -> Learner:
-        version = self._next_version()
+    def _new_learner(self, label: str) -> Learner:
+        """Return an unlearned one of the declared model with a label."""
+        version = self._next_version(label)
         fresh = partial(self._pipeline.fresh_model, version)
         return Learner(fresh, version, self._pipeline.kind, self._checkpoint)
 
     def _copy(self, frozen: Frozen) -> Learner:
         """Return a learner that goes on from where a frozen model stood."""
-        version = self._next_version()
+        version = self._next_version(label_of(frozen.version))
         return Learner(frozen.thaw, version, self._pipeline.kind, self._checkpoint, learned=frozen.learned)
 
     def snapshot(self) -> Any:
         """Return the state but for the models."""
-        counts = self._versions, self._labelled, self._quiet_until, self._serving_from, self._warned_at
         learners = {
             role: (learner.version, learner.learned)
             for role, learner in (("champion", self.champion), ("challenger", self.challenger))
             if learner is not None
         }
-        contest = None if self.contest is None else self.contest.snapshot(self.champion)
-        drift = self._warning, self._successor_of, self._last_drift, *self._watch.snapshot()
-        return counts, drift, learners, contest, (self.learns, self.acts)
+        drift = self._alarms.snapshot(), *self._watch.snapshot()
+        decided = self._versions, self._serving_from, self._successor_of, self.learns, self.acts
+        return decided, drift, learners, *self.shadows.snapshot(self.champion)
 
     def restore(
         self, state: Any, load: Callable[[str], Any], data: Callable[[str], bytes], *, changed: Collection[str] = ()
@@ -107,9 +98,9 @@ class Lifecycle:
         changed
             Names of the fields that are declared anew: what they decide begins anew.
         """
-        counts, drift, learners, contest, (self.learns, self.acts) = state
-        self._versions, self._labelled, self._quiet_until, self._serving_from, self._warned_at = counts
-        self._warning, self._successor_of, self._last_drift, *watched = drift
+        decided, (alarms, *watched), learners, contest, race = state
+        versions, self._serving_from, self._successor_of, self.learns, self.acts = decided
+        self._alarms.restore(alarms)
 
         def learner(part: str, version: str, learned: int) -> Learner:
             return Learner(partial(load, part), version, self._pipeline.kind, self._checkpoint, learned=learned)
@@ -119,15 +110,16 @@ class Lifecycle:
         self._watch = LossWatch(self._pipeline, self.champion.version)
         if "drift" not in changed:
             self._watch.restore(watched)
-        self.contest = self._new_contest()
-        if self.contest is not None and contest is not None and not {"policy", "model", "features"} & set(changed):
-            self.contest.restore(
-                contest,
-                self.champion,
-                lambda role, version, learned: learner(f"{_CONTEST}{role}", version, learned),
-                lambda name: data(f"{_FROZEN}{name}"),
-            )
-            self._versions = counts[0]  # a new contest begins with a fresh challenger, which is another one
+        anew = {"model", "features"} & set(changed)
+        self._versions = versions
+        self.shadows = Shadows(self._pipeline, self._new_learner, self._books)
+        self.shadows.restore(
+            None if anew or "policy" in changed else contest,
+            None if anew or "race" in changed else race,
+            self.champion,
+            learner,
+            data,
+        )
 
     @property
     def learners(self) -> dict[str, Learner]:
@@ -135,33 +127,28 @@ class Lifecycle:
         learners = {"champion": self.champion}
         if self.challenger is not None:
             learners["challenger"] = self.challenger
-        if self.contest is not None:
-            beside = self.contest.learners(self.champion)
-            learners |= {f"{_CONTEST}{role}": learner for role, learner in beside.items()}
-        return learners
+        return learners | self.shadows.learners(self.champion)
 
     @property
     def frozen(self) -> dict[str, Frozen]:
         """All models that do not learn, by the name of the part that they are in a snapshot."""
-        found = self.contest.frozen if self.contest is not None else {}
-        return {f"{_FROZEN}{name}": frozen for name, frozen in found.items()}
+        return self.shadows.frozen
 
     def answers(self, x: dict[str, Any]) -> dict[str, tuple[Any, Any]] | None:
         """Return what models that do not serve answer to an event, by name; None when none is asked."""
-        return self.contest.answers(self.champion, x) if self.contest is not None else None
+        return self.shadows.answers(self.champion, x)
 
-    def learn_in_shadow(self, x: dict[str, Any], y: Any, offset: int) -> None:
+    def learn_in_shadow(self, asked: Asked, y: Any) -> None:
         """Let those learn that do not serve; their errors are their own, and may end them."""
-        if self.contest is not None:
-            self.contest.learn(self.champion, x, y, offset)
+        self.shadows.learn(self.champion, asked, y)
         if self.challenger is not None:
             try:
-                self.challenger.learn(x, y)
+                self.challenger.learn(asked.x, y)
             except ModelError:
                 self._books.count["shadow_error"] += 1
             except ModelBrokenError:
                 self._books.count["shadow_error"] += 1
-                self.challenger = self._new_learner()
+                self.challenger = self.shadows.another()
 
     def observe(
         self, loss: float | None, losses: Mapping[str, float | None], asked: Asked, y: Any, moment: Moment
@@ -179,44 +166,26 @@ class Lifecycle:
         moment
             The record that brought the label.
         """
-        self._labelled += 1
+        self._alarms.note()
         offset = asked.offset
         if offset < self._serving_from:
             loss = losses.get(self.champion.version)  # the champion before it gave that answer
         change = None if loss is None else self._watch.update(loss, asked, y)
-        contest = self.contest
-        verdict = None if contest is None else contest.update(self.champion, loss, losses, offset)
-        if change is None and verdict is None and self._warning is None and self._successor_of is None:
-            if contest is not None:
-                contest.retire_challenger()
-            return _NOTHING
+        verdict = self.shadows.update(self.champion, loss, losses, offset) if self.shadows.exist else None
+        idle = change is None and verdict is None and self._successor_of is None and not self._alarms.is_warned
+        events: list[LifecycleEvent] = [] if idle else self._act(change, verdict, moment)
+        return [*events, *self._retire(moment)] if self.shadows.exist and not events else events
+
+    def _act(self, change: Change | None, verdict: Verdict | None, moment: Moment) -> list[LifecycleEvent]:
+        """Do what the policy says about a change point, about a better model, and about what was begun before."""
         events: list[LifecycleEvent] = []
         if change is not None:
             events += self._weigh(change, moment)
-        if verdict is not None and contest is not None and self.acts and self.learns:
-            events += self._decide(contest, verdict, moment)
+        if verdict is not None and self.acts and self.learns:
+            events += self._decide(verdict, moment)
         events += self._promote_if_ready(moment)
         events += self._clear_if_stale(moment)
-        if contest is not None:
-            contest.retire_challenger()
         return events
-
-    def _decide(self, contest: Contest, verdict: Verdict, moment: Moment) -> list[LifecycleEvent]:
-        """Let the better model take over, or say why not."""
-        teller = partial(self._common, moment=moment)
-        if verdict.held:
-            self._books.count["action_suppressed"] += 1
-            return [announcements.held_back(teller, verdict, self.champion)] if contest.is_news(verdict) else []
-        since = verdict.advantage.since
-        return self._crown(contest, verdict, since, self._recent_drift(), moment)
-
-    def _crown(
-        self, contest: Contest, verdict: Verdict, since: int, reason: str, moment: Moment
-    ) -> list[LifecycleEvent]:
-        replaced = self.champion
-        crowning = contest.crown(verdict, replaced, since, self._copy)
-        self._serve(crowning.champion, moment.record.offset)
-        return announcements.crowned(partial(self._common, moment=moment), verdict, crowning, replaced, since, reason)
 
     def install(self, name: str, reason: str, moment: Moment) -> list[LifecycleEvent] | str:
         """Let a model serve because an operator says so.
@@ -232,61 +201,56 @@ class Lifecycle:
         -------
         What is said of it, or why it cannot be.
         """
-        if self.contest is None:
-            return f"{type(self._pipeline.policy).__name__} keeps no other models; ChampionVersions and Pool do"
-        wanted = name or self.contest.before(self.champion)
-        if not wanted:
-            return f"nobody has served before {self.champion.version}"
-        verdict = self.contest.find(wanted, self.champion)
-        if verdict is None:
-            known = ", ".join(self.contest.names(self.champion)) or "nobody"
-            return f"model: got {wanted!r}, expected one that is there: {known}"
-        return self._crown(self.contest, verdict, moment.record.offset, reason, moment)
+        found = self.shadows.find(name, self.champion)
+        return found if isinstance(found, str) else self._crown(found, moment.record.offset, reason, moment)
 
-    def _recent_drift(self) -> str:
-        """Return the id of the champion's newest drift event, empty when there is none that is not stale."""
-        drift, at = self._last_drift
-        return drift if self._labelled - at <= self._pipeline.drift.patience else ""
+    def _decide(self, verdict: Verdict, moment: Moment) -> list[LifecycleEvent]:
+        """Let the better model take over, or say why not."""
+        if not verdict.held:
+            return self._crown(verdict, verdict.advantage.since, self._alarms.recent, moment)
+        self._books.count["action_suppressed"] += 1
+        is_news = self.shadows.is_news(verdict)
+        return [announcements.held_back(self._teller(moment), verdict, self.champion)] if is_news else []
+
+    def _crown(self, verdict: Verdict, since: int, reason: str, moment: Moment) -> list[LifecycleEvent]:
+        """Let one serve that has been chosen; whoever was to answer a drift comes too late."""
+        replaced = self.champion
+        crowning = self.shadows.crown(verdict, replaced, since, self._copy)
+        self._serve(crowning.champion, moment.record.offset)
+        if self._successor_of is None or not self._is_command(self._successor_of):
+            self.challenger = self._successor_of = None
+        return announcements.crowned(self._teller(moment), verdict, crowning, replaced, since, reason)
+
+    def _retire(self, moment: Moment) -> Sequence[LifecycleEvent]:
+        """Let those go that have had their time."""
+        retired = self.shadows.retire()
+        if retired is None:
+            return _NOTHING
+        version, reason = retired
+        return [ModelRetired(**self._common(ModelRetired, moment), retired=version, reason=reason)]
 
     def _serve(self, champion: Learner, offset: int) -> None:
         """Have another model serve from the record after an offset on."""
         self.champion = champion
         self._watch = LossWatch(self._pipeline, champion.version)
         self._serving_from = offset + 1
-        self._quiet_until = self._labelled + self._pipeline.drift.cooldown
-        self._warning = None
-        self._last_drift = "", 0
+        self._alarms.begin()
 
     def _weigh(self, change: Change, moment: Moment) -> list[LifecycleEvent]:
-        """Turn a change point into an event, unless it is a fall or comes too soon."""
-        if change.level == "fall":
-            self._books.count["loss_fell"] += 1
+        """Say what a change point means, and get ready for what may follow."""
+        answering = self._successor_of is not None
+        event = self._alarms.weigh(change, self.champion.version, self._teller(moment), answering=answering)
+        if event is None:
             return []
-        if self._labelled < self._quiet_until or self._successor_of is not None:
-            self._books.count["alarm_suppressed"] += 1
-            return []
-        if change.level == "warning":
-            if self._warning is not None:
-                return []
-            warned = self._drift_event(DriftWarned, change, moment)
-            self._warning, self._warned_at = warned.id, self._labelled
-            self._last_drift = warned.id, self._labelled
-            if isinstance(self._pipeline.policy, BackgroundChallenger):
-                self.challenger = self._new_learner()
-            if self.contest is not None:
-                self.contest.renew_challenger()
-            return [warned]
-        detected = self._drift_event(DriftDetected, change, moment)
-        self._warning = None
-        self._last_drift = detected.id, self._labelled
-        self._quiet_until = self._labelled + self._pipeline.drift.cooldown
-        if isinstance(self._pipeline.policy, (BackgroundChallenger, ResetOnDrift)):
-            self._successor_of = detected.id
-            if self.challenger is None:
-                self.challenger = self._new_learner()
-        if self.contest is not None:
-            self.contest.renew_challenger()
-        return [detected]
+        policy = self._pipeline.policy
+        if isinstance(event, DriftDetected):
+            if isinstance(policy, (BackgroundChallenger, ResetOnDrift)):
+                self._successor_of = event.id
+                self.challenger = self.challenger or self.shadows.another()
+        elif isinstance(policy, BackgroundChallenger):
+            self.challenger = self.shadows.another()
+        self.shadows.on_drift(certain=isinstance(event, DriftDetected))
+        return [event]
 
     def renew(self, reason: str, offset: int, *, at_once: bool) -> str:
         """Start the model of a new declaration: beside the champion until it has learned enough, or in its place.
@@ -304,8 +268,8 @@ class Lifecycle:
         -------
         Version of the challenger, empty when it serves already.
         """
-        learner = self._new_learner()
-        self._warning = None
+        learner = self._new_learner("")
+        self._alarms.drop_warning()
         if at_once or isinstance(self._pipeline.policy, ObserveOnly):
             self._succeed(learner, offset)
             return ""
@@ -320,14 +284,14 @@ class Lifecycle:
         reason
             Id of the event that caused it.
         """
-        self._warning = None
-        self.challenger, self._successor_of = self._new_learner(), reason
+        self._alarms.drop_warning()
+        self.challenger, self._successor_of = self.shadows.another(), reason
 
     def _succeed(self, learner: Learner, offset: int) -> None:
         """Have a fresh model serve, whoever else there was: what they know is of another declaration, or world."""
         self.challenger = self._successor_of = None
         self._serve(learner, offset)
-        self.contest = self._new_contest()
+        self.shadows.begin(learner)
 
     def _promote_if_ready(self, moment: Moment) -> list[LifecycleEvent]:
         """Let the challenger take over once drift is certain and it has learned enough."""
@@ -345,10 +309,10 @@ class Lifecycle:
             reason=self._successor_of,
         )
         fresh, reason, offset = self.challenger, self._successor_of, moment.record.offset
-        if self.contest is not None and self._is_command(reason):
+        if self.shadows.contest is not None and self._is_command(reason):
             # The world and the declaration are what they were: those that could serve before still can.
             self.challenger = self._successor_of = None
-            return self._crown(self.contest, Verdict("challenger", fresh, Advantage(), 0.0), offset, reason, moment)
+            return self._crown(Verdict("challenger", fresh, Advantage(), 0.0), offset, reason, moment)
         self._succeed(fresh, offset)
         return [event]
 
@@ -357,25 +321,15 @@ class Lifecycle:
 
     def _clear_if_stale(self, moment: Moment) -> list[LifecycleEvent]:
         """Drop a warning that led to nothing, with its challenger."""
-        warning = self._warning
-        if warning is None or self._labelled - self._warned_at < self._pipeline.drift.patience:
+        cleared = self._alarms.clear_if_stale(self.champion.version, self._teller(moment))
+        if cleared is None:
             return []
-        self._warning = self.challenger = None
-        common = self._common(DriftCleared, moment)
-        return [DriftCleared(**common, version=self.champion.version, warning=warning)]
+        self.challenger = None
+        return [cleared]
 
-    def _drift_event(self, event: type[DriftWarned], change: Change, moment: Moment) -> DriftWarned:
-        return event(
-            **self._common(event, moment),
-            version=self.champion.version,
-            signal="loss",
-            before=change.before,
-            after=change.after,
-            change_offset=change.offset,
-            width=change.width,
-            delta=change.delta,
-            segment=change.segment,
-        )
+    def _teller(self, moment: Moment) -> Common:
+        """Return what gives events at a record the fields that all have."""
+        return partial(self._common, moment=moment)
 
     def _common(self, event: type[LifecycleEvent], moment: Moment) -> dict[str, Any]:
         """Return the fields that every lifecycle event has."""

@@ -21,9 +21,11 @@ from streams.feature import Feature, to_feature
 from streams.label import Label, TaskKind
 from streams.policy import BackgroundChallenger, Policy
 from streams.prequential import metric_name
+from streams.race import Race
 from streams.seeding import seeded
 from streams.watch import Watch
 
+_LABEL = 6
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MODELS: dict[TaskKind, tuple[type, str]] = {
     "binary": (base.Classifier, "a River classifier"),
@@ -54,6 +56,8 @@ class Pipeline:
         How drift of the loss is looked for.
     policy
         What is done about it: `ObserveOnly`, `ResetOnDrift`, `BackgroundChallenger`, `ChampionVersions` or `Pool`.
+    race
+        Other models that learn beside it, and take over when they are better; None for no others.
     watch
         How features and predictions are watched before labels come, and the accuracy estimated; None for not at all.
     metrics
@@ -104,6 +108,7 @@ class Pipeline:
     task: TaskKind | None = None
     drift: Drift = field(default_factory=Drift)
     policy: Policy = field(default_factory=BackgroundChallenger)
+    race: Race | None = None
     watch: Watch | None = None
     metrics: Sequence[Any] | None = None
     id_field: str | None = None
@@ -126,7 +131,8 @@ class Pipeline:
         declared = {name: to_feature(f"features[{name!r}]", kind) for name, kind in self.features.items()}
         object.__setattr__(self, "features", declared)
         self._check_label()
-        self._check_model()
+        self._check_model("model", self.model)
+        self._check_race()
         parts = (
             ("drift", self.drift, Drift, "a Drift"),
             ("policy", self.policy, Policy, "a policy such as ChampionVersions() or ObserveOnly()"),
@@ -164,21 +170,28 @@ class Pipeline:
     def declaration(self) -> str:
         """Digest of all that can change an answer, 12 hexadecimal digits."""
         changing = {name: getattr(self, name) for name in _ANSWER_FIELDS}
+        if self.race is not None:
+            changing["race"] = self.race
         return digest({**changing, "kind": self.kind})
 
     @cached_property
     def declared(self) -> dict[str, str]:
         """Digest of each declared field, by its name: what two declarations differ in."""
         fields = {name: getattr(self, name) for name in (*_ANSWER_FIELDS, "kind", "metrics")}
-        if self.watch is not None:
-            fields["watch"] = self.watch
+        fields |= {name: value for name in ("race", "watch") if (value := getattr(self, name)) is not None}
         return {name: digest(value) for name, value in fields.items()}
 
     @cached_property
     def classes(self) -> Collection[Any]:
         """Classes that the declaration brings along: they may stand in a snapshot beside River's."""
         detector = copy.deepcopy(self.drift.detector)
-        return pickling.globals_of([self.fresh_model("v1"), detector, *(self.metrics or ())])
+        fresh = [self.fresh_model(f"v1-{label}") for label in self.candidates]
+        return pickling.globals_of([*fresh, detector, *(self.metrics or ())])
+
+    @cached_property
+    def candidates(self) -> dict[str, Any]:
+        """All models that are declared, by label: the model's is empty, of one that races six digits of its digest."""
+        return {"": self.model, **{digest(model)[:_LABEL]: model for model in (self.race.models if self.race else ())}}
 
     @cached_property
     def model_name(self) -> str:
@@ -197,8 +210,15 @@ class Pipeline:
         return fields
 
     def fresh_model(self, version: str) -> Any:
-        """Return the model as declared, unlearned, its seeds filled in for a version such as ``v1``."""
-        return seeded(self.model, self.name, version, "model")
+        """Return a model as declared, unlearned, its seeds filled in for a version.
+
+        Parameters
+        ----------
+        version
+            Such as ``v1``; such as ``v7-a3f9c1`` of a model that races, `candidates` has its label. One that another
+            declaration knew stands for the model.
+        """
+        return seeded(self.candidates.get(label_of(version), self.model), self.name, version, "model")
 
     def _check_label(self) -> None:
         if self.task is not None and self.task not in tuple(_MODELS):
@@ -219,24 +239,40 @@ class Pipeline:
         if self.id_field is not None and self.id_field == self.label.name:
             raise DeclarationError("id_field", self.id_field, "another field than the label")
 
-    def _check_model(self) -> None:
-        if isinstance(self.model, type) or not isinstance(self.model, base.Base):
-            raise DeclarationError("model", self.model, "an instance of a River model")
-        last = self.model._last_step if hasattr(self.model, "_last_step") else self.model
+    def _check_model(self, field: str, model: Any) -> None:
+        if isinstance(model, type) or not isinstance(model, base.Base):
+            raise DeclarationError(field, model, "an instance of a River model")
+        last = model._last_step if hasattr(model, "_last_step") else model
         wanted, words = _MODELS[self.kind]
         many_answers = (active.base.ActiveLearningClassifier, base.MultiTargetRegressor, base.MultiLabelClassifier)
         if isinstance(last, many_answers):
-            raise DeclarationError("model", type(last).__name__, f"{words} with one answer and one label an event")
+            raise DeclarationError(field, type(last).__name__, f"{words} with one answer and one label an event")
         fits = hasattr(last, "score_one") if self.kind == "anomaly" else isinstance(last, wanted)
         if not fits:
-            raise DeclarationError("model", type(last).__name__, f"{words} for a {self.kind} task")
+            raise DeclarationError(field, type(last).__name__, f"{words} for a {self.kind} task")
         if self.kind == "multiclass" and not getattr(last, "_multiclass", True):
-            raise DeclarationError("model", type(last).__name__, "a multiclass classifier, e.g. OneVsRestClassifier(…)")
+            raise DeclarationError(field, type(last).__name__, "a multiclass classifier, e.g. OneVsRestClassifier(…)")
         try:
-            pickle.dumps(self.fresh_model("v1"))
+            pickle.dumps(seeded(model, self.name, "v1", "model"))
         except (AttributeError, TypeError, pickle.PicklingError) as error:
             expected = "a model that pickle takes: functions that can be imported, no lambdas"
-            raise DeclarationError("model", str(error), expected) from error
+            raise DeclarationError(field, str(error), expected) from error
+
+    def _check_race(self) -> None:
+        if self.race is None:
+            return
+        if not isinstance(self.race, Race):
+            raise DeclarationError("race", self.race, "a Race, or None")
+        self.race.check()
+        if self.label is None:
+            raise DeclarationError("race", self.race, "None: without labels there is nothing to be better at")
+        known = {digest(self.model): "model"}
+        for i, model in enumerate(self.race.models):
+            field = f"race.models[{i}]"
+            self._check_model(field, model)
+            other = known.setdefault(digest(model), field)
+            if other != field:
+                raise DeclarationError(field, type(model).__name__, f"another model than {other}")
 
     def _check_metrics(self) -> None:
         default = {"binary": metrics.Accuracy, "multiclass": metrics.Accuracy, "regression": metrics.MAE}
@@ -278,6 +314,17 @@ class Pipeline:
             raise DeclarationError(
                 "id_field", self.id_field, f"a field that is no feature (it is a {feature.type.__name__})"
             )
+
+
+def label_of(version: str) -> str:
+    """Return the label of the declared model that a version is of, see `Pipeline.candidates`.
+
+    Examples
+    --------
+    >>> label_of("v7-a3f9c1"), label_of("v7-a3f9c1@1500"), label_of("v1")
+    ('a3f9c1', 'a3f9c1', '')
+    """
+    return version.partition("@")[0].partition("-")[2]
 
 
 def _gives_a_number(metric: Any) -> bool:

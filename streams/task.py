@@ -96,7 +96,7 @@ class Task:
         self._decode = Decoder(pipeline).decode
         self._public_score = binary_score if pipeline.kind == "binary" else public_score
         self._keeps_shadow_scores = self.loss.wants_scores or pipeline.kind == "anomaly"
-        self._has_shadows = self.lifecycle.contest is not None
+        self._has_shadows = self.lifecycle.shadows.exist
         self._name, self._declaration = pipeline.name, pipeline.declaration
         self.model_errors = 0
         self.orders = Orders(pipeline, self.lifecycle, self.books, operators, crosses_declarations=crosses_declarations)
@@ -252,7 +252,7 @@ class Task:
         if lifecycle.learns:
             champion.learn(asked.x, y)
             if self._has_shadows or lifecycle.challenger is not None:
-                lifecycle.learn_in_shadow(asked.x, y, asked.offset)
+                lifecycle.learn_in_shadow(asked, y)
         number = loss = None
         losses = _NO_LOSSES
         if y is not None:

@@ -4,12 +4,13 @@ from typing import Literal
 
 from msgspec import Struct
 
-from streams.evidence import Advantage
+from streams.evidence import Advantage, Lead
 from streams.learner import Learner
 from streams.versions import Frozen
 
-#: A steady learner was never reset; a previous champion is on probation; a version answers and does not learn.
-Role = Literal["steady", "challenger", "newcomer", "previous", "version"]
+#: A steady learner was never reset; a previous champion is on probation; a version answers and does not learn; an
+#: entrant is another declared model, which races.
+Role = Literal["steady", "challenger", "newcomer", "previous", "version", "entrant"]
 
 
 class Verdict(Struct, frozen=True):
@@ -26,12 +27,12 @@ class Verdict(Struct, frozen=True):
     change
         The evidence that the world has changed, as an e-value; 0 when there is nothing to tell it by yet.
     held
-        Why it does not take over all the same: ``"no change"`` or ``"budget"``; empty when it does.
+        Why it does not take over all the same: ``"no change"``, ``"budget"`` or ``"policy"``; empty when it does.
     """
 
     role: Role
     model: Learner | Frozen
-    advantage: Advantage
+    advantage: Advantage | Lead
     change: float
     held: str = ""
 

@@ -13,6 +13,15 @@ from river.drift import ADWIN
 from benchmarks.quality.worlds import Stream, World
 
 Fresh = Callable[[], Any]
+NAMES = (
+    "online",
+    "reset on any flag",
+    "reset on rising loss",
+    "dummy",
+    "arf",
+    "perfect reset",
+    "perfect rollback",
+)
 
 
 class Online:

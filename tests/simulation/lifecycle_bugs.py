@@ -6,6 +6,7 @@ import msgspec
 
 from streams import orders
 from streams.contest import Contest
+from streams.entrants import Entrants
 from streams.lifecycle import Lifecycle
 from streams.task import Task
 
@@ -25,6 +26,11 @@ def expected_ignored() -> Patches:
 def contest_begins_anew() -> Patches:
     """Who else could serve, and what speaks for them, is not restored."""
     return [(Contest, "restore", lambda self, *_: None)]
+
+
+def race_begins_anew() -> Patches:
+    """Who races, whose turn it is and who is ahead is not restored."""
+    return [(Entrants, "restore", lambda self, *_: self.begin(""))]
 
 
 def pin_forgotten() -> Patches:
@@ -74,6 +80,7 @@ def unscored_after_a_change() -> Patches:
 LIFECYCLE_BUGS = (
     expected_ignored,
     contest_begins_anew,
+    race_begins_anew,
     pin_forgotten,
     evidence_against_pins,
     commands_forgotten,

@@ -57,7 +57,7 @@ def _importing(rng: random.Random, expected: str) -> Order:
 def _changing(rng: random.Random, lifecycle: Lifecycle) -> Callable[[str], Order]:
     """Return a command that changes the champion, still to be told whom it expects."""
     common: dict[str, Any] = {"pipeline": "p", "who": rng.choice(("nell", "bob"))}
-    contest = lifecycle.contest
+    contest = lifecycle.shadows.contest
     names = contest.names(lifecycle.champion) if contest is not None else []
     name = rng.choice([*names, "v99"])
     if rng.random() < 0.5:

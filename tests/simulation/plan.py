@@ -12,6 +12,7 @@ from streams.feature import Feature
 from streams.label import Label
 from streams.pipeline import Pipeline
 from streams.policy import ChampionVersions, ObserveOnly, Policy, Pool
+from streams.race import Race
 from streams.worker.settings import Settings
 from tests.simulation.fold import Fold
 from tests.simulation.models import Deadly, Killed, Moody, Slope, is_too_much
@@ -49,12 +50,14 @@ _POLICIES: dict[str, Policy] = {
     "pool": Pool(**_HASTY),
     "versions": ChampionVersions(**_HASTY),
 }
+#: Models that are as good as the one that serves, and taken for better soon.
+_RACE = Race([Slope(0.5), Slope(0.02), Slope(0.003)], budget=1.5, alpha=0.99, rung=3)
 #: In one world of so many operators command.
 _COMMANDED = 4
 
 
 @cache
-def pipeline_of(model: str, labels: str, policy: str = "observe") -> Pipeline:
+def pipeline_of(model: str, labels: str, policy: str = "observe", raced: bool = False) -> Pipeline:
     """Return a declaration; worlds share it, as it never changes."""
     return Pipeline(
         "p",
@@ -63,6 +66,7 @@ def pipeline_of(model: str, labels: str, policy: str = "observe") -> Pipeline:
         model=_MODELS[model](),
         metrics=[metrics.Accuracy()],
         policy=_POLICIES[policy],
+        race=_RACE if raced else None,
     )
 
 
@@ -91,7 +95,8 @@ class Plan:
         self.commanded = seed % _COMMANDED == _COMMANDED - 1 and not quarantine
         if self.commanded:
             self.model, self.policy = "slope", rng.choice(("pool", "pool", "versions"))
-        self.pipeline = pipeline_of(self.model, self.labels, self.policy)
+        raced = self.commanded and rng.random() < 0.4
+        self.pipeline = pipeline_of(self.model, self.labels, self.policy, raced)
         self.exactly_once = rng.random() < 0.85
         self.quarantine = self.model == "deadly" or rng.random() < 0.2
         # Where it may say things twice, it may also say something and then pass over the record.

@@ -130,7 +130,7 @@ def test_model_that_was_never_reset_returns_when_it_is_the_better_one() -> None:
 def test_archive_is_bounded_and_says_what_goes() -> None:
     """The version that was not wanted for the longest time."""
     fold = Fold(declared(Pool(versions=1)), world(0, 1, 2, 3, 0).records)
-    contest = fold.task.lifecycle.contest
+    contest = fold.task.lifecycle.shadows.contest
     assert contest is not None
     assert len(contest.archive) == 1
     archived = [event.archived for event in of(fold, ModelArchived)]

@@ -27,7 +27,9 @@ def test_inventory_after_each_stretch_is_who_is_there(policy: object) -> None:
         copies = {model.part: (model.name, model.learned, model.offset) for model in found if model.offset is not None}
         assert learn == {part: (one.version, one.learned) for part, one in lifecycle.learners.items()}
         assert copies == {part: (one.name, one.learned, one.offset) for part, one in lifecycle.frozen.items()}
-        archive = [] if lifecycle.contest is None else [frozen.name for frozen in lifecycle.contest.archive]
+        archive = (
+            [] if lifecycle.shadows.contest is None else [frozen.name for frozen in lifecycle.shadows.contest.archive]
+        )
         assert sorted(model.name for model in found if model.role == ARCHIVED) == sorted(archive)
         kinds |= {model.role for model in found}
     assert {"champion", "challenger"} <= kinds

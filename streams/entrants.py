@@ -1,0 +1,235 @@
+"""Those that race with the champion: declared models that learn in its shadow, on a budget."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from math import ceil
+from typing import Any
+
+from msgspec import Struct
+
+from schemas.errors import ModelBrokenError, ModelError
+from streams.accounting import Books
+from streams.evidence import Lead
+from streams.learner import Learner
+from streams.pipeline import label_of
+from streams.race import Race
+from streams.verdict import Verdict
+
+
+class _Entrant(Struct):
+    """One that races, its lead over the champion, and the losses of both in this rung."""
+
+    label: str
+    learner: Learner
+    lead: Lead
+    events: int = 0
+    loss: float = 0.0
+    champions: float = 0.0
+
+    @property
+    def gained(self) -> float:
+        """By how much its loss was below the champion's, on average."""
+        return (self.champions - self.loss) / max(1, self.events)
+
+
+class Entrants:
+    """The models of a partition that race with its champion.
+
+    Parameters
+    ----------
+    race
+        The declaration.
+    labels
+        Of all declared models, see `Pipeline.candidates`.
+    fresh
+        Makes a learner of the model with a label.
+    books
+        Where errors of theirs are counted.
+    """
+
+    def __init__(self, race: Race, labels: Collection[str], fresh: Callable[[str], Learner], books: Books) -> None:
+        self._race = race
+        self._labels = labels
+        self._fresh = fresh
+        self._books = books
+        self._racing: dict[str, _Entrant] = {}
+        #: Whose turn it is, and how many turns there have been credit for.
+        self._turn = 0
+        self._credit = 0.0
+        #: How many stay: fewer than there are while a rung is being ended.
+        self._places = 0
+        self._held: set[str] = set()
+
+    # ------------------------------------------------------------------ who there is
+
+    @property
+    def learners(self) -> dict[str, Learner]:
+        """Those that race, by version."""
+        return {version: entrant.learner for version, entrant in self._racing.items()}
+
+    def begin(self, serving: str, loser: Learner | None = None) -> None:
+        """Race with another champion.
+
+        Parameters
+        ----------
+        serving
+            Label of its model: no other one of the kind races with it.
+        loser
+            The champion before, when it is to go on racing.
+        """
+        for version, entrant in list(self._racing.items()):
+            if entrant.label == serving:
+                del self._racing[version]
+            else:
+                entrant.lead = Lead()
+        if loser is not None:
+            self._racing[loser.version] = _Entrant(label_of(loser.version), loser, Lead())
+        self.enter(serving)
+
+    def enter(self, serving: str) -> None:
+        """Let all race that don't, unlearned, but for the kind that serves; a rung begins."""
+        there = {entrant.label for entrant in self._racing.values()} | {serving}
+        for label in self._labels:
+            if label not in there:
+                self._add(label)
+        self._held.clear()
+        self._begin_rung()
+
+    def _add(self, label: str) -> None:
+        learner = self._fresh(label)
+        self._racing[learner.version] = _Entrant(label, learner, Lead())
+
+    # ------------------------------------------------------------------ one event
+
+    def answers(self, x: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Return what those answer to an event whose turn it is, prediction and score by version."""
+        answers: dict[str, tuple[Any, Any]] = {}
+        for version in self._next():
+            try:
+                answers[version] = self._racing[version].learner.predict(x)
+            except ModelError:
+                self._books.count["shadow_error"] += 1
+        return answers
+
+    def _next(self) -> Iterable[str]:
+        """Return whose turn it is: all, or as many as the budget allows."""
+        budget, racing = self._race.budget, self._racing
+        if budget is None or budget >= len(racing):
+            return racing
+        self._credit += budget
+        turns = int(self._credit)
+        self._credit -= turns
+        versions = list(racing)
+        first, self._turn = self._turn, (self._turn + turns) % len(versions)
+        return [versions[(first + i) % len(versions)] for i in range(turns)]
+
+    def learn(self, x: dict[str, Any], y: Any, answered: Iterable[str]) -> None:
+        """Let those learn that answered the event; one that breaks begins anew."""
+        for version in answered:
+            entrant = self._racing.get(version)
+            if entrant is None:
+                continue
+            try:
+                entrant.learner.learn(x, y)
+            except ModelError:
+                self._books.count["shadow_error"] += 1
+            except ModelBrokenError:
+                self._books.count["shadow_error"] += 1
+                del self._racing[version]
+                self._add(entrant.label)
+
+    def update(self, loss: float, losses: Mapping[str, float | None], offset: int) -> Verdict | None:
+        """Take the losses of one labelled event.
+
+        Parameters
+        ----------
+        loss
+            The champion's, in [0, 1].
+        losses
+            Of others, by version or name.
+        offset
+            Offset of the event.
+
+        Returns
+        -------
+        The one that is better than the champion, if any is.
+        """
+        best: Verdict | None = None
+        for version, entrant in self._racing.items():
+            its_loss = losses.get(version)
+            if its_loss is None:
+                continue
+            entrant.lead.update(loss, its_loss, offset)
+            entrant.events += 1
+            entrant.loss += its_loss
+            entrant.champions += loss
+            if best is None or entrant.lead.value > best.advantage.value:
+                best = Verdict("entrant", entrant.learner, entrant.lead, 0.0)
+        # Any of them may be better by chance: each has its share of alpha.
+        enough = len(self._labels) / self._race.alpha
+        return best if best is not None and best.advantage.value >= enough else None
+
+    # ------------------------------------------------------------------ a rung and its end
+
+    def _begin_rung(self) -> None:
+        for entrant in self._racing.values():
+            entrant.events, entrant.loss, entrant.champions = 0, 0.0, 0.0
+        self._places = len(self._racing)
+
+    def eliminate(self) -> tuple[str, str] | None:
+        """Let the worst one go, when a rung is over and there is no budget for all: one at a call.
+
+        Returns
+        -------
+        Its version, and why; None when nobody has to go.
+        """
+        racing, budget = self._racing, self._race.budget
+        if budget is None or len(racing) <= budget:
+            return None
+        if self._places == len(racing):
+            if any(entrant.events < self._race.rung for entrant in racing.values()):
+                return None
+            self._places = max(int(budget), ceil(len(racing) / 2), 1)
+        if len(racing) == self._places:
+            return None
+        worst = min(racing, key=lambda version: racing[version].gained)
+        entrant = racing.pop(worst)
+        its, champions, events = entrant.loss / entrant.events, entrant.champions / entrant.events, entrant.events
+        reason = (
+            f"its mean loss was {its:.4f} and the champion's {champions:.4f} on {events} events: the worst of "
+            f"{len(racing) + 1} that raced, on a budget of {budget:g}"
+        )
+        if len(racing) == self._places:
+            self._begin_rung()
+        return worst, reason
+
+    # ------------------------------------------------------------------ what follows from it
+
+    def is_news(self, verdict: Verdict) -> bool:
+        """Tell whether a held verdict is heard of for the first time."""
+        known = verdict.model.name in self._held
+        self._held.add(verdict.model.name)
+        return not known
+
+    def find(self, version: str) -> Verdict | None:
+        """Return one by its version, as a verdict without evidence; None when it does not race."""
+        entrant = self._racing.get(version)
+        return None if entrant is None else Verdict("entrant", entrant.learner, Lead(), 0.0)
+
+    # ------------------------------------------------------------------ kept and brought back
+
+    def snapshot(self) -> Any:
+        """Return the state but for the models."""
+        racing = {
+            version: (one.label, one.learner.learned, one.lead.snapshot(), one.events, one.loss, one.champions)
+            for version, one in self._racing.items()
+        }
+        return racing, self._turn, self._credit, self._places, sorted(self._held)
+
+    def restore(self, state: Any, learner: Callable[[str, int], Learner]) -> None:
+        """Become what `snapshot` was taken of; `learner` returns one, given version and number of examples."""
+        racing, self._turn, self._credit, self._places, held = state
+        self._held = set(held)
+        self._racing = {
+            version: _Entrant(label, learner(version, learned), Lead.restored(lead), *rung)
+            for version, (label, learned, lead, *rung) in racing.items()
+        }

@@ -1,0 +1,213 @@
+"""The models beside the champion: those of the contest, and those that race."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from streams.accounting import Books
+from streams.contest import Contest
+from streams.entrants import Entrants
+from streams.label_join import Asked
+from streams.learner import Learner
+from streams.pipeline import Pipeline, label_of
+from streams.policy import ChampionVersions, ObserveOnly
+from streams.verdict import Crowning, Verdict
+from streams.versions import Frozen
+
+_CONTEST, _RACE, _FROZEN = "contest-", "race-", "frozen-"
+_Answers = dict[str, tuple[Any, Any]]
+
+
+class Shadows:
+    """Those who could serve, and who of them should.
+
+    Parameters
+    ----------
+    pipeline
+        The declaration.
+    fresh
+        Makes an unlearned learner, under the next version, of the declared model with a label.
+    books
+        Where errors of theirs are counted.
+    """
+
+    def __init__(self, pipeline: Pipeline, fresh: Callable[[str], Learner], books: Books) -> None:
+        self._pipeline = pipeline
+        self._fresh = fresh
+        self._books = books
+        #: Label of the model that serves.
+        self._serving = ""
+        self.contest: Contest | None = None
+        race = pipeline.race
+        self.entrants = Entrants(race, pipeline.candidates, fresh, books) if race is not None else None
+        self.exist = race is not None or isinstance(pipeline.policy, ChampionVersions)
+
+    def begin(self, champion: Learner) -> None:
+        """Begin with a champion that none of them has met: the contest anew, while those that race go on."""
+        self._serving = label_of(champion.version)
+        self._begin_contest(champion)
+        self._begin_race()
+
+    def _begin_contest(self, champion: Learner) -> None:
+        self.contest = self._new_contest(champion)
+        if self.contest is not None and self.contest.is_awake:
+            self.contest.challenger = self.another()
+
+    def _begin_race(self) -> None:
+        if self.entrants is not None:
+            self.entrants.begin(self._serving)
+
+    def _new_contest(self, champion: Learner) -> Contest | None:
+        policy, pipeline = self._pipeline.policy, self._pipeline
+        if not isinstance(policy, ChampionVersions):
+            return None
+        return Contest(policy, champion, self.another, pipeline.kind, pipeline.classes, self._books)
+
+    def another(self) -> Learner:
+        """Return an unlearned learner of the kind that serves; of the declared model when no declared one serves."""
+        return self._fresh(self._serving if self._serving in self._pipeline.candidates else "")
+
+    # ------------------------------------------------------------------ who there is
+
+    def learners(self, champion: Learner) -> dict[str, Learner]:
+        """Return those that learn, by the name of the part that they are in a snapshot."""
+        found: dict[str, Learner] = {}
+        if self.contest is not None:
+            found |= {f"{_CONTEST}{role}": learner for role, learner in self.contest.learners(champion).items()}
+        if self.entrants is not None:
+            found |= {f"{_RACE}{version}": learner for version, learner in self.entrants.learners.items()}
+        return found
+
+    @property
+    def frozen(self) -> dict[str, Frozen]:
+        """Those that do not learn, by the name of the part that they are in a snapshot."""
+        found = self.contest.frozen if self.contest is not None else {}
+        return {f"{_FROZEN}{name}": frozen for name, frozen in found.items()}
+
+    def find(self, name: str, champion: Learner) -> Verdict | str:
+        """Return what an operator calls by its name, empty for the one before the champion; or why that cannot be."""
+        contest, entrants = self.contest, self.entrants
+        if not self.exist:
+            return f"{type(self._pipeline.policy).__name__} keeps no other models; ChampionVersions and Pool do"
+        wanted = name or (contest.before(champion) if contest is not None else "")
+        if not wanted:
+            return f"nobody has served before {champion.version}"
+        found = contest.find(wanted, champion) if contest is not None else None
+        if found is None and entrants is not None:
+            found = entrants.find(wanted)
+        if found is not None:
+            return found
+        names = [*(contest.names(champion) if contest is not None else ()), *(entrants.learners if entrants else ())]
+        return f"model: got {wanted!r}, expected one that is there: {', '.join(names) or 'nobody'}"
+
+    # ------------------------------------------------------------------ one event
+
+    def answers(self, champion: Learner, x: dict[str, Any]) -> _Answers | None:
+        """Return what they answer to an event, prediction and score by name; None when nobody is asked."""
+        answers = self.contest.answers(champion, x) if self.contest is not None else None
+        return answers if self.entrants is None else {**(answers or {}), **self.entrants.answers(x)}
+
+    def learn(self, champion: Learner, asked: Asked, y: Any) -> None:
+        """Let those learn that do; their errors are their own, and may end them."""
+        if self.contest is not None:
+            self.contest.learn(champion, asked.x, y, asked.offset)
+        if self.entrants is not None:
+            self.entrants.learn(asked.x, y, asked.shadows or ())
+
+    def update(
+        self, champion: Learner, loss: float | None, losses: Mapping[str, float | None], offset: int
+    ) -> Verdict | None:
+        """Take the losses of one labelled event, as `Contest.update` does.
+
+        Returns
+        -------
+        The one that should serve, if any is better: one that knows the world of today, else one that races.
+        """
+        contest, entrants = self.contest, self.entrants
+        verdict = contest.update(champion, loss, losses, offset) if contest is not None else None
+        faster = entrants.update(loss, losses, offset) if entrants is not None and loss is not None else None
+        if faster is None or (verdict is not None and not verdict.held):
+            return verdict
+        return msgspec.structs.replace(faster, held=self._held_back())
+
+    def _held_back(self) -> str:
+        """Return why nobody who races may take over, empty when somebody may."""
+        if isinstance(self._pipeline.policy, ObserveOnly):
+            return "policy"
+        return "" if self.contest is None or self.contest.may_act() else "budget"
+
+    def is_news(self, verdict: Verdict) -> bool:
+        """Tell whether a held verdict is heard of for the first time."""
+        keeper = self.entrants if verdict.role == "entrant" else self.contest
+        return keeper is not None and keeper.is_news(verdict)
+
+    # ------------------------------------------------------------------ what follows from it
+
+    def crown(self, verdict: Verdict, champion: Learner, since: int, copy: Callable[[Frozen], Learner]) -> Crowning:
+        """Let one take over, as `Contest.crown` does; where nobody keeps the champion, it goes on racing."""
+        if self.contest is not None:
+            crowning = self.contest.crown(verdict, champion, since, copy)
+        else:
+            crowning = Crowning(copy(verdict.model) if isinstance(verdict.model, Frozen) else verdict.model, None, None)
+        self._serving = label_of(crowning.champion.version)
+        if self.entrants is not None:
+            self.entrants.begin(self._serving, champion if self.contest is None else None)
+        return crowning
+
+    def on_drift(self, *, certain: bool) -> None:
+        """Begin anew with those that have to know the new world from its beginning."""
+        if self.contest is not None:
+            self.contest.renew_challenger()
+        if self.entrants is not None and certain:
+            self.entrants.enter(self._serving)
+
+    def retire(self) -> tuple[str, str] | None:
+        """Let those go that have had their time; return version and reason where one has left the race."""
+        if self.contest is not None:
+            self.contest.retire_challenger()
+        return self.entrants.eliminate() if self.entrants is not None else None
+
+    # ------------------------------------------------------------------ kept and brought back
+
+    def snapshot(self, champion: Learner) -> Any:
+        """Return the state but for the models: of the contest, and of the race."""
+        contest = None if self.contest is None else self.contest.snapshot(champion)
+        return contest, None if self.entrants is None else self.entrants.snapshot()
+
+    def restore(
+        self,
+        contest: Any,
+        race: Any,
+        champion: Learner,
+        learner: Callable[[str, str, int], Learner],
+        data: Callable[[str], bytes],
+    ) -> None:
+        """Become what `snapshot` was taken of.
+
+        Parameters
+        ----------
+        contest, race
+            What `snapshot` returned; None where it begins anew.
+        champion
+            Who serves.
+        learner
+            Returns the learner of a part, given its name, version and number of examples learned.
+        data
+            Returns a part as it is written.
+        """
+        self._serving = label_of(champion.version)
+        self.contest = self._new_contest(champion)
+        if self.contest is None or contest is None:
+            self._begin_contest(champion)
+        else:
+            self.contest.restore(
+                contest,
+                champion,
+                lambda role, version, learned: learner(f"{_CONTEST}{role}", version, learned),
+                lambda name: data(f"{_FROZEN}{name}"),
+            )
+        if self.entrants is None or race is None:
+            self._begin_race()
+        else:
+            self.entrants.restore(race, lambda version, learned: learner(f"{_RACE}{version}", version, learned))
