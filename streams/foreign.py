@@ -41,8 +41,9 @@ def settle(model: Any) -> None:
 
 def _loose_ends(node: Any) -> list[tuple[str, Any]]:
     """Return seeds that are missing and sets that do not keep their order, by attribute."""
+    cls: Any = type(node)
     found = [(name, value) for name, value in _own(node).items() if type(value) is set]
-    return [*found, ("seed", None)] if getattr(node, "seed", 0) is None and _takes_seed(type(node)) else found
+    return [*found, ("seed", None)] if getattr(node, "seed", 0) is None and _takes_seed(cls) else found
 
 
 @cache

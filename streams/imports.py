@@ -40,9 +40,9 @@ def take_in(order: Import, pipeline: Pipeline, lifecycle: Lifecycle, moment: Mom
     What is said of it, or the reason why it is refused: then nothing has changed.
     """
     admitted = admit(order, pipeline, moment.record.offset)
-    if isinstance(admitted, str) or lifecycle.contest is None:
+    if isinstance(admitted, str) or lifecycle.shadows.contest is None:
         return str(admitted)
-    evicted = lifecycle.contest.keep(admitted)
+    evicted = lifecycle.shadows.contest.keep(admitted)
     return announcements.kept(partial(_common, pipeline, moment), admitted, evicted, order.origin)
 
 
