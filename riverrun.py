@@ -1,5 +1,9 @@
-"""The names a pipeline is declared with: ``from riverrun import Drift, Feature, Label, Pipeline``."""
+"""The names a pipeline is declared with: ``from riverrun import Drift, Feature, Label, Pipeline``.
 
+`export_model` is for models that were trained elsewhere and are to serve in one.
+"""
+
+from services.model_files import export_model
 from streams.drift import Drift
 from streams.feature import Feature
 from streams.label import Label
@@ -24,4 +28,5 @@ __all__ = [
     "Race",
     "ResetOnDrift",
     "Watch",
+    "export_model",
 ]

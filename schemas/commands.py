@@ -1,7 +1,9 @@
 """Commands that operators write into the log, where they take effect at their place."""
 
+from typing import Annotated
+
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 class Declare(Struct, frozen=True, forbid_unknown_fields=True, tag="declare", tag_field="command"):
@@ -97,7 +99,33 @@ class Resume(Order, frozen=True, forbid_unknown_fields=True, tag="resume", kw_on
     """Learn again, and let evidence decide again."""
 
 
-Command = Declare | Retrain | Promote | RollBack | Freeze | Pin | Resume
+class Import(Order, frozen=True, forbid_unknown_fields=True, tag="import", kw_only=True):
+    """Keep a model from elsewhere among the archived versions, where it may serve by evidence or by command.
+
+    The log has all that a state is made of, so the model itself is in the command.
+
+    Parameters
+    ----------
+    model
+        A pickle, compressed with zlib; base 64 in JSON. Larger than the largest record it cannot be.
+    learned
+        Examples it had learned.
+    features
+        Names of those it was trained with.
+    river
+        Version of River that it is of.
+    origin
+        Where it is from, in words, for those who read the log later.
+    """
+
+    model: bytes
+    learned: Annotated[int, Meta(ge=0, le=2**53 - 1)]
+    features: tuple[str, ...]
+    river: str
+    origin: Annotated[str, Meta(max_length=500)] = ""
+
+
+Command = Declare | Retrain | Promote | RollBack | Freeze | Pin | Resume | Import
 _EXPECTED = "expected one that `riverrun deploy` or `models` writes"
 
 

@@ -9,6 +9,7 @@ Bad *data* is never an exception: it becomes a dead letter. What is raised is fo
      ├── SealError             a document that cannot be signed, or whose signature is not to be believed
      ├── SnapshotError         a store of snapshots did not keep, or does not have, what was asked for
      │    └── NotPicklableError    a model that cannot be written down, or bytes that must not be read as one
+     ├── ModelFileError        a file of a model that cannot be written, or cannot go into the log
      ├── DeclarationEnded      a log goes on under another declaration; the worker leaves it to others
      ├── ModelError            a model raised, or answered with NaN; the record becomes a dead letter
      ├── ModelBrokenError      ten of these in a row: the model is broken, not the data
@@ -63,6 +64,10 @@ class SnapshotError(RiverrunError):
 
 class NotPicklableError(SnapshotError):
     """A model cannot be written down, or what was read names what no model is made of."""
+
+
+class ModelFileError(RiverrunError):
+    """A model cannot be written to a file, or the one in a file cannot go into the log of a pipeline."""
 
 
 class DeclarationEnded(RiverrunError):

@@ -186,6 +186,7 @@ class ModelRolledBack(ChampionChanged, frozen=True, kw_only=True):
     restored
         Which one: a version such as ``v1`` that has gone on learning, or ``v1@1500``, the archived copy of ``v1`` as it
         was when it had learned 1,500 examples. Of an archived one a copy serves and learns, under a version of its own.
+        ``i1042@1500`` was imported, and has not served here before.
     """
 
     type: ClassVar[str] = "riverrun.model.rolled-back"
@@ -196,14 +197,18 @@ class ModelRolledBack(ChampionChanged, frozen=True, kw_only=True):
 class ModelArchived(LifecycleEvent, frozen=True, kw_only=True):
     """A copy of the champion as it was before the change is kept, for the day when the old world comes back.
 
+    Or a model from elsewhere is kept because an operator has imported it.
+
     Parameters
     ----------
     archived
-        Its name, such as ``v1@1500``.
+        Its name, such as ``v1@1500``, or ``i1042@1500`` for one that was imported at offset 1042.
     version, learned
         Of which version, and how many examples it had learned.
     until
-        Offset up to which it had learned.
+        Offset up to which it had learned; of an imported one, the command's.
+    origin
+        Where an imported one is from, as the command says. Empty for a copy of a champion.
     """
 
     type: ClassVar[str] = "riverrun.model.archived"
@@ -212,6 +217,7 @@ class ModelArchived(LifecycleEvent, frozen=True, kw_only=True):
     version: str
     learned: int
     until: int
+    origin: str = ""
 
 
 class ModelRetired(LifecycleEvent, frozen=True, kw_only=True):
@@ -290,7 +296,7 @@ class CommandObeyed(LifecycleEvent, frozen=True, kw_only=True):
     command
         Id of the command.
     order
-        What was wanted: ``retrain``, ``promote``, ``rollback``, ``freeze``, ``pin`` or ``resume``.
+        What was wanted: ``retrain``, ``promote``, ``rollback``, ``freeze``, ``pin``, ``resume`` or ``import``.
     version
         Version of the champion that it found.
     who, why

@@ -17,6 +17,9 @@ from streams.worker.keys import load_signer
 from streams.worker.settings import Settings
 
 _SECONDS = 30.0
+_LARGEST_BYTES = 64 * 1024 * 1024
+#: What a record has beside its value, and more: headers, and what a batch begins with.
+_ENVELOPE_BYTES = 1024
 
 
 class Sent(Struct, frozen=True):
@@ -61,7 +64,12 @@ def send(settings: Settings, topic: str, commands: Mapping[int, Command], by: st
         partition: encode_signed(command, signer, id, topic, partition, now) for partition, command in commands.items()
     }
     headers = ce.event_headers(id, type=ce.COMMAND, source=f"riverrun/{by}")
-    config = {"transactional.id": f"{topic}-{by}", "client.id": f"riverrun-{by}", "linger.ms": 0}
+    config = {
+        "transactional.id": f"{topic}-{by}",
+        "client.id": f"riverrun-{by}",
+        "linger.ms": 0,
+        "message.max.bytes": _LARGEST_BYTES,  # the topic knows better
+    }
     producer = Producer(settings.client(**config), logger=log)
     offsets: dict[int, int] = {}
     commits = False
@@ -81,6 +89,20 @@ def send(settings: Settings, topic: str, commands: Mapping[int, Command], by: st
         what = "it is not known whether the command was taken" if commits else "the command was not taken"
         raise BrokerError(f"{topic}: {what}: {error.args[0].str()}") from None
     return Sent(id, offsets)
+
+
+def size_of(settings: Settings, topic: str, command: Command) -> int:
+    """Return how many bytes the record of a command takes at most, its envelope among them.
+
+    Raises
+    ------
+    ConfigurationError
+        When commands are to be signed, and there is no key.
+    SealError
+        When it is larger than anything that is signed.
+    """
+    id, now = f"size-{uuid.uuid4().hex}", round(time.time() * 1000)
+    return len(encode_signed(command, _signer(settings), id, topic, 0, now)) + _ENVELOPE_BYTES
 
 
 def _signer(settings: Settings) -> Signer | None:

@@ -11,7 +11,8 @@ WARNED, DETECTED, DATA = "riverrun.drift.warned", "riverrun.drift.detected", "ri
 _KINDS = (WARNED, DETECTED, DATA)
 #: Which kinds begin the next story.
 _NEXT = {WARNED: (WARNED,), DETECTED: (WARNED, DETECTED), DATA: (DATA,)}
-_ENDS = (DETECTED, "riverrun.drift.cleared")
+CLEARED = "riverrun.drift.cleared"
+_ENDS = (DETECTED, CLEARED)
 _POSITION = re.compile(r"(?P<topic>.+)?\[(?P<partition>\d+)\]@(?P<offset>\d+)|(?P<bare>\d+)@(?P<at>\d+)")
 _NAMED = 5
 
@@ -129,6 +130,36 @@ def story(events: Sequence[Event], drift: Event) -> Story:
     return Story(drift, _warning(before, drift), _consequences(after, drift), inputs)
 
 
+def drifts(events: Sequence[Event], last: int) -> list[tuple[Event, list[Event]]]:
+    """Return the newest drifts, and the warnings that led to nothing, each with what came of it.
+
+    Parameters
+    ----------
+    events
+        Lifecycle events in the order of their topic.
+    last
+        How many at most. Raising it takes time: each is held against all that came later.
+
+    Examples
+    --------
+    >>> warned = {"id": "p.raw-0-4/drift.warned", "type": WARNED, "partition": 0}
+    >>> cleared = {"id": "p.raw-0-9/drift.cleared", "type": CLEARED, "partition": 0, "warning": warned["id"]}
+    >>> [(drift["id"], len(consequences)) for drift, consequences in drifts([warned, cleared], 20)]
+    [('p.raw-0-4/drift.warned', 1), ('p.raw-0-9/drift.cleared', 0)]
+    """
+    found: list[tuple[Event, list[Event]]] = []
+    later: dict[int, list[Event]] = {}
+    for event in reversed(events):
+        after = later.setdefault(event["partition"], [])
+        if event["type"] in (*_KINDS, CLEARED):
+            is_over = event["type"] == CLEARED
+            found.append((event, [] if is_over else _consequences(reversed(after), event)))
+        if len(found) == last:
+            break
+        after.append(event)
+    return found[::-1]
+
+
 def _warning(before: Sequence[Event], drift: Event) -> Event | None:
     """Return the warning that a detection confirms."""
     if drift["type"] != DETECTED:
@@ -141,7 +172,7 @@ def _warning(before: Sequence[Event], drift: Event) -> Event | None:
     return None
 
 
-def _consequences(after: Sequence[Event], drift: Event) -> list[Event]:
+def _consequences(after: Iterable[Event], drift: Event) -> list[Event]:
     is_open, found = True, []
     for event in after:
         is_open = is_open and event["type"] not in _NEXT[drift["type"]]

@@ -14,6 +14,7 @@ from schemas.events import (
 from streams.alarms import Common
 from streams.learner import Learner
 from streams.verdict import Crowning, Verdict
+from streams.versions import Frozen
 
 
 def held_back(common: Common, verdict: Verdict, champion: Learner) -> LifecycleEvent:
@@ -56,10 +57,16 @@ def crowned(
     else:
         restored = verdict.model.name
         events = [ModelRolledBack(**common(ModelRolledBack), **change, **evidence, restored=restored)]
-    if (kept := crowning.archived) is not None:
-        about: dict[str, Any] = {"version": kept.version, "learned": kept.learned, "until": kept.offset}
-        events.append(ModelArchived(**common(ModelArchived), archived=kept.name, **about))
-    if (gone := crowning.evicted) is not None:
+    return events + kept(common, crowning.archived, crowning.evicted)
+
+
+def kept(common: Common, archived: Frozen | None, evicted: Frozen | None, origin: str = "") -> list[LifecycleEvent]:
+    """Say which version is kept from now on, and which had to go for it."""
+    events: list[LifecycleEvent] = []
+    if archived is not None:
+        about: dict[str, Any] = {"version": archived.version, "learned": archived.learned, "until": archived.offset}
+        events.append(ModelArchived(**common(ModelArchived), archived=archived.name, **about, origin=origin))
+    if evicted is not None:
         why = "of all archived versions it was not wanted for the longest time"
-        events.append(ModelRetired(**common(ModelRetired), retired=gone.name, reason=why))
+        events.append(ModelRetired(**common(ModelRetired), retired=evicted.name, reason=why))
     return events

@@ -350,7 +350,8 @@ class Contest:
         if self.previous is not None:
             return self.previous.version
         # It may be the one that is never reset, while the newest in the archive is of this champion, or older.
-        known = [(frozen.version, frozen.name) for frozen in reversed([*self.archive])]
+        kept = [frozen for frozen in reversed([*self.archive]) if not frozen.is_imported]
+        known = [(frozen.version, frozen.name) for frozen in kept]
         known.append((self.steady.version, self.steady.version))
         others = [name for version, name in known if version != champion.version]
         return next((name for version, name in known if version == self._replaced), next(iter(others), ""))

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from schemas.commands import Declare, Freeze, Order, Pin, Promote, Resume, Retrain, RollBack
+from schemas.commands import Declare, Freeze, Import, Order, Pin, Promote, Resume, Retrain, RollBack
 from schemas.errors import DeclarationEnded
 from schemas.events import CommandObeyed, CommandRefused, DeclarationChanged, Event, LifecycleEvent
 from schemas.operators import EVERYBODY, Operators, SignedCommand
 from schemas.record import Record
 from streams.accounting import Books
 from streams.decoding import Command
+from streams.imports import take_in
 from streams.lifecycle import Lifecycle
 from streams.moment import Moment
 from streams.pipeline import Pipeline
@@ -49,6 +50,7 @@ class Orders:
         self.crosses_declarations = crosses_declarations
         #: The declaration before this one and what differs, until the command is read that says so.
         self.takeover: Takeover | None = None
+        self._pipeline = pipeline
         self._name, self._declaration = pipeline.name, pipeline.declaration
         self._lifecycle = lifecycle
         self._count = books.count
@@ -130,7 +132,7 @@ class Orders:
     def _manage(self, record: Record, command: Command, order: Order) -> list[Event]:
         """A command about the models."""
         said, version = self._said_of(record, command, "command.obeyed"), self._lifecycle.champion.version
-        followed = obey(order, self._lifecycle, said["id"], Moment(record, command.time_ms))
+        followed = obey(order, self._lifecycle, said["id"], Moment(record, command.time_ms), self._pipeline)
         if isinstance(followed, str):
             return self._refuse(record, command, followed)
         self._count["command_obeyed"] += 1
@@ -153,7 +155,9 @@ class Orders:
         }
 
 
-def obey(order: Order, lifecycle: Lifecycle, reason: str, moment: Moment) -> list[LifecycleEvent] | str:
+def obey(
+    order: Order, lifecycle: Lifecycle, reason: str, moment: Moment, pipeline: Pipeline
+) -> list[LifecycleEvent] | str:
     """Do what a command says.
 
     Parameters
@@ -166,6 +170,8 @@ def obey(order: Order, lifecycle: Lifecycle, reason: str, moment: Moment) -> lis
         Id of the event that will tell that it was obeyed.
     moment
         The record of the command.
+    pipeline
+        The declaration.
 
     Returns
     -------
@@ -179,6 +185,8 @@ def obey(order: Order, lifecycle: Lifecycle, reason: str, moment: Moment) -> lis
             return lifecycle.install(name, reason, moment)
         case RollBack(to=name):
             return lifecycle.install(name, reason, moment)
+        case Import():
+            return take_in(order, pipeline, lifecycle, moment)
         case Retrain():
             lifecycle.retrain(reason)
         case Freeze():

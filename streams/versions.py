@@ -7,6 +7,20 @@ from streams import pickling
 from streams.label import TaskKind
 from streams.learner import Learner
 
+#: How the names of versions from elsewhere begin.
+_IMPORTED = "i"
+
+
+def imported_version(offset: int) -> str:
+    """Return the version of a model from elsewhere: by the offset of its command, so that no two are called the same.
+
+    Examples
+    --------
+    >>> imported_version(1042)
+    'i1042'
+    """
+    return f"{_IMPORTED}{offset}"
+
 
 class Frozen:
     """A version of a model as it was at one moment.
@@ -49,6 +63,11 @@ class Frozen:
         self._kind = kind
         self._classes = classes
         self._thawed: Learner | None = None
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it is from elsewhere, and has not served here as it is."""
+        return self.version.startswith(_IMPORTED)
 
     def thaw(self) -> Any:
         """Return the model; each time another copy."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.cli.drift_lines import HEADINGS, listed
 from services.cli.loading import load_pipeline, pipeline_topic
 from services.cli.options import NamedPipelineArgument, Output, OutputOption, ServersOption, settings_of
 from services.cli.printing import counted, print_json, print_table
@@ -26,13 +27,30 @@ _NAME_ONLY = "labels cannot be read: name the declaration as FILE.py:NAME, it sa
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     commands = typer.Typer(help="Drifts: why they were seen, what came of them.", epilog=_EXAMPLE, no_args_is_help=True)
-    commands.callback()(_start)
+    commands.command("ls", epilog="Example: riverrun drift ls flights --partition 0")(ls)
     commands.command("show", epilog=_EXAMPLE)(show)
     app.add_typer(commands, name="drift")
 
 
-def _start() -> None:
-    """Be a group, although there is one command so far."""
+def ls(
+    pipeline: NamedPipelineArgument,
+    partition: Annotated[int | None, typer.Option(min=0, help="Only this one; else all.", show_default=False)] = None,
+    last: Annotated[int, typer.Option(metavar="N", min=1, help="The newest so many.")] = 50,
+    servers: ServersOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List drifts, and warnings that were taken back: when, where, what moved, and what came of it."""
+    from services.drift_story import drifts
+
+    events = _events(settings_of(servers), pipeline)
+    told = drifts([event for event in events if partition in (None, event["partition"])], last)
+    if output is Output.JSON:
+        print_json([{**drift, "consequences": consequences} for drift, consequences in told])
+        return
+    if not told:
+        typer.echo("no drift was seen")
+        return
+    print_table(HEADINGS, [listed(drift, consequences) for drift, consequences in told])
 
 
 def show(

@@ -1,6 +1,5 @@
 """``riverrun models show``, ``diff`` and ``export``: the models in the newest snapshot."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
 
     from schemas.manifest import Manifest
     from services.kept_models import KeptModels
+    from services.model_files import Account
     from streams.inventory import KeptModel
+    from streams.pipeline import Pipeline
     from streams.worker.settings import Settings
 
 _HEADINGS = ["partition", "model", "role", "learned", "at offset", "bytes"]
@@ -111,25 +112,51 @@ def export(
 ) -> None:
     """Write a model of the newest snapshot into a file, once its bytes are known to be those that were signed.
 
-    It is a pickle, which is not loaded here. The file is for its owner's eyes only; none is overwritten.
+    It is a pickle, which is not loaded here; FILE.json beside it says what models import has to know. Both are for
+    their owner's eyes only; none is overwritten.
     """
-    if to.exists():
-        raise typer.BadParameter(f"--to: {to}: got a file that is there, which stays as it is; expected a new one")
-    kept = _Place.of(pipeline, servers).only(partition)
+    from services.model_files import account_path, write_model
+
+    for file in (to, account_path(to)):
+        if file.exists():
+            raise typer.BadParameter(
+                f"--to: {file}: got a file that is there, which stays as it is; expected a new one"
+            )
+    place = _Place.of(pipeline, servers)
+    kept = place.only(partition)
     found = kept.find(model)
     [data] = kept.data([found.part])
-    _write_new(to, data)
-    account = {**_account(kept, found), **_taken(kept.manifest), "file": str(to)}
+    known = _known(place, kept, found)
+    write_model(to, data, known)
+    account = {**_account(kept, found), **_taken(kept.manifest), "file": str(to), "features": known.features}
     if output is Output.JSON:
         print_json(account)
         return
-    manifest = kept.manifest
     typer.echo(
         f"{to}: {found.name} ({found.role}), {found.learned} learned, {len(data)} bytes, sha256 {account['digest']}"
     )
-    typer.echo(f"It is a pickle of River {manifest.identity.river}, Python {manifest.python}. To load it:")
+    typer.echo(f"It is a pickle of River {known.river}, Python {known.python}. To load it:")
     typer.echo("  from streams.pickling import loads  # takes River's classes, and those named in further=, no others")
     typer.echo(f"  model = loads(open({str(to)!r}, 'rb').read(), further=pipeline.classes)")
+    typer.echo(f"Into a pipeline: riverrun models import {to} FILE.py:NAME")
+    if known.features is None:
+        typer.echo("It is not known which features it was trained with: name the declaration it was taken under.")
+
+
+def _known(place: "_Place", kept: "KeptModels", found: "KeptModel") -> "Account":
+    """Return what another pipeline has to know of a model; the features only where this declaration has the same."""
+    from services.model_files import Account
+
+    manifest, declared = kept.manifest, place.declared
+    is_same = declared is not None and manifest.declared.get("features") == declared.declared["features"]
+    return Account(
+        origin=f"{manifest.identity.topic}[{manifest.identity.partition}] {found.name} at {manifest.next}",
+        learned=found.learned,
+        features=tuple(declared.features) if declared is not None and is_same else None,
+        river=manifest.identity.river,
+        python=manifest.python,
+        sha256=kept.part(found.part).digest,
+    )
 
 
 # ------------------------------------------------------------------ where from
@@ -142,6 +169,7 @@ class _Place(NamedTuple):
     name: str
     topic: str
     classes: "Collection[Any]"
+    declared: "Pipeline | None" = None
 
     @classmethod
     def of(cls, pipeline: str, servers: str | None) -> "_Place":
@@ -150,7 +178,7 @@ class _Place(NamedTuple):
         if ":" not in pipeline and not pipeline.endswith(".py"):
             return cls(settings, pipeline, pipeline_topic(pipeline, "raw"), ())
         declared = load_pipeline(pipeline)
-        return cls(settings, declared.name, declared.source_topic, declared.classes)
+        return cls(settings, declared.name, declared.source_topic, declared.classes, declared)
 
     def partitions(self, wanted: int | None) -> list[int]:
         """Return the wanted partition, else all that there are."""
@@ -188,17 +216,6 @@ def _report(place: _Place, partition: int) -> dict[str, Any]:
     except SnapshotError as error:
         return {"partition": partition, "snapshot": None, "reason": str(error), "models": []}
     return {"partition": partition, **_taken(kept.manifest), "models": models}
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    """Write a file that only its owner may read; O_EXCL follows no link and overwrites nothing."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
 
 
 # ------------------------------------------------------------------ what is shown

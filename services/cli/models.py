@@ -1,29 +1,25 @@
 """``riverrun models``: who serves, and what operators want of it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli import kept
-from services.cli.answers import REFUSED, answers_to
-from services.cli.errors import FAILED
-from services.cli.loading import pipeline_name, pipeline_topic
-from services.cli.options import (
-    NamedPipelineArgument,
-    Output,
-    OutputOption,
-    ServersOption,
-    settings_of,
-    user_name,
+from services.cli import importing, kept
+from services.cli.options import NamedPipelineArgument, Output, OutputOption, ServersOption, settings_of
+from services.cli.ordering import (
+    ExpectOption,
+    PartitionsOption,
+    WaitOption,
+    WhyOption,
+    conclude,
+    issue,
+    newest_predictions,
 )
 from services.cli.printing import print_json, print_table
-from services.cli.reading import read
-from services.cli.showing import body_of, describe_lifecycle, headers_of
 
 if TYPE_CHECKING:
     from schemas.commands import Command
-    from streams.worker.settings import Settings
 
 HELP = (
     "The models of a pipeline. A command is written into the log of each partition and takes effect at its place "
@@ -40,24 +36,6 @@ _PLAIN = {
     "resume": "Learn again, and let evidence decide again.",
 }
 
-PartitionsOption = Annotated[
-    list[int] | None,
-    typer.Option("--partition", min=0, help="Only there; may be given again. Else in all.", show_default=False),
-]
-ExpectOption = Annotated[
-    str | None,
-    typer.Option(
-        "--expect",
-        metavar="VERSION",
-        help="The champion it is meant for; any: whichever serves. Else that of the newest predictions.",
-        show_default=False,
-    ),
-]
-WhyOption = Annotated[str, typer.Option(help="For those who read the log later.")]
-WaitOption = Annotated[
-    float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for the answers of the partitions.")
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -70,6 +48,7 @@ def register(app: typer.Typer) -> None:
             _plain(name)
         )
     kept.register(commands)
+    importing.register(commands)
     app.add_typer(commands, name="models")
 
 
@@ -77,7 +56,7 @@ def ls(pipeline: NamedPipelineArgument, servers: ServersOption = None, output: O
     """Show who serves in each partition, as its newest prediction says."""
     rows = [
         {name: body[name] for name in ("partition", "version", "model", "learned", "offset", "declaration")}
-        for body in _newest_predictions(settings_of(servers), pipeline).values()
+        for body in newest_predictions(settings_of(servers), pipeline).values()
     ]
     if output is Output.JSON:
         print_json(rows)
@@ -148,49 +127,4 @@ def _order(
     output: Output,
 ) -> None:
     """Write a command and wait for its answers; exit code 1 where it was refused or not read in time."""
-    from services.commanding import send
-    from services.topics import require_topic
-
-    settings, name, topic = settings_of(servers), pipeline_name(pipeline), pipeline_topic(pipeline, "raw")
-    partitions = range(require_topic(settings, topic))
-    for number in wanted or ():
-        if number not in partitions:
-            raise typer.BadParameter(f"--partition: got {number}, expected less than {len(partitions)}: {topic}")
-    seen = _newest_predictions(settings, pipeline) if expect is None else {}
-    who = user_name()
-    commands = {
-        number: make(
-            pipeline=name,
-            expected=seen[number]["version"] if number in seen else expect if expect not in (None, "any") else "",
-            who=who,
-            why=why,
-        )
-        for number in wanted or partitions
-    }
-    sent = send(settings, topic, commands, "models")
-    if output is Output.TEXT:
-        typer.echo("written to " + ", ".join(f"{topic}[{p}]@{o}" for p, o in sorted(sent.offsets.items())))
-    answers = answers_to(settings, pipeline, sent.id, set(commands), wait)
-    silent = sorted(set(commands) - answers.keys())
-    if output is Output.JSON:
-        told = [{"type": kind, **body} for kind, body in answers.values()]
-        print_json({"command": sent.id, "answers": told, "silent": silent})
-    else:
-        for kind, body in answers.values():
-            typer.echo(describe_lifecycle(kind, body))
-        for number in silent:
-            typer.echo(
-                f"{topic}[{number}]: no answer in {wait:g} s; it is obeyed when a worker reads that far", err=True
-            )
-    if silent or any(kind == REFUSED for kind, _ in answers.values()):
-        raise typer.Exit(FAILED)
-
-
-def _newest_predictions(settings: "Settings", pipeline: str) -> dict[int, dict[str, Any]]:
-    """Return the newest prediction of each partition that has any."""
-    found: dict[int, dict[str, Any]] = {}
-    for record in read(settings, pipeline_topic(pipeline, "predictions"), "-1", follow=False):
-        body = body_of(record, headers_of(record))
-        if isinstance(body, dict) and "version" in body:
-            found[record.partition] = body
-    return dict(sorted(found.items()))
+    conclude(issue(make, pipeline, wanted, expect, why, servers), wait, output)

@@ -5,18 +5,24 @@ Like River's own checks, a law knows nothing of the model. It raises `AssertionE
 
 import copy
 import math
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
 import pytest
 
-from riverrun import ObserveOnly, PerKey
+from riverrun import ObserveOnly, PerKey, Pool
 from schemas.avro import decode_avro
+from schemas.commands import Import
 from schemas.errors import InvariantError
 from schemas.events import DeadLetter, PredictionMade
 from schemas.outgoing import OutgoingEncoder
 from schemas.record import Record
+from streams.foreign import pack
+from streams.imports import admit
 from streams.learner import Learner
+from streams.scores import binary_score, public_score
+from streams.versions import Frozen
 from tests.checks.recipes import Recipe
 from tests.streams.kept import Kept
 from tests.streams.logs import Fold
@@ -206,6 +212,35 @@ def restored_entities_continue_identically(recipe: Recipe) -> None:
     assert straight.counts["entity_evicted"] > 20
 
 
+def imported_model_goes_on_as_it_would_have(recipe: Recipe) -> None:
+    """A champion that is imported elsewhere answers, and learns, as the one that stayed: to the last bit."""
+    records = recipe.log().records
+    half = len(records) // 2
+    fold = Fold(recipe.pipeline(policy=ObserveOnly()), records[:half])
+    champion, here = fold.task.lifecycle.champion, recipe.pipeline(policy=Pool())
+    order = Import(
+        pipeline=recipe.name,
+        model=pack(champion.freeze(here.classes)),
+        learned=champion.learned,
+        features=tuple(here.features),
+        river=version("river"),
+    )
+    taken = admit(order, here, 7)
+    assert isinstance(taken, Frozen), taken
+    twin = Learner(taken.thaw, "twin", here.kind, learned=taken.learned)
+    trace: Trace = []
+    listen(champion, trace)
+    fold.step_all(records[half:])
+    answers = iter(fold.answers[-sum(verb == "predict" for verb, _, _ in trace) :])
+    public = binary_score if here.kind == "binary" else public_score
+    for verb, x, y in trace:
+        if verb == "learn":
+            twin.learn(x, y)
+            continue
+        prediction, score = twin.predict(x)
+        assert (prediction, public(score), twin.learned) == (*(answer := next(answers))[1:3], answer[4])
+
+
 def positions_may_have_gaps(recipe: Recipe) -> None:
     """Offsets with holes change no answer; one that was read before stops the task."""
     records = recipe.log(80).records
@@ -242,6 +277,7 @@ LAWS = (
     restored_task_continues_identically,
     entity_alone_is_answered_as_the_only_model_is,
     restored_entities_continue_identically,
+    imported_model_goes_on_as_it_would_have,
     positions_may_have_gaps,
     every_event_can_be_encoded,
 )

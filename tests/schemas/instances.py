@@ -139,6 +139,15 @@ INSTANCES: dict[str, PredictionMade | LifecycleEvent] = {
     "model-archived": ModelArchived(
         id="flights.raw-3-1042/model.archived", archived="v1@1500", version="v1", learned=1500, until=990, **_COMMON
     ),
+    "model-imported": ModelArchived(
+        id="flights.raw-3-1042/model.archived",
+        archived="i1042@1500",
+        version="i1042",
+        learned=1500,
+        until=1042,
+        origin="flights.raw[0] v7, sha256 0123456789ab",
+        **_COMMON,
+    ),
     "model-retired": ModelRetired(
         id="flights.raw-3-1042/model.retired", retired="v1@1500", reason="not wanted for the longest time", **_COMMON
     ),

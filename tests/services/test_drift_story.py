@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.drift_story import Story, find, source_of, story
+from services.cli.drift_lines import listed
+from services.drift_story import Story, drifts, find, source_of, story
 
 
 def event(kind: str, offset: int, partition: int = 0, **fields: Any) -> dict[str, Any]:
@@ -92,3 +93,22 @@ def test_no_drift_at_all_is_told() -> None:
 def test_source_may_hold_dashes_and_numbers() -> None:
     """The last two numbers are the partition and the offset."""
     assert source_of(DETECTED) == "a-7.raw"
+
+
+def test_list_has_each_drift_and_each_warning_taken_back_with_what_came_of_it() -> None:
+    """In the order of the topic, as their stories have it; the newest so many."""
+    found = drifts(LOG, 50)
+    assert [drift for drift, _ in found] == [DATA, WARNED, DETECTED, ELSEWHERE, AGAIN, CLEARED, DETECTED_LATER]
+    for drift, consequences in found:
+        assert consequences == ([] if drift is CLEARED else told(drift).consequences)
+    assert drifts(LOG, 2) == found[-2:]
+
+
+def test_row_of_a_drift_says_what_came_of_it() -> None:
+    """Changes by the versions, what was held back by its reason, what is more by number."""
+    fields = {"time": 0, "signal": "loss", "before": 0.1, "after": 0.25, "segment": ""}
+    changes = [event("model.promoted", 70 + n, version=f"v{n + 1}", replaced=f"v{n}") for n in range(5)]
+    row = listed({**DETECTED, **fields}, [event("action.suppressed", 60, held="v9", reason="budget"), *changes])
+    assert row[:5] == ["1970-01-01T00:00:00.000Z", "0", "20", "detected", "loss 0.1 → 0.25"]
+    assert row[5:] == ["v9 held back at 60: budget; v0 → v1 at 70; v1 → v2 at 71; 3 more", DETECTED["id"]]
+    assert listed({**CLEARED, **fields}, [])[5] == ""

@@ -2,10 +2,14 @@
 
 import random
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
-from schemas.commands import Freeze, Order, Pin, Promote, Resume, Retrain, RollBack
+from schemas.commands import Freeze, Import, Order, Pin, Promote, Resume, Retrain, RollBack
+from streams import pickling
+from streams.foreign import pack
 from streams.lifecycle import Lifecycle
+from tests.simulation.models import Slope
 
 #: Commands that change the champion where they are obeyed.
 CHANGES = (Promote, RollBack)
@@ -24,7 +28,7 @@ def command(rng: random.Random, lifecycle: Lifecycle) -> list[Order]:
     """
     serving = lifecycle.champion.version
     expected = rng.choices((serving, "", "v1"), (7, 2, 1))[0]
-    kinds: dict[str, int] = {"rivals": 5, "there and back": 3, "change": 4, "resume": 3, "pin": 1}
+    kinds: dict[str, int] = {"rivals": 5, "there and back": 3, "change": 4, "resume": 3, "pin": 1, "import": 2}
     if lifecycle.acts and lifecycle.learns:
         kinds |= {"retrain": 2, "freeze": 1}
     kind = rng.choices(list(kinds), list(kinds.values()))[0]
@@ -35,7 +39,19 @@ def command(rng: random.Random, lifecycle: Lifecycle) -> list[Order]:
         return [change(expected), *(RollBack(pipeline="p", who="nell") for _ in range(rng.randint(1, 2)))]
     if kind == "change":
         return [change(expected)]
+    if kind == "import":
+        return [_importing(rng, expected)]
     return [_SINGLE[kind](pipeline="p", expected=expected, who="nell")]
+
+
+def _importing(rng: random.Random, expected: str) -> Order:
+    """Return the import of a model that was trained elsewhere, now and then with another feature set."""
+    model = Slope()
+    model.weights = {"a": rng.gauss(0.0, 2.0), "b": rng.gauss(0.0, 1.0)}
+    data = pack(pickling.dumps(model, further={Slope}))
+    features = rng.choice((("a", "b"), ("b", "a"), ("a", "b"), ("a",)))
+    common: dict[str, Any] = {"pipeline": "p", "who": "nell", "expected": expected}
+    return Import(**common, model=data, learned=rng.randrange(50), features=features, river=version("river"))
 
 
 def _changing(rng: random.Random, lifecycle: Lifecycle) -> Callable[[str], Order]:

@@ -6,10 +6,12 @@ from typing import Any
 
 import orjson
 
-from schemas.commands import RollBack
+from schemas.commands import Import, RollBack
 from tests.simulation.operators import CHANGES
 from tests.simulation.oracle import Meaning
 from tests.simulation.said import LETTER, LIFECYCLE, Said
+
+_ARCHIVED = "model.archived"
 
 
 class Foul(AssertionError):
@@ -72,12 +74,25 @@ class Referee:
             raise Foul(f"{offset}: a {meaning.kind} is answered {len(answers)} times, expected {wanted}")
         for kind, event in answers:
             self._answered(offset, meaning, event, obeyed=kind == "command.obeyed")
+        if answers and isinstance(meaning.order, Import):
+            self._imported(offset, meaning.order, answers[0], [event for kind, event in events if kind == _ARCHIVED])
         changes = [event for kind, event in events if kind in ("model.promoted", "model.rolled-back")]
         if answers and self._is_obeyed_change(meaning, answers) and not changes:
             raise Foul(f"{offset}: {meaning.order} is obeyed, and nothing follows")
         for event in changes:
             self._changed(offset, event, answers)
         self._before = (meaning.order, bool(answers) and self._is_obeyed_change(meaning, answers))
+
+    def _imported(self, offset: int, order: Import, answer: Any, archived: list[dict[str, Any]]) -> None:
+        """Hold that a model with the declared features is kept under its name, and one with others is refused."""
+        kind, event = answer
+        self.counts["imports"] += kind == "command.obeyed"
+        if kind == "command.obeyed":
+            names = [event["archived"] for event in archived]
+            if set(order.features) != {"a", "b"} or names != [f"i{offset}@{order.learned}"]:
+                raise Foul(f"{offset}: an import with features {order.features} is obeyed, and {names} is archived")
+        elif archived or event["reason"].startswith("model:"):
+            raise Foul(f"{offset}: an import is refused, and got {archived or event['reason']}")
 
     def _is_obeyed_change(self, meaning: Meaning, answers: list[Any]) -> bool:
         return isinstance(meaning.order, CHANGES) and answers[0][0] == "command.obeyed"

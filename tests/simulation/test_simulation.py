@@ -42,6 +42,7 @@ def test_all_worlds_come_to_the_end_that_the_oracle_knows() -> None:
         "rivals",
         "back",
         "by_evidence",
+        "imports",
     ):
         assert event in done.stdout, f"a simulation without {event} would find nothing"
 

@@ -245,12 +245,12 @@ def test_operator_can_promote_one_that_races() -> None:
     fold = Fold(declared(Race([dummy.PriorClassifier()])), ring(50).records)
     [version] = entrants(fold).learners
     record = ring(51).records[50]
-    said = obey(Promote(pipeline="p", model=version), fold.task.lifecycle, "r", Moment(record, 0))
+    said = obey(Promote(pipeline="p", model=version), fold.task.lifecycle, "r", Moment(record, 0), fold.task.pipeline)
     assert isinstance(said, list)
     [promoted] = said
     assert (promoted.version, promoted.replaced, promoted.evidence, promoted.reason) == (version, "v1", 0.0, "r")
     assert list(entrants(fold).learners) == ["v1"]
-    refused = obey(Promote(pipeline="p", model="v9"), fold.task.lifecycle, "r", Moment(record, 0))
+    refused = obey(Promote(pipeline="p", model="v9"), fold.task.lifecycle, "r", Moment(record, 0), fold.task.pipeline)
     assert refused == "model: got 'v9', expected one that is there: v1"
 
 

@@ -1,0 +1,81 @@
+"""A drift as a row of a table: when, where, what moved, and what came of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+HEADINGS = ["time", "partition", "offset", "drift", "what", "what came of it", "id"]
+_SHOWN = 3
+
+
+def listed(drift: Mapping[str, Any], consequences: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the row of a drift.
+
+    Parameters
+    ----------
+    drift
+        The event.
+    consequences
+        What came of it, as `services.drift_story.drifts` tells.
+    """
+    from schemas.cloudevents import format_time
+
+    kind = drift["type"].removeprefix("riverrun.drift.")
+    place = format_time(drift["time"]), str(drift["partition"]), str(drift["offset"])
+    outcome = "" if kind == "cleared" else outcome_of(consequences)
+    return [*place, kind, _what(drift), outcome, drift["id"]]
+
+
+def _what(drift: Mapping[str, Any]) -> str:
+    """Return in a few words what moved.
+
+    Examples
+    --------
+    >>> _what({"signal": "loss", "before": 0.1179, "after": 0.3125, "segment": "UA"})
+    'loss 0.1179 → 0.3125 (UA)'
+    >>> _what({"moved": [{"name": "temp"}, {"name": "prediction"}], "count": 5, "watched": 12})
+    'temp, prediction, … (5 of 12 signals)'
+    >>> _what({"warning": "p.raw-0-40/drift.warned"})
+    'nothing came of p.raw-0-40/drift.warned'
+    """
+    if "moved" in drift:
+        names = [one["name"] for one in drift["moved"][:_SHOWN]]
+        more = ["…"] if len(names) < drift["count"] else []
+        return f"{', '.join([*names, *more])} ({drift['count']} of {drift['watched']} signals)"
+    if "warning" in drift:
+        return f"nothing came of {drift['warning']}"
+    segment = f" ({drift['segment']})" if drift["segment"] else ""
+    return f"{drift['signal']} {drift['before']:.4g} → {drift['after']:.4g}{segment}"
+
+
+def outcome_of(consequences: Sequence[Mapping[str, Any]]) -> str:
+    """Return in a few words what came of a drift: the first steps, with the offsets at which they were taken.
+
+    Examples
+    --------
+    >>> retrained = {"type": "riverrun.model.retrained", "offset": 7, "version": "v2", "replaced": "v1"}
+    >>> outcome_of([retrained, {**retrained, "type": "riverrun.model.promoted"}])
+    'v1 → v2 at 7'
+    >>> outcome_of([{"type": "riverrun.action.suppressed", "offset": 7, "held": "v2", "reason": "no change"}])
+    'v2 held back at 7: no change'
+    >>> outcome_of([{"type": "riverrun.drift.detected", "offset": 9}, {**retrained, "offset": 12}])
+    'detected at 9; v1 → v2 at 12'
+    >>> outcome_of([])
+    'nothing, up to now'
+    """
+    steps = list(dict.fromkeys(_steps(consequences)))
+    more = [f"{len(steps) - _SHOWN} more"] if len(steps) > _SHOWN else []
+    return "; ".join([*steps[:_SHOWN], *more]) or "nothing, up to now"
+
+
+def _steps(consequences: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what changed, or did not although it might have; a change that two events tell of, twice."""
+    for event in consequences:
+        kind, at = event["type"].removeprefix("riverrun."), f"at {event['offset']}"
+        if kind in ("drift.detected", "drift.cleared"):
+            yield f"{kind.removeprefix('drift.')} {at}"
+        elif kind == "action.suppressed":
+            yield f"{event['held']} held back {at}: {event['reason']}"
+        elif "replaced" in event and "version" in event and kind.startswith("model."):
+            restored = event.get("restored", event["version"])
+            of = f" ({restored})" if restored != event["version"] else ""
+            yield f"{event['replaced']} → {event['version']}{of} {at}"
