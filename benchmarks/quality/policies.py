@@ -156,7 +156,7 @@ def play(
     The games by name, and the metered ones.
     """
     late = world.labels_after
-    records = _records(stream, late)
+    records = records_of_stream(stream, late)
     players = [_Player(name, _pipeline(policy, world, stream, base)) for name, policy in declared.items()]
     if metered and OBSERVER in declared:
         players += [
@@ -186,7 +186,7 @@ def _pipeline(policy: Any, world: World, stream: Stream, base: str) -> Pipeline:
     return Pipeline("quality", features=dict.fromkeys(x, float), label=label, model=world.fresh(base), policy=policy)
 
 
-def _records(stream: Stream, late: int) -> list[tuple[Record, int]]:
+def records_of_stream(stream: Stream, late: int) -> list[tuple[Record, int]]:
     """Return the log of a stream, each record with the place of the event it is or is about."""
     log: list[tuple[Record, int]] = []
 
