@@ -1,6 +1,6 @@
 """``python -m benchmarks.challengers``: what a race brings and costs, by its budget, on a stream and on the flights.
 
-A logistic regression serves, and eight trees race with it; on flights it races with five learning rates of its own kind.
+A logistic regression serves, and eight trees race with it; on flights, five other learning rates do.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from statistics import median
 from typing import Annotated, Any
 
 import typer
-from river import linear_model, optim, preprocessing, tree, utils
 from rich.console import Console
 from rich.table import Table
+from river import linear_model, optim, preprocessing, tree, utils
 
 from benchmarks.quality.policies import records_of_stream
 from benchmarks.quality.worlds import all_worlds

@@ -17,8 +17,7 @@ from streams.verdict import Crowning, Role, Verdict
 from streams.versions import Frozen
 
 _PER = 10_000
-#: The champion's loss may have risen: the others are scored, for a while.
-_ALARMING = 100.0
+#: Labelled events for which the others are scored when the champion's loss may have risen.
 _AWAKE = 200
 #: While nothing alarms, the reference is scored on one event in so many.
 _PACE = 8
@@ -180,12 +179,14 @@ class Contest:
         verdict = None
         if loss is not None:
             self._alarm.update(loss)
-            if not self._alarm.is_calm and self._alarm.value >= _ALARMING:
+            if not self._alarm.is_calm and self._alarm.value >= self._policy.alarm:
                 self._wake()
             if losses:
                 self._watch(champion, losses, offset)
             if self.is_awake:
                 verdict = self._judge(champion, loss, losses, offset)
+        if self._challenger.learner is not None:
+            self._retire_challenger()
         if not self._milestones.take_if_due(champion, offset):
             self._books.count["not_frozen"] += 1
         return verdict
@@ -325,10 +326,8 @@ class Contest:
         if self._challenger.learner is not None and not self._challenger.is_young:
             self._challenger.begin()
 
-    def retire_challenger(self) -> None:
+    def _retire_challenger(self) -> None:
         """Replace a challenger that has had its time."""
-        if self._challenger.learner is None:
-            return
         if not self.is_awake:
             self._challenger.leave()
         elif self._challenger.is_spent:

@@ -252,6 +252,7 @@ class Shift:
         "_count",
         "_down",
         "_down_wealth",
+        "_is_stale",
         "_largest",
         "_least",
         "_recent",
@@ -275,8 +276,9 @@ class Shift:
         self._up, self._down = up, down
         self._calm = True
         self._sum = self._recent_sum = 0.0
-        #: Means between which the baseline's lies: bets are against these.
+        #: Means between which the baseline's lies: bets are against these. They are stale when the baseline has grown.
         self._largest, self._least = 0.0, 1.0
+        self._is_stale = True
         self._count = self._recent = 0
         self._began = [-1] * len(stakes)
         self._up_wealth = [1.0] * len(stakes)
@@ -305,12 +307,13 @@ class Shift:
 
     def update(self, loss: float, offset: int = 0) -> None:
         """Take the next loss, in [0, 1], of the event at an offset."""
-        if self._count < self._baseline:
-            self._learn(loss, 1)
+        if self._count < self._baseline or (not loss and self._calm and not self._down):
+            self._sum += loss  # no bet could win by it
+            self._count += 1
+            self._is_stale = True
             return
-        if self._calm and loss <= self._least and not self._down:
-            self._learn(loss, 1)  # no bet could win by it
-            return
+        if self._is_stale:
+            self._look_again()
         self._recent_sum += loss
         self._recent += 1
         most = 1.0
@@ -322,13 +325,13 @@ class Shift:
             most = max(most, self._bet(self._down_wealth, (largest - loss) / (1.0 - largest), None))
         self._calm = most <= 1.0
         if self._calm or (self._recent > _PATIENCE and most < _WORTH):
-            self._learn(self._recent_sum, self._recent)
-            self._recent, self._recent_sum = 0, 0.0
+            self._sum += self._recent_sum
+            self._count += self._recent
+            self._recent, self._recent_sum, self._is_stale = 0, 0.0, True
 
-    def _learn(self, losses: float, events: int) -> None:
-        """Take losses for how it has always been."""
-        self._sum += losses
-        self._count += events
+    def _look_again(self) -> None:
+        """Find the means between which the baseline lies: only when somebody bets, since it grows all the time."""
+        self._is_stale = False
         mean = self._sum / self._count
         error = 2.0 * (max(mean * (1.0 - mean), _LEAST_SPREAD) / self._count) ** 0.5
         self._least = min(0.9, max(_LEAST_MEAN, mean + error))

@@ -174,10 +174,10 @@ class Lifecycle:
         change = None if loss is None else self._watch.update(loss, asked, y)
         verdict = self.shadows.update(self.champion, loss, losses, offset) if self.shadows.exist else None
         idle = change is None and verdict is None and self._successor_of is None and not self._alarms.is_warned
-        events: list[LifecycleEvent] = [] if idle else self._act(change, verdict, moment)
-        return [*events, *self._retire(moment)] if self.shadows.exist and not events else events
+        events = _NOTHING if idle else self._act(change, verdict, moment)
+        return self._eliminate(moment) if self.shadows.entrants is not None and not events else events
 
-    def _act(self, change: Change | None, verdict: Verdict | None, moment: Moment) -> list[LifecycleEvent]:
+    def _act(self, change: Change | None, verdict: Verdict | None, moment: Moment) -> Sequence[LifecycleEvent]:
         """Do what the policy says about a change point, about a better model, and about what was begun before."""
         events: list[LifecycleEvent] = []
         if change is not None:
@@ -222,12 +222,12 @@ class Lifecycle:
             self.challenger = self._successor_of = None
         return announcements.crowned(self._teller(moment), verdict, crowning, replaced, since, reason)
 
-    def _retire(self, moment: Moment) -> Sequence[LifecycleEvent]:
-        """Let those go that have had their time."""
-        retired = self.shadows.retire()
-        if retired is None:
+    def _eliminate(self, moment: Moment) -> Sequence[LifecycleEvent]:
+        """Let one leave the race that has no place in it any more: one at a record."""
+        gone = self.shadows.eliminate()
+        if gone is None:
             return _NOTHING
-        version, reason = retired
+        version, reason = gone
         return [ModelRetired(**self._common(ModelRetired, moment), retired=version, reason=reason)]
 
     def _serve(self, champion: Learner, offset: int) -> None:

@@ -162,10 +162,8 @@ class Shadows:
         if self.entrants is not None and certain:
             self.entrants.enter(self._serving)
 
-    def retire(self) -> tuple[str, str] | None:
-        """Let those go that have had their time; return version and reason where one has left the race."""
-        if self.contest is not None:
-            self.contest.retire_challenger()
+    def eliminate(self) -> tuple[str, str] | None:
+        """Let one leave the race that has no place in it any more; return its version, and why."""
         return self.entrants.eliminate() if self.entrants is not None else None
 
     # ------------------------------------------------------------------ kept and brought back

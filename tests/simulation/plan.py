@@ -43,6 +43,7 @@ _LABELS = {
 _HASTY: dict[str, Any] = {
     "alpha": 0.8,
     "change": 1.0,
+    "alarm": 1.5,
     "versions": 2,
     "challenger_life": 12,
     "min_learned": 2,

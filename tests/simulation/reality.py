@@ -107,7 +107,6 @@ def simulated(*, aloud: bool = False) -> Iterator[None]:
         (snapshot, "SEGMENT", _SEGMENT),
         # Small enough that models take over within some dozen records.
         (lifecycle, "_RENEWAL_LEARNED", 4),
-        (contest, "_ALARMING", 1.5),
         (contest, "_AWAKE", 12),
         (contest, "_PACE", 2),
         (contest, "_BASELINE", 4),

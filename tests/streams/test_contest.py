@@ -170,7 +170,15 @@ def test_change_is_explained_by_the_alarm_that_came_with_it() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("alpha", 0), ("alpha", 1.5), ("change", 0.5), ("versions", -1), ("milestone", 0), ("actions", True)],
+    [
+        ("alpha", 0),
+        ("alpha", 1.5),
+        ("change", 0.5),
+        ("alarm", 0.5),
+        ("versions", -1),
+        ("milestone", 0),
+        ("actions", True),
+    ],
 )
 def test_wrong_policies_are_refused_by_name(field: str, value: Any) -> None:
     """At the declaration."""

@@ -46,7 +46,6 @@ def contest_by_chance(policy: Pool, rng: random.Random, rate: float, events: int
         if verdict is not None and not verdict.held:
             return True, True
         looked_better |= verdict is not None
-        contest.retire_challenger()
     return False, looked_better
 
 
