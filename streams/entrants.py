@@ -14,6 +14,10 @@ from streams.pipeline import label_of
 from streams.race import Race
 from streams.verdict import Verdict
 
+#: After each of the first so many winners so many times the evidence is needed: among models that are nearly as good
+#: one is ahead this week and another one the next.
+_WINNERS, _HARDER = 6, 4.0
+
 
 class _Entrant(Struct):
     """One that races, its lead over the champion, and the losses of both in this rung."""
@@ -58,6 +62,7 @@ class Entrants:
         #: How many stay: fewer than there are while a rung is being ended.
         self._places = 0
         self._held: set[str] = set()
+        self._winners = 0
 
     # ------------------------------------------------------------------ who there is
 
@@ -66,7 +71,7 @@ class Entrants:
         """Those that race, by version."""
         return {version: entrant.learner for version, entrant in self._racing.items()}
 
-    def begin(self, serving: str, loser: Learner | None = None) -> None:
+    def begin(self, serving: str, loser: Learner | None = None, *, won: bool = False) -> None:
         """Race with another champion.
 
         Parameters
@@ -75,12 +80,15 @@ class Entrants:
             Label of its model: no other one of the kind races with it.
         loser
             The champion before, when it is to go on racing.
+        won
+            Whether the new one has won the race.
         """
         for version, entrant in list(self._racing.items()):
             if entrant.label == serving:
                 del self._racing[version]
             else:
                 entrant.lead = Lead()
+        self._winners = min(_WINNERS, self._winners + won)
         if loser is not None:
             self._racing[loser.version] = _Entrant(label_of(loser.version), loser, Lead())
         self.enter(serving)
@@ -165,7 +173,7 @@ class Entrants:
             if best is None or entrant.lead.value > best.advantage.value:
                 best = Verdict("entrant", entrant.learner, entrant.lead, 0.0)
         # Any of them may be better by chance: each has its share of alpha.
-        enough = len(self._labels) / self._race.alpha
+        enough = len(self._labels) / self._race.alpha * _HARDER**self._winners
         return best if best is not None and best.advantage.value >= enough else None
 
     # ------------------------------------------------------------------ a rung and its end
@@ -223,11 +231,11 @@ class Entrants:
             version: (one.label, one.learner.learned, one.lead.snapshot(), one.events, one.loss, one.champions)
             for version, one in self._racing.items()
         }
-        return racing, self._turn, self._credit, self._places, sorted(self._held)
+        return racing, self._turn, self._credit, self._places, self._winners, sorted(self._held)
 
     def restore(self, state: Any, learner: Callable[[str, int], Learner]) -> None:
         """Become what `snapshot` was taken of; `learner` returns one, given version and number of examples."""
-        racing, self._turn, self._credit, self._places, held = state
+        racing, self._turn, self._credit, self._places, self._winners, held = state
         self._held = set(held)
         self._racing = {
             version: _Entrant(label, learner(version, learned), Lead.restored(lead), *rung)

@@ -152,7 +152,8 @@ class Shadows:
             crowning = Crowning(copy(verdict.model) if isinstance(verdict.model, Frozen) else verdict.model, None, None)
         self._serving = label_of(crowning.champion.version)
         if self.entrants is not None:
-            self.entrants.begin(self._serving, champion if self.contest is None else None)
+            won = verdict.role == "entrant" and verdict.advantage.count > 0
+            self.entrants.begin(self._serving, champion if self.contest is None else None, won=won)
         return crowning
 
     def on_drift(self, *, certain: bool) -> None:

@@ -110,6 +110,8 @@ def test_loser_goes_on_racing_and_comes_back_when_it_is_the_better_one() -> None
     assert won.replaced == "v1"
     assert [event.version for event in back] == ["v1"]
     assert back[0].learned > 3000
+    # After a winner the next one needs four times the evidence.
+    assert back[0].evidence >= 4 * 2 / 0.05
 
 
 def test_lead_over_the_old_champion_is_none_over_the_new_one() -> None:
