@@ -21,7 +21,7 @@ from streams.entity_models import EntityModels
 from streams.feature import Feature, to_feature
 from streams.label import Label, TaskKind
 from streams.per_key import PerKey
-from streams.policy import BackgroundChallenger, Policy
+from streams.policy import ChampionVersions, ObserveOnly, Policy
 from streams.prequential import metric_name
 from streams.race import Race
 from streams.seeding import seeded
@@ -59,7 +59,8 @@ class Pipeline:
     drift
         How drift of the loss is looked for.
     policy
-        What is done about it: `ObserveOnly`, `ResetOnDrift`, `BackgroundChallenger`, `ChampionVersions` or `Pool`.
+        What is done about it: `ObserveOnly`, `ResetOnDrift`, `BackgroundChallenger`, `ChampionVersions` or `Pool`. None
+        stands for ``ChampionVersions()``, or for ``ObserveOnly()`` where no labels come.
     race
         Other models that learn beside it, and take over when they are better; None for no others.
     watch
@@ -112,7 +113,7 @@ class Pipeline:
     model_per: PerKey | Literal["key"] | None = None
     task: TaskKind | None = None
     drift: Drift = field(default_factory=Drift)
-    policy: Policy = field(default_factory=BackgroundChallenger)
+    policy: Policy | None = None
     race: Race | None = None
     watch: Watch | None = None
     metrics: Sequence[Any] | None = None
@@ -139,6 +140,8 @@ class Pipeline:
         self._check_model_per()
         self._check_model("model", self.model)
         self._check_race()
+        if self.policy is None:
+            object.__setattr__(self, "policy", ObserveOnly() if self.label is None else ChampionVersions())
         parts = (
             ("drift", self.drift, Drift, "a Drift"),
             ("policy", self.policy, Policy, "a policy such as ChampionVersions() or ObserveOnly()"),

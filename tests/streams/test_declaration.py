@@ -76,7 +76,8 @@ def test_declaration_with_any_change_that_matters_has_another_digest() -> None:
 
 def test_declaration_that_says_nothing_of_later_fields_has_the_digest_that_it_always_had() -> None:
     """A new field at its default is no other declaration: its workers would refuse the log."""
-    plain = Pipeline("p", features={"a": float}, label=LABEL, model=linear_model.LogisticRegression())
+    policy = BackgroundChallenger()
+    plain = Pipeline("p", features={"a": float}, label=LABEL, model=linear_model.LogisticRegression(), policy=policy)
     assert plain.declaration == "e2e712e03b22"
     spelled_out = Drift(detector="adwin", blocks=1, by=None)
     assert declared(drift=spelled_out).declaration == declared().declaration

@@ -19,7 +19,7 @@ from river import (
 )
 from river import drift as river_drift
 
-from riverrun import BackgroundChallenger, Drift, Feature, Label, MajorityClass, ObserveOnly, Pipeline
+from riverrun import BackgroundChallenger, ChampionVersions, Drift, Feature, Label, MajorityClass, ObserveOnly, Pipeline
 from schemas.errors import DeclarationError
 from streams.task import Task
 
@@ -216,3 +216,10 @@ def test_model_of_a_declaration_is_never_taught() -> None:
     pipeline = declared(model=model)
     Task(pipeline).lifecycle.champion.learn({"a": 1.0}, True)
     assert model.weights == {}
+
+
+def test_policy_that_is_not_declared_is_one_that_can_judge() -> None:
+    """By losses where labels come; nobody can be better where none do."""
+    learner = linear_model.LogisticRegression()
+    assert Pipeline("p", {"a": float}, Label("y", type=bool), learner).policy == ChampionVersions()
+    assert Pipeline("p", {"a": float}, None, anomaly.HalfSpaceTrees()).policy == ObserveOnly()
