@@ -247,9 +247,11 @@ class ActionSuppressed(LifecycleEvent, frozen=True, kw_only=True):
     held
         Name of the model that is better.
     reason
-        Why: ``no change`` of the world is to be seen, or the ``budget`` of actions is spent.
-    evidence, change
+        Why: ``no change`` of the world is to be seen, the ``budget`` of actions is spent, or the ``policy`` never acts.
+    evidence, change, since, events
         As a `ChampionChanged` has them.
+    loss, held_loss
+        Mean loss of the champion and of the better model on these events.
     """
 
     type: ClassVar[str] = "riverrun.action.suppressed"
@@ -259,6 +261,10 @@ class ActionSuppressed(LifecycleEvent, frozen=True, kw_only=True):
     reason: str
     evidence: float
     change: float
+    since: int
+    events: int
+    loss: float
+    held_loss: float
 
 
 class DeclarationChanged(LifecycleEvent, frozen=True, kw_only=True):

@@ -19,13 +19,19 @@ from streams.versions import Frozen
 
 def held_back(common: Common, verdict: Verdict, champion: Learner) -> LifecycleEvent:
     """Say that a better model does not take over."""
+    advantage = verdict.advantage
+    loss, held_loss = advantage.means
     return ActionSuppressed(
         **common(ActionSuppressed),
         version=champion.version,
         held=verdict.model.name,
         reason=verdict.held,
-        evidence=verdict.advantage.value,
+        evidence=advantage.value,
         change=verdict.change,
+        since=advantage.since,
+        events=advantage.count,
+        loss=loss,
+        held_loss=held_loss,
     )
 
 

@@ -158,6 +158,10 @@ INSTANCES: dict[str, PredictionMade | LifecycleEvent] = {
         reason="no change",
         evidence=57.5,
         change=2.5,
+        since=901,
+        events=88,
+        loss=0.25,
+        held_loss=0.125,
         **_COMMON,
     ),
     "declaration-changed": DeclarationChanged(

@@ -127,6 +127,8 @@ def test_who_only_observes_is_told_and_not_obeyed() -> None:
     [told] = of(fold, ActionSuppressed)
     assert (told.version, told.reason) == ("v1", "policy")
     assert told.evidence >= 2 / 0.05
+    assert told.held_loss < 0.75 * told.loss
+    assert 0 < told.events <= told.offset + 1 - told.since
     assert fold.predictions[-1].version == "v1"
     assert fold.counts["action_suppressed"] > 100
 
