@@ -106,7 +106,7 @@ def _accuracy(say: Say, name: str, rowed: dict[str, list[Result]], played: set[s
         _not_below(say, row, name, other, by, rowed[row])
     if waves := rowed["autocorrelated"]:
         alarms = mean(r["alarms"][name] / r["events"] * _PER for r in waves)
-        say("autocorrelated", name, "≤ 1 false alarm in 10k", f"{alarms:.2f}", alarms <= 1)
+        say("autocorrelated", name, "≤ 1 false alarm in 10k, blocks auto", f"{alarms:.2f}", alarms <= 1)
 
 
 def _beats(say: Say, name: str, other: str, results: list[Result]) -> None:

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from benchmarks.quality.stopwatch import CALM, READING_NS, REPLACED, SHADOWS, Meter, Timing, now_ns
 from benchmarks.quality.worlds import Stream, World
-from riverrun import BackgroundChallenger, ChampionVersions, Label, ObserveOnly, Pipeline, Pool, ResetOnDrift
+from riverrun import BackgroundChallenger, ChampionVersions, Drift, Label, ObserveOnly, Pipeline, Pool, ResetOnDrift
 from schemas import cloudevents as ce
 from schemas.events import (
     ActionSuppressed,
@@ -183,7 +183,9 @@ def play(
 def _pipeline(policy: Any, world: World, stream: Stream, base: str) -> Pipeline:
     x, y = stream.examples[0]
     label = Label("y", type=type(y), ttl=timedelta(days=1) if world.labels_after else None)
-    return Pipeline("quality", features=dict.fromkeys(x, float), label=label, model=world.fresh(base), policy=policy)
+    # Whoever knows that neighbouring losses resemble each other declares it.
+    drift, features = Drift(blocks="auto" if world.row == "autocorrelated" else 1), dict.fromkeys(x, float)
+    return Pipeline("quality", features=features, label=label, model=world.fresh(base), drift=drift, policy=policy)
 
 
 def records_of_stream(stream: Stream, late: int) -> list[tuple[Record, int]]:
