@@ -33,12 +33,12 @@ from tests.streams.worker.test_worker_deploy import TopicSnapshots
 
 COUNT, RIVER = 600, version("river")
 DECLARATION = """
-from streams.policy import Pool
+from streams.policy import BackgroundChallenger, Pool
 from tests.streams.worker.declarations import MODELS, small
 pipeline = small("brought", policy=Pool(milestone=100), partitions=2)
 wider = small("brought", policy=Pool(milestone=100), partitions=2, wider=True)
 tiny = small("brought-tiny", policy=Pool(), max_record_bytes=2500)
-observed = small("brought-observed")
+observed = small("brought-observed", policy=BackgroundChallenger())
 """
 
 

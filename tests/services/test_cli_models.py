@@ -16,7 +16,7 @@ from services.cli import app
 from services.cli.drift import _account
 from services.drift_story import Story
 from streams import pickling
-from streams.policy import Pool
+from streams.policy import BackgroundChallenger, Pool
 from tests.schemas.instances import INSTANCES
 from tests.streams.worker.conftest import Deployment
 from tests.streams.worker.declarations import small
@@ -27,10 +27,10 @@ from tests.streams.worker.test_worker_deploy import TopicSnapshots
 
 COUNT = 3_000
 DECLARATION = """
-from streams.policy import Pool
+from streams.policy import BackgroundChallenger, Pool
 from tests.streams.worker.declarations import small
 pipeline = small("shown", policy=Pool(milestone=100))
-drifting = small("shown-drifting")
+drifting = small("shown-drifting", policy=BackgroundChallenger())
 two = small("shown-two", partitions=2)
 """
 
@@ -49,9 +49,9 @@ class Desk:
         self.declared = folder / "shown_pipelines.py"
         self.declared.write_text(DECLARATION)
         self.deployment = Deployment(kafka, pipeline, "small", {"policy": pipeline.policy}, folder, keys)
-        drifting = small("shown-drifting")
+        drifting = small("shown-drifting", policy=BackgroundChallenger())
         kafka.create(drifting)
-        self.drifting = Deployment(kafka, drifting, "small", {}, folder, keys)
+        self.drifting = Deployment(kafka, drifting, "small", {"policy": drifting.policy}, folder, keys)
         self.begin(self.drifting, snapshot_interval=0)
         self.begin(self.deployment, snapshot_interval=0.3)
         self.drifting.finish()
