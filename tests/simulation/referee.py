@@ -75,7 +75,9 @@ class Referee:
         for kind, event in answers:
             self._answered(offset, meaning, event, obeyed=kind == "command.obeyed")
         if answers and isinstance(meaning.order, Import):
-            self._imported(offset, meaning.order, answers[0], [event for kind, event in events if kind == _ARCHIVED])
+            # Labels that are assumed at the command's record may change the champion there, too.
+            archived = [event for kind, event in events if kind == _ARCHIVED and event["archived"].startswith("i")]
+            self._imported(offset, meaning.order, answers[0], archived)
         changes = [event for kind, event in events if kind in ("model.promoted", "model.rolled-back")]
         if answers and self._is_obeyed_change(meaning, answers) and not changes:
             raise Foul(f"{offset}: {meaning.order} is obeyed, and nothing follows")
