@@ -72,8 +72,7 @@ class ChampionVersions:
         (``tests/streams/test_evidence.py``).
     alarm
         The e-value for a rise of the champion's loss at which the others are scored, for 200 labelled events. Raising
-        it is cheaper, and a change is answered later: on calm streams 30 has them scored a third of the time, 100 a
-        tenth.
+        it is cheaper, and a change is answered later.
     versions
         Archived versions that are kept. Fewer than there are concepts, and the one that is wanted will be missing.
     challenger_life
