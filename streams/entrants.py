@@ -12,7 +12,7 @@ from streams.evidence import Lead
 from streams.learner import Learner
 from streams.pipeline import label_of
 from streams.race import Race
-from streams.verdict import Verdict
+from streams.verdict import Role, Verdict
 
 #: After each of the first so many winners so many times the evidence is needed: among models that are nearly as good
 #: one is ahead this week and another one the next.
@@ -23,6 +23,7 @@ class _Entrant(Struct):
     """One that races, its lead over the champion, and the losses of both in this rung."""
 
     label: str
+    role: Role
     learner: Learner
     lead: Lead
     events: int = 0
@@ -71,6 +72,12 @@ class Entrants:
         """Those that race, by version."""
         return {version: entrant.learner for version, entrant in self._racing.items()}
 
+    @property
+    def before(self) -> str:
+        """Version of the last one that has lost its place, empty when none has."""
+        losers = (version for version, entrant in reversed(self._racing.items()) if entrant.role == "loser")
+        return next(losers, "")
+
     def begin(self, serving: str, loser: Learner | None = None, *, won: bool = False) -> None:
         """Race with another champion.
 
@@ -90,7 +97,7 @@ class Entrants:
                 entrant.lead = Lead()
         self._winners = min(_WINNERS, self._winners + won)
         if loser is not None:
-            self._racing[loser.version] = _Entrant(label_of(loser.version), loser, Lead())
+            self._racing[loser.version] = _Entrant(label_of(loser.version), "loser", loser, Lead())
         self.enter(serving)
 
     def enter(self, serving: str) -> None:
@@ -104,7 +111,7 @@ class Entrants:
 
     def _add(self, label: str) -> None:
         learner = self._fresh(label)
-        self._racing[learner.version] = _Entrant(label, learner, Lead())
+        self._racing[learner.version] = _Entrant(label, "entrant", learner, Lead())
 
     # ------------------------------------------------------------------ one event
 
@@ -171,7 +178,7 @@ class Entrants:
             entrant.loss += its_loss
             entrant.champions += loss
             if best is None or entrant.lead.value > best.advantage.value:
-                best = Verdict("entrant", entrant.learner, entrant.lead, 0.0)
+                best = Verdict(entrant.role, entrant.learner, entrant.lead, 0.0)
         # Any of them may be better by chance: each has its share of alpha.
         enough = len(self._labels) / self._race.alpha * _HARDER**self._winners
         return best if best is not None and best.advantage.value >= enough else None
@@ -221,14 +228,22 @@ class Entrants:
     def find(self, version: str) -> Verdict | None:
         """Return one by its version, as a verdict without evidence; None when it does not race."""
         entrant = self._racing.get(version)
-        return None if entrant is None else Verdict("entrant", entrant.learner, Lead(), 0.0)
+        return None if entrant is None else Verdict(entrant.role, entrant.learner, Lead(), 0.0)
 
     # ------------------------------------------------------------------ kept and brought back
 
     def snapshot(self) -> Any:
         """Return the state but for the models."""
         racing = {
-            version: (one.label, one.learner.learned, one.lead.snapshot(), one.events, one.loss, one.champions)
+            version: (
+                one.label,
+                one.learner.learned,
+                one.role,
+                one.lead.snapshot(),
+                one.events,
+                one.loss,
+                one.champions,
+            )
             for version, one in self._racing.items()
         }
         return racing, self._turn, self._credit, self._places, self._winners, sorted(self._held)
@@ -238,6 +253,6 @@ class Entrants:
         racing, self._turn, self._credit, self._places, self._winners, held = state
         self._held = set(held)
         self._racing = {
-            version: _Entrant(label, learner(version, learned), Lead.restored(lead), *rung)
-            for version, (label, learned, lead, *rung) in racing.items()
+            version: _Entrant(label, role, learner(version, learned), Lead.restored(lead), *rung)
+            for version, (label, learned, role, lead, *rung) in racing.items()
         }

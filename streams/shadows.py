@@ -12,7 +12,7 @@ from streams.label_join import Asked
 from streams.learner import Learner
 from streams.pipeline import Pipeline, label_of
 from streams.policy import ChampionVersions, ObserveOnly
-from streams.verdict import Crowning, Verdict
+from streams.verdict import RACING, Crowning, Verdict
 from streams.versions import Frozen
 
 _CONTEST, _RACE, _FROZEN = "contest-", "race-", "frozen-"
@@ -90,7 +90,8 @@ class Shadows:
         contest, entrants = self.contest, self.entrants
         if not self.exist:
             return f"{type(self._pipeline.policy).__name__} keeps no other models; ChampionVersions and Pool do"
-        wanted = name or (contest.before(champion) if contest is not None else "")
+        before = contest.before(champion) if contest is not None else entrants.before if entrants is not None else ""
+        wanted = name or before
         if not wanted:
             return f"nobody has served before {champion.version}"
         found = contest.find(wanted, champion) if contest is not None else None
@@ -139,7 +140,7 @@ class Shadows:
 
     def is_news(self, verdict: Verdict) -> bool:
         """Tell whether a held verdict is heard of for the first time."""
-        keeper = self.entrants if verdict.role == "entrant" else self.contest
+        keeper = self.entrants if verdict.role in RACING else self.contest
         return keeper is not None and keeper.is_news(verdict)
 
     # ------------------------------------------------------------------ what follows from it
@@ -152,7 +153,7 @@ class Shadows:
             crowning = Crowning(copy(verdict.model) if isinstance(verdict.model, Frozen) else verdict.model, None, None)
         self._serving = label_of(crowning.champion.version)
         if self.entrants is not None:
-            won = verdict.role == "entrant" and verdict.advantage.count > 0
+            won = verdict.role in RACING and verdict.advantage.count > 0
             self.entrants.begin(self._serving, champion if self.contest is None else None, won=won)
         return crowning
 

@@ -9,8 +9,9 @@ from streams.learner import Learner
 from streams.versions import Frozen
 
 #: A steady learner was never reset; a previous champion is on probation; a version answers and does not learn; an
-#: entrant is another declared model, which races.
-Role = Literal["steady", "challenger", "newcomer", "previous", "version", "entrant"]
+#: entrant is another declared model, which races; a loser has served, and races on.
+Role = Literal["steady", "challenger", "newcomer", "previous", "version", "entrant", "loser"]
+RACING: tuple[Role, ...] = ("entrant", "loser")
 
 
 class Verdict(Struct, frozen=True):

@@ -11,9 +11,17 @@ from hypothesis import strategies as st
 from river import dummy, linear_model, naive_bayes, optim, preprocessing, stats, utils
 
 from riverrun import BackgroundChallenger, ChampionVersions, Label, ObserveOnly, Pipeline, Pool, Race, ResetOnDrift
-from schemas.commands import Promote
+from schemas.commands import Promote, RollBack
 from schemas.errors import DeclarationError
-from schemas.events import ActionSuppressed, DriftDetected, ModelPromoted, ModelRetired, ModelRetrained, PredictionMade
+from schemas.events import (
+    ActionSuppressed,
+    DriftDetected,
+    ModelPromoted,
+    ModelRetired,
+    ModelRetrained,
+    ModelRolledBack,
+    PredictionMade,
+)
 from streams.learner import Learner
 from streams.moment import Moment
 from streams.orders import obey
@@ -106,9 +114,9 @@ def test_loser_goes_on_racing_and_comes_back_when_it_is_the_better_one() -> None
     log = points(9000, lambda a, b, i: a * a + b * b < 1.4 if i < 3000 else a + b > 0)
     policy = BackgroundChallenger(min_learned=1_000_000)  # drift itself changes nothing here
     fold = Fold(declared(Race([naive_bayes.GaussianNB()]), policy), log.records)
-    won, *back = of(fold, ModelPromoted)
+    [won], back = of(fold, ModelPromoted), of(fold, ModelRolledBack)
     assert won.replaced == "v1"
-    assert [event.version for event in back] == ["v1"]
+    assert [(event.version, event.restored) for event in back] == [("v1", "v1")]
     assert back[0].learned > 3000
     # After a winner the next one needs four times the evidence.
     assert back[0].evidence >= 4 * 2 / 0.05
@@ -254,8 +262,11 @@ def test_operator_can_promote_one_that_races() -> None:
     [promoted] = said
     assert (promoted.version, promoted.replaced, promoted.evidence, promoted.reason) == (version, "v1", 0.0, "r")
     assert list(entrants(fold).learners) == ["v1"]
+    [back] = obey(RollBack(pipeline="p"), fold.task.lifecycle, "s", Moment(record, 0), fold.task.pipeline)
+    assert isinstance(back, ModelRolledBack)
+    assert (back.version, back.restored, back.replaced) == ("v1", "v1", version)
     refused = obey(Promote(pipeline="p", model="v9"), fold.task.lifecycle, "r", Moment(record, 0), fold.task.pipeline)
-    assert refused == "model: got 'v9', expected one that is there: v1"
+    assert refused == "model: got 'v9', expected one that is there: " + version
 
 
 class Breaking(dummy.PriorClassifier):
