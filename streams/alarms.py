@@ -1,15 +1,12 @@
 """From a change point in the champion's loss to a drift event: what is said of it, and what is held back."""
 
-from collections.abc import Callable
 from typing import Any
 
-from schemas.events import DriftCleared, DriftDetected, DriftWarned, LifecycleEvent
+from schemas.events import DriftCleared, DriftDetected, DriftWarned
 from streams.accounting import Books
 from streams.detectors.detector import Change
 from streams.drift import Drift
-
-#: Returns the fields that every event of a kind has: its id, and the record at which it happens.
-Common = Callable[[type[LifecycleEvent]], dict[str, Any]]
+from streams.moment import Common
 
 
 class Alarms:
@@ -57,7 +54,7 @@ class Alarms:
         version
             The champion's.
         common
-            See `Common`.
+            Gives the event the fields that all have.
         answering
             Whether a drift is being answered already.
 

@@ -11,8 +11,8 @@ from schemas.events import (
     ModelRetrained,
     ModelRolledBack,
 )
-from streams.alarms import Common
 from streams.learner import Learner
+from streams.moment import Common
 from streams.verdict import Crowning, Verdict
 from streams.versions import Frozen
 

@@ -43,7 +43,7 @@ def take_in(order: Import, pipeline: Pipeline, lifecycle: Lifecycle, moment: Mom
     if isinstance(admitted, str) or lifecycle.shadows.contest is None:
         return str(admitted)
     evicted = lifecycle.shadows.contest.archive.keep(admitted)
-    return announcements.kept(partial(_common, pipeline, moment), admitted, evicted, order.origin)
+    return announcements.kept(partial(moment.common, pipeline=pipeline.name), admitted, evicted, order.origin)
 
 
 def admit(order: Import, pipeline: Pipeline, offset: int) -> Frozen | str:
@@ -154,15 +154,3 @@ def _foreign_answer(pipeline: Pipeline, prediction: Any, score: Any) -> str:
 def _short(text: str) -> str:
     """Return a text that fits into an event, however much of it somebody else has written."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def _common(pipeline: Pipeline, moment: Moment, event: type[LifecycleEvent]) -> dict[str, Any]:
-    """Return the fields that every lifecycle event has."""
-    record = moment.record
-    return {
-        "id": f"{record.position.event_id}/{event.type.removeprefix('riverrun.')}",
-        "pipeline": pipeline.name,
-        "partition": record.partition,
-        "offset": record.offset,
-        "time": moment.time_ms,
-    }

@@ -8,13 +8,13 @@ from schemas.errors import ModelBrokenError, ModelError
 from schemas.events import CommandObeyed, DriftDetected, LifecycleEvent, ModelRetired, ModelRetrained
 from streams import announcements
 from streams.accounting import Books
-from streams.alarms import Alarms, Common
+from streams.alarms import Alarms
 from streams.detectors.detector import Change
 from streams.evidence import Advantage
 from streams.label_join import Asked
 from streams.learner import Learner
 from streams.loss_watch import LossWatch
-from streams.moment import Moment
+from streams.moment import Common, Moment, kind_of
 from streams.pipeline import Pipeline, label_of
 from streams.policy import BackgroundChallenger, ObserveOnly, ResetOnDrift
 from streams.shadows import Shadows
@@ -228,7 +228,7 @@ class Lifecycle:
         if gone is None:
             return _NOTHING
         version, reason = gone
-        return [ModelRetired(**self._common(ModelRetired, moment), retired=version, reason=reason)]
+        return [ModelRetired(**moment.common(ModelRetired, self._pipeline.name), retired=version, reason=reason)]
 
     def _serve(self, champion: Learner, offset: int) -> None:
         """Have another model serve from the record after an offset on."""
@@ -303,7 +303,7 @@ class Lifecycle:
         if self.challenger.learned < (0 if isinstance(policy, ResetOnDrift) else wanted):
             return []
         event = ModelRetrained(
-            **self._common(ModelRetrained, moment),
+            **moment.common(ModelRetrained, self._pipeline.name),
             version=self.challenger.version,
             replaced=self.champion.version,
             learned=self.challenger.learned,
@@ -318,7 +318,7 @@ class Lifecycle:
         return [event]
 
     def _is_command(self, reason: str) -> bool:
-        return reason.endswith(f"/{_kind_of(CommandObeyed)}")
+        return reason.endswith(f"/{kind_of(CommandObeyed)}")
 
     def _clear_if_stale(self, moment: Moment) -> list[LifecycleEvent]:
         """Drop a warning that led to nothing, with its challenger."""
@@ -330,19 +330,4 @@ class Lifecycle:
 
     def _teller(self, moment: Moment) -> Common:
         """Return what gives events at a record the fields that all have."""
-        return partial(self._common, moment=moment)
-
-    def _common(self, event: type[LifecycleEvent], moment: Moment) -> dict[str, Any]:
-        """Return the fields that every lifecycle event has."""
-        return {
-            "id": "/".join(filter(None, (moment.record.position.event_id, moment.about, _kind_of(event)))),
-            "pipeline": self._pipeline.name,
-            "partition": moment.record.partition,
-            "offset": moment.record.offset,
-            "time": moment.time_ms,
-        }
-
-
-def _kind_of(event: type[LifecycleEvent]) -> str:
-    """Return what an event is called in ids."""
-    return event.type.removeprefix("riverrun.")
+        return partial(moment.common, pipeline=self._pipeline.name)
