@@ -110,6 +110,23 @@ def test_labels_that_come_late_leave_a_fresh_model_its_time(policy: Any) -> None
     assert retrained[0].replaced == "v1"
 
 
+def test_alarm_that_is_higher_rings_later() -> None:
+    """What is declared is heard: the others are scored from the label on at which the evidence comes up to it."""
+
+    def awake_at(alarm: float) -> int:
+        fold = Fold(declared(ChampionVersions(alarm=alarm)))
+        contest = fold.task.lifecycle.shadows.contest
+        assert contest is not None
+        for record in world(0, 1).records:
+            fold.step(record)
+            if record.offset > SEGMENT and contest.is_awake:
+                return record.offset
+        raise AssertionError("nobody was ever scored")
+
+    rung = [awake_at(alarm) for alarm in (30, 1e3, 1e6, 1e9)]
+    assert SEGMENT < rung[0] < rung[1] < rung[2] < rung[3] < SEGMENT + 40
+
+
 def test_calm_stream_asks_nobody_else() -> None:
     """The cheap policy scores a reference now and then, and nothing more."""
     log = world(0, length=3000)
