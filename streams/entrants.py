@@ -48,7 +48,7 @@ class Entrants:
     fresh
         Makes a learner of the model with a label.
     books
-        Where errors of theirs are counted.
+        Where errors of theirs are counted, and events: whose turn it is follows from their number.
     """
 
     def __init__(self, race: Race, labels: Collection[str], fresh: Callable[[str], Learner], books: Books) -> None:
@@ -57,9 +57,6 @@ class Entrants:
         self._fresh = fresh
         self._books = books
         self._racing: dict[str, _Entrant] = {}
-        #: Whose turn it is, and how many turns there have been credit for.
-        self._turn = 0
-        self._credit = 0.0
         #: How many stay: fewer than there are while a rung is being ended.
         self._places = 0
         self._held: set[str] = set()
@@ -130,12 +127,10 @@ class Entrants:
         budget, racing = self._race.budget, self._racing
         if budget is None or budget >= len(racing):
             return racing
-        self._credit += budget
-        turns = int(self._credit)
-        self._credit -= turns
-        versions = list(racing)
-        first, self._turn = self._turn, (self._turn + turns) % len(versions)
-        return [versions[(first + i) % len(versions)] for i in range(turns)]
+        # By the number of events scored, which one that makes the champion raise is none of: it must leave no trace.
+        number, versions = self._books.count["scored"], list(racing)
+        turns = range(int(budget * number), int(budget * (number + 1)))
+        return [versions[turn % len(versions)] for turn in turns]
 
     def learn(self, x: dict[str, Any], y: Any, answered: Iterable[str]) -> None:
         """Let those learn that answered the event; one that breaks begins anew."""
@@ -246,11 +241,11 @@ class Entrants:
             )
             for version, one in self._racing.items()
         }
-        return racing, self._turn, self._credit, self._places, self._winners, sorted(self._held)
+        return racing, self._places, self._winners, sorted(self._held)
 
     def restore(self, state: Any, learner: Callable[[str, int], Learner]) -> None:
         """Become what `snapshot` was taken of; `learner` returns one, given version and number of examples."""
-        racing, self._turn, self._credit, self._places, self._winners, held = state
+        racing, self._places, self._winners, held = state
         self._held = set(held)
         self._racing = {
             version: _Entrant(label, role, learner(version, learned), Lead.restored(lead), *rung)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -295,6 +296,22 @@ def test_one_that_raises_is_counted_and_harms_nobody() -> None:
     assert fold.counts["shadow_error"] == sum(b'"a":2' in (r.value or b"") for r in log.records) > 0
     assert fold.answers == Fold(declared(None), log.records).answers
     assert not fold.letters
+
+
+@pytest.mark.parametrize("budget", [0.5, 1, None])
+def test_record_that_makes_the_champion_raise_leaves_no_trace_in_the_race(budget: float | None) -> None:
+    """Turns, evidence and models are what they would be if it had been no JSON at all."""
+    log = ring(2500)
+    race = Race([naive_bayes.GaussianNB(), linear(l2=0.1), dummy.NoChangeClassifier()], budget=budget, rung=100)
+    pipeline = declared(race, model=Breaking())
+    raising = Fold(pipeline, log.records)
+    bad = {letter.record.offset for letter in raising.letters}
+    junk = [msgspec.structs.replace(r, value=b"{") if r.offset in bad else r for r in log.records]
+    spared = Fold(pipeline, junk)
+    assert 10 < len(bad) == len(spared.letters)
+    assert of(raising, ActionSuppressed)
+    assert raising.answers == spared.answers
+    assert raising.lifecycle == spared.lifecycle
 
 
 def test_declaration_without_a_race_has_the_digest_that_it_had() -> None:
