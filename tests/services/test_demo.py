@@ -17,6 +17,7 @@ from services.demo.scenario import ROOT, SCENARIOS
 from services.demo.screen import View, log_line, sparkline
 from services.demo.session import Session
 from services.demo.watch import parse
+from tests.services.broker.processes import is_gone
 
 MAIN = "from services.cli import main; main()"
 METRICS = """\
@@ -80,7 +81,7 @@ def check_for_a_minute(worker: Worker) -> None:
 def still_running(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Return those that are alive, after some seconds; a zombie has ended."""
     _, alive = psutil.wait_procs(processes, timeout=20)
-    return [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in alive if not is_gone(process.pid, within_seconds=0)]
 
 
 @pytest.mark.parametrize(("scenario", "rows"), [("flights", 3000), ("recurring", 2000)])

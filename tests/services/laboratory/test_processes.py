@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -43,12 +44,21 @@ def deadly(folder: Path, name: str, what: str) -> Combination:
 
 
 def children(pid: int) -> list[psutil.Process]:
-    """Return the processes that play something for a process."""
-    return [
-        one
-        for one in psutil.Process(pid).children(recursive=True)
-        if "services.laboratory.child" in " ".join(one.cmdline())
-    ]
+    """Return the processes that play something for a process; one that ends while we look plays no more."""
+    playing = []
+    for one in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # a zombie is a kind of it
+            if "services.laboratory.child" in " ".join(one.cmdline()):
+                playing.append(one)
+    return playing
+
+
+def is_playing(one: psutil.Process) -> bool:
+    """Tell whether a process has not ended; a zombie has."""
+    try:
+        return one.is_running() and one.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +126,7 @@ def test_interrupted_or_killed_command_leaves_nothing_running(
         process.kill()
     assert process.returncode == code, err
     assert b"Traceback" not in err
-    until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in playing), what="the end")
+    until(lambda: not any(is_playing(one) for one in playing), what="the end")
 
 
 def test_process_with_another_hash_seed_refuses(source: FileSource, monkeypatch: pytest.MonkeyPatch) -> None:
