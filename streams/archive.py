@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from streams.evidence import Shift
 from streams.learner import Learner
+from streams.shift import Shift
 from streams.versions import Frozen
 
 #: Losses from which it is learned how a version does in a world that is not its own.

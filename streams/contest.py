@@ -1,25 +1,28 @@
 """The contest for the champion's place: who else could serve, and what speaks for them."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from schemas.errors import ModelBrokenError, ModelError
 from streams.accounting import Books
 from streams.archive import Archive
 from streams.challenger import Challenger
-from streams.evidence import Advantage, Shift, new_alarm
+from streams.evidence import Advantage
 from streams.label import TaskKind
 from streams.learner import Learner
 from streams.milestones import Milestones
 from streams.newcomer import Newcomer
 from streams.policy import ChampionVersions
+from streams.restraint import Restraint
+from streams.shift import Alarm
 from streams.verdict import Crowning, Role, Verdict
 from streams.versions import Frozen
 
-_PER = 10_000
+#: Prediction and score, by name.
+Answers = dict[str, tuple[Any, Any]]
 #: Labelled events for which the others are scored when the champion's loss may have risen.
 _AWAKE = 200
-#: While nothing alarms, the reference is scored on one event in so many.
+#: While nothing alarms, references are scored on one event in so many, or seldomer.
 _PACE = 8
 _BASELINE, _PACED_BASELINE = 300, 100
 
@@ -64,63 +67,68 @@ class Contest:
         self.archive = Archive(policy.versions)
         self._milestones = Milestones(policy.milestone, _BASELINE if policy.always else _PACED_BASELINE, kind, classes)
         self._advantages: dict[str, Advantage] = {}
-        self._alarm = new_alarm()
+        self._alarm = Alarm()
         self._labelled = 0
+        #: Whether the others are scored, and the labelled event at which that ends.
+        self.is_awake = policy.always
         self._awake_until = 0
         self._probation_until = 0
-        #: Labelled events at which the champion was replaced.
-        self._actions: list[int] = []
-        #: Replacements that probation took back, less those that held.
-        self._setbacks = 0
-        self._held: set[str] = set()
+        self.restraint = Restraint(policy)
 
     # ------------------------------------------------------------------ who there is
 
-    @property
-    def is_awake(self) -> bool:
-        """Whether the others are scored."""
-        return self._policy.always or self._labelled < self._awake_until
-
     def learners(self, champion: Learner) -> dict[Role, Learner]:
         """Return those that learn beside the champion, by role."""
-        roles: tuple[tuple[Role, Learner | None], ...] = (
-            ("steady", self.steady),
-            ("challenger", self._challenger.learner),
-            ("newcomer", self._newcomer.learner),
-            ("previous", self.previous),
-        )
         found: dict[Role, Learner] = {}
-        for role, learner in roles:
-            if learner is not None and learner is not champion and learner not in found.values():
-                found[role] = learner
+        steady, previous = self.steady, self.previous
+        if steady is not champion:
+            found["steady"] = steady
+        if (challenger := self._challenger.learner) is not None:
+            found["challenger"] = challenger
+        if (newcomer := self._newcomer.learner) is not None:
+            found["newcomer"] = newcomer
+        if previous is not None and previous is not champion and previous is not steady:
+            found["previous"] = previous
         return found
+
+    def _ready(self, champion: Learner) -> Iterator[tuple[Role, Learner]]:
+        """Yield those that learn and can answer."""
+        for role, learner in self.learners(champion).items():
+            if role != "newcomer" or self._newcomer.is_ready:
+                yield role, learner
 
     def _contenders(self, champion: Learner) -> Iterator[tuple[Role, str, Learner | Frozen]]:
         """Yield those that could serve: role, name, and themselves."""
-        for role, learner in self.learners(champion).items():
-            if role != "newcomer" or self._newcomer.is_ready:
-                yield role, learner.version, learner
+        for role, learner in self._ready(champion):
+            yield role, learner.version, learner
         for frozen in self.archive:
             yield "version", frozen.name, frozen
 
-    def _asked(self, champion: Learner) -> Iterator[tuple[str, Learner | Frozen]]:
-        """Yield those that answer the next event, by name."""
-        if self.is_awake:
-            for _, name, model in self._contenders(champion):
-                yield name, model
-        for frozen in self._milestones.references:
-            yield frozen.name, frozen
-
     # ------------------------------------------------------------------ one event
 
-    def answers(self, champion: Learner, x: dict[str, Any]) -> dict[str, tuple[Any, Any]] | None:
-        """Return what the others answer to an event, prediction and score by name; None when nobody is asked."""
-        if not self.is_awake and champion.learned % _PACE:
+    def answers(self, champion: Learner, x: dict[str, Any]) -> Answers | None:
+        """Return what those that learn answer to an event, prediction and score by name; None when nobody is asked."""
+        if not self.is_awake:
             return None
-        answers: dict[str, tuple[Any, Any]] = {}
-        for name, model in self._asked(champion):
+        return self._answers((learner for _, learner in self._ready(champion)), x)
+
+    def later_answers(self, x: dict[str, Any]) -> Answers | None:
+        """Return what those that do not learn answer to an event whose label has come; None when nobody is asked.
+
+        They would have said the same before. So they are asked of events that came before anybody knew that they
+        would be needed, and no answer waits for its label.
+        """
+        if self.is_awake:
+            return self._answers((*self.archive, *self._milestones.references), x)
+        if self._labelled % _PACE:
+            return None
+        return self._answers(self._milestones.due_references(self._labelled // _PACE), x)
+
+    def _answers(self, models: Iterable[Learner | Frozen], x: dict[str, Any]) -> Answers | None:
+        answers: Answers = {}
+        for model in models:
             try:
-                answers[name] = model.predict(x)
+                answers[model.name] = model.predict(x)
             except ModelError:
                 self._books.count["shadow_error"] += 1
         return answers or None
@@ -153,7 +161,13 @@ class Contest:
             self._challenger.begin()
 
     def update(
-        self, champion: Learner, loss: float | None, losses: Mapping[str, float | None], offset: int
+        self,
+        champion: Learner,
+        loss: float | None,
+        losses: Mapping[str, float | None],
+        offset: int,
+        *,
+        own: bool = True,
     ) -> Verdict | None:
         """Take the losses of one labelled event.
 
@@ -162,24 +176,28 @@ class Contest:
         champion
             Who serves.
         loss
-            Its loss, None when another champion answered that event, or there is none to speak of.
+            Its loss, None when there is none to speak of.
         losses
             Losses of the others that were asked, by name.
         offset
             Offset of the event.
+        own
+            Whether the champion has given the answer. Else the event came before it served, `loss` is that of its
+            answer in shadow, if there is any, and its probation has not begun.
 
         Returns
         -------
         The one that is better than the champion, if any is.
         """
-        self._labelled += 1
-        if self.previous is not None and self._labelled >= self._probation_until:
-            self.previous = None
-            self._setbacks = max(0, self._setbacks - 1)
+        if own:
+            self._labelled += 1
+            self.is_awake = self._labelled < self._awake_until or self._policy.always
+            if self.previous is not None and self._labelled >= self._probation_until:
+                self.previous = None
+                self.restraint.relax()
         verdict = None
         if loss is not None:
-            self._alarm.update(loss)
-            if not self._alarm.is_calm and self._alarm.value >= self._policy.alarm:
+            if self._alarm.update(loss) >= self._policy.alarm:
                 self._wake()
             if losses:
                 self._watch(champion, losses, offset)
@@ -187,7 +205,7 @@ class Contest:
                 verdict = self._judge(champion, loss, losses, offset)
         if self._challenger.learner is not None:
             self._retire_challenger()
-        if not self._milestones.take_if_due(champion, offset):
+        if champion.learned >= self._milestones.due and not self._milestones.take(champion, offset):
             self._books.count["not_frozen"] += 1
         return verdict
 
@@ -195,65 +213,43 @@ class Contest:
         """Look for changes of the world in the losses of models that do not learn."""
         self._milestones.watch(champion, losses, offset)
         self._newcomer.suspect(*self._milestones.rise, self._fresh, asked=self.is_awake)
-        self.archive.watch(losses)
+        if self.is_awake:
+            self.archive.watch(losses)
 
     def _wake(self) -> None:
         if not self.is_awake:
             self._advantages.clear()
             self._challenger.begin()
         self._awake_until = self._labelled + _AWAKE
+        self.is_awake = True
 
     def _judge(self, champion: Learner, loss: float, losses: Mapping[str, float | None], offset: int) -> Verdict | None:
         """Compare the others with the champion."""
-        best: Verdict | None = None
+        best: tuple[Role, Learner | Frozen, Advantage] | None = None
+        most, advantages = 1.0 / self._policy.alpha, self._advantages
         for role, name, model in self._contenders(champion):
             its_loss = losses.get(name)
             if its_loss is None or (role in ("challenger", "newcomer") and self._is_too_young(role, model)):
                 continue
-            advantage = self._advantages.get(name)
+            advantage = advantages.get(name)
             if advantage is None:
-                advantage = self._advantages[name] = Advantage()
+                advantage = advantages[name] = Advantage()
             advantage.update(loss, its_loss, offset)
-            if best is None or advantage.value > best.advantage.value:
-                best = Verdict(role, model, advantage, 0.0)
-        if best is None or best.advantage.value * self._policy.alpha < 1.0:
+            if advantage.value >= most and (best is None or advantage.value > most):
+                best, most = (role, model, advantage), advantage.value
+        if best is None:
             return None
-        return self._weighed(best)
+        verdict, fits_again = Verdict(*best, 0.0), self.archive.fits_again(best[1].name)
+        return self.restraint.weigh(verdict, self._milestones.change, fits_again, self._labelled)
 
     def _is_too_young(self, role: Role, model: Learner | Frozen) -> bool:
         """Tell whether a fresh learner has learned too little to be compared, and note that it could be."""
         (self._challenger if role == "challenger" else self._newcomer).judge()
         return model.learned < self._policy.min_learned
 
-    def _weighed(self, best: Verdict) -> Verdict | None:
-        """Return a verdict with what else has to be said, None while it needs more evidence."""
-        # Who has shown already what it can needs no change of the world to come back.
-        returns = best.role in ("steady", "previous")
-        if not returns and best.advantage.value * self._policy.alpha < 2.0**self._setbacks:
-            return None
-        change = self._milestones.change
-        # Whoever has just been crowned has no reference yet; nor has the first champion, which may learn in peace.
-        is_open = bool(self._actions) if change is None else change >= self._policy.change
-        fits_again = self.archive.fits_again(best.model.name)
-        held = ""
-        if not (returns or is_open or fits_again >= self._policy.change):
-            held = "no change"
-        elif not self.may_act():
-            held = "budget"
-        return Verdict(best.role, best.model, best.advantage, max(change or 0.0, fits_again), held)
-
     def may_act(self) -> bool:
         """Tell whether the budget of actions allows one more."""
-        self._actions = [at for at in self._actions if at > self._labelled - _PER]
-        return len(self._actions) < self._policy.actions
-
-    def is_news(self, verdict: Verdict) -> bool:
-        """Tell whether a held verdict is heard of for the first time."""
-        key = f"{verdict.model.name}/{verdict.held}"
-        if key in self._held:
-            return False
-        self._held.add(key)
-        return True
+        return self.restraint.may_act(self._labelled)
 
     # ------------------------------------------------------------------ kept and brought back
 
@@ -273,8 +269,9 @@ class Contest:
             "alarm": self._alarm.snapshot(),
             "challenger": self._challenger.snapshot(),
             "newcomer": self._newcomer.snapshot(),
-            "counts": (self._labelled, self._awake_until, self._probation_until, self._setbacks),
-            "acted": (self._actions, sorted(self._held), self._replaced),
+            "counts": (self._labelled, self._awake_until, self._probation_until),
+            "restraint": self.restraint.snapshot(),
+            "replaced": self._replaced,
         }
 
     def restore(
@@ -308,11 +305,12 @@ class Contest:
         self.archive.restore(state["archive"], frozen)
         self._milestones.restore(state["milestones"], frozen)
         self._advantages = {name: Advantage.restored(told) for name, told in state["advantages"].items()}
-        self._alarm = Shift.restored(state["alarm"])
+        self._alarm = Alarm.restored(state["alarm"])
         self._newcomer.restore(state["newcomer"], learners.get("newcomer"))
-        self._labelled, self._awake_until, self._probation_until, self._setbacks = state["counts"]
-        self._actions, held, self._replaced = state["acted"]
-        self._held = set(held)
+        self._labelled, self._awake_until, self._probation_until = state["counts"]
+        self.is_awake = self._policy.always or self._labelled < self._awake_until
+        self.restraint.restore(state["restraint"])
+        self._replaced = state["replaced"]
 
     # ------------------------------------------------------------------ what follows from it
 
@@ -369,7 +367,6 @@ class Contest:
         copy
             Makes a learner, under the next version, of a frozen one.
         """
-        self._setbacks += verdict.role in ("steady", "previous") and verdict.advantage.count > 0
         rise, risen = self._milestones.rise
         archived = self._milestones.before(min(since, risen) if rise >= self._policy.change else since)
         evicted = self.archive.keep(archived, verdict.model) if archived is not None else None
@@ -381,9 +378,9 @@ class Contest:
         self.previous, self._replaced = None if champion is self.steady else champion, champion.version
         self._probation_until = self._labelled + self._policy.probation
         self._awake_until = self._probation_until
-        self._actions.append(self._labelled)
+        self.is_awake = self._policy.always or self._labelled < self._awake_until
+        self.restraint.note(verdict.role, verdict.model.name, self._labelled, by_evidence=verdict.advantage.count > 0)
         self._advantages.clear()
-        self._held.clear()
         self._milestones.begin(new.learned)
-        self._alarm = new_alarm()
+        self._alarm = Alarm()
         return Crowning(new, archived, evicted)

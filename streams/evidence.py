@@ -1,4 +1,4 @@
-"""Two questions before a model is replaced: has the world changed, and is another model better?
+"""One of two questions before a model is replaced: is another model better? (The other one: `streams.shift`.)
 
 Both are answered by bets against "no". A bet's wealth multiplies with each loss; if "no" is true, no way of betting
 makes it grow on average, so wealth is evidence, and it may be looked at after each loss.
@@ -11,16 +11,8 @@ _STAKES = (0.1, 0.3, 0.6, 0.9)
 _LONG_STAKES = (0.01, 0.03, 0.1, 0.3, 0.6)
 #: Bets on a lead begin anew after so many events, and then whenever there are twice as many; so many series are kept.
 _FIRST_AGAIN, _SERIES = 250, 6
-_SHIFT_STAKES = (0.1, 0.25, 0.5)
-_ALARM_STAKES = (0.1, 0.4)
 #: More evidence than this is not counted, so that what has turned is forgotten in time.
 _MOST = 1e12
-_LEAST_SPREAD = 0.01
-#: A bet against a mean of nearly 0 would win a fortune by a single loss.
-_LEAST_MEAN = 0.02
-#: After as many losses without evidence worth the name, they count as how it has always been.
-_PATIENCE = 500
-_WORTH = 3.0
 
 
 class Advantage:
@@ -51,11 +43,13 @@ class Advantage:
     (True, 11, (0.5263157894736842, 0.0))
     """
 
-    __slots__ = ("_count", "_first", "_marks", "_restarts", "_second", "_wealth")
+    __slots__ = ("_count", "_first", "_marks", "_restarts", "_second", "_wealth", "value")
 
     def __init__(self, *, restarts: bool = True) -> None:
         self._restarts = restarts
         self._wealth = [1.0] * len(_STAKES)
+        #: The evidence that the second is better, as an e-value: 1 is none.
+        self.value = 1.0
         self._count = 0
         self._first = self._second = 0.0
         # Where each bet began: offset, and the sums before it.
@@ -73,15 +67,11 @@ class Advantage:
                     after = 1.0
                 elif before == 1.0:
                     marks[i] = (offset, self._count, self._first, self._second)
-                wealth[i] = min(after, _MOST)
+                wealth[i] = after if after < _MOST else _MOST
+            self.value = sum(wealth) / len(_STAKES)
         self._count += 1
         self._first += first
         self._second += second
-
-    @property
-    def value(self) -> float:
-        """The evidence that the second is better, as an e-value: 1 is none."""
-        return sum(self._wealth) / len(_STAKES)
 
     @property
     def since(self) -> int:
@@ -113,6 +103,7 @@ class Advantage:
         advantage = cls()
         advantage._restarts, advantage._wealth, advantage._count = state[:3]
         advantage._first, advantage._second, advantage._marks = state[3:]
+        advantage.value = sum(advantage._wealth) / len(_STAKES)
         return advantage
 
 
@@ -211,161 +202,3 @@ class Lead:
 def _worth(start: tuple[float, int, int, float, float, list[float]]) -> float:
     weight, *_, wealth = start
     return weight * sum(wealth) / len(wealth)
-
-
-class Shift:
-    """Evidence that the mean loss of a model that does *not* learn has changed: then the world has.
-
-    A learner's loss also moves because it learns: a tree that splits is worse for a while, on a world that stands
-    still. A frozen model's loss moves for one reason only.
-
-    Parameters
-    ----------
-    baseline
-        Number of losses from which the mean is learned, before there is evidence of anything.
-    up, down
-        Which changes are looked for.
-    stakes
-        Of the bets; one costs less than three, and is worse at differences that are not of its size.
-
-    References
-    ----------
-    As `Advantage`; the bets are against "the mean is at most" (or at least) the baseline, widened by two of its
-    standard errors.
-
-    Examples
-    --------
-    >>> shift = Shift(baseline=100)
-    >>> for i in range(200):
-    ...     shift.update(float(i % 10 == 0))
-    >>> before = shift.value
-    >>> for i in range(30):
-    ...     shift.update(float(i % 2))
-    >>> before < 10 < 3000 < shift.value
-    True
-    """
-
-    __slots__ = (
-        "_baseline",
-        "_began",
-        "_calm",
-        "_count",
-        "_down",
-        "_down_wealth",
-        "_is_stale",
-        "_largest",
-        "_least",
-        "_recent",
-        "_recent_sum",
-        "_stakes",
-        "_sum",
-        "_up",
-        "_up_wealth",
-    )
-
-    def __init__(
-        self,
-        baseline: int = 300,
-        *,
-        up: bool = True,
-        down: bool = True,
-        stakes: tuple[float, ...] = _SHIFT_STAKES,
-    ) -> None:
-        self._stakes = stakes
-        self._baseline = baseline
-        self._up, self._down = up, down
-        self._calm = True
-        self._sum = self._recent_sum = 0.0
-        #: Means between which the baseline's lies: bets are against these. They are stale when the baseline has grown.
-        self._largest, self._least = 0.0, 1.0
-        self._is_stale = True
-        self._count = self._recent = 0
-        self._began = [-1] * len(stakes)
-        self._up_wealth = [1.0] * len(stakes)
-        self._down_wealth = [1.0] * len(stakes)
-
-    @property
-    def ready(self) -> bool:
-        """Whether the baseline is known."""
-        return self._count >= self._baseline
-
-    @property
-    def value(self) -> float:
-        """The evidence, as an e-value: 1 is none."""
-        return max(sum(self._up_wealth), sum(self._down_wealth)) / len(self._stakes)
-
-    @property
-    def is_calm(self) -> bool:
-        """Whether no bet has won anything."""
-        return self._calm
-
-    @property
-    def rise(self) -> tuple[float, int]:
-        """The evidence that the mean has risen, and the offset of the first loss that speaks for it."""
-        leading = max(range(len(self._stakes)), key=self._up_wealth.__getitem__)
-        return sum(self._up_wealth) / len(self._stakes), self._began[leading]
-
-    def update(self, loss: float, offset: int = 0) -> None:
-        """Take the next loss, in [0, 1], of the event at an offset."""
-        if self._count < self._baseline or (not loss and self._calm and not self._down):
-            self._sum += loss  # no bet could win by it
-            self._count += 1
-            self._is_stale = True
-            return
-        if self._is_stale:
-            self._look_again()
-        self._recent_sum += loss
-        self._recent += 1
-        most = 1.0
-        if self._up and (loss > self._least or not self._calm):
-            least = self._least
-            most = self._bet(self._up_wealth, (loss - least) / least, offset)
-        if self._down and self._largest > 0.0 and (loss < self._largest or not self._calm):
-            largest = self._largest
-            most = max(most, self._bet(self._down_wealth, (largest - loss) / (1.0 - largest), None))
-        self._calm = most <= 1.0
-        if self._calm or (self._recent > _PATIENCE and most < _WORTH):
-            self._sum += self._recent_sum
-            self._count += self._recent
-            self._recent, self._recent_sum, self._is_stale = 0, 0.0, True
-
-    def _look_again(self) -> None:
-        """Find the means between which the baseline lies: only when somebody bets, since it grows all the time."""
-        self._is_stale = False
-        mean = self._sum / self._count
-        error = 2.0 * (max(mean * (1.0 - mean), _LEAST_SPREAD) / self._count) ** 0.5
-        self._least = min(0.9, max(_LEAST_MEAN, mean + error))
-        self._largest = min(1.0 - _LEAST_MEAN, mean - error)
-
-    def _bet(self, wealth: list[float], gain: float, offset: int | None) -> float:
-        """Let each bet win or lose its stake's share of a gain; return the largest wealth."""
-        most = 1.0
-        for i, stake in enumerate(self._stakes):
-            before = wealth[i]
-            after = before * (1.0 + stake * gain)
-            if after <= 1.0:
-                wealth[i] = 1.0
-                continue
-            if before == 1.0 and offset is not None:
-                self._began[i] = offset
-            wealth[i] = after = after if after < _MOST else _MOST
-            if after > most:
-                most = after
-        return most
-
-    def snapshot(self) -> Any:
-        """Return the state."""
-        return tuple(getattr(self, name) for name in self.__slots__)
-
-    @classmethod
-    def restored(cls, state: Any) -> "Shift":
-        """Return what `snapshot` was taken of."""
-        shift = cls()
-        for name, value in zip(cls.__slots__, state, strict=True):
-            setattr(shift, name, value)
-        return shift
-
-
-def new_alarm() -> Shift:
-    """Return what watches the loss of a champion itself for a rise: cheaply, since it does so at every event."""
-    return Shift(down=False, stakes=_ALARM_STAKES)

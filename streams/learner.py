@@ -123,8 +123,8 @@ class Learner:
         self.learned += 1
         self._undo.note(x, y, self.model)
 
-    def freeze(self, classes: Collection[Any] = ()) -> bytes:
-        """Return the model as it is, written down.
+    def freeze(self, classes: Collection[Any] = ()) -> tuple[bytes, Any]:
+        """Return the model as it is, written down, and itself.
 
         What goes on learning is the model read back: equal to the last bit, and as quick as it was, which one that has
         been written is not (`streams.pickling`).
@@ -134,11 +134,19 @@ class Learner:
         classes
             Classes beside River's that may be in it, see `Pipeline.classes`.
 
+        Returns
+        -------
+        data
+            A pickle.
+        model
+            What was written. Nobody teaches it any more.
+
         Raises
         ------
         NotPicklableError, RecursionError
             When the model cannot be written: it is what it was.
         """
-        data = pickling.dumps(self.model, further=classes)
+        written = self.model
+        data = pickling.dumps(written, further=classes)
         self._adopt(pickling.loads(data, further=classes))
-        return data
+        return data, written

@@ -135,21 +135,16 @@ class Lifecycle:
         """All models that do not learn, by the name of the part that they are in a snapshot."""
         return self.shadows.frozen
 
-    def answers(self, x: dict[str, Any]) -> dict[str, tuple[Any, Any]] | None:
-        """Return what models that do not serve answer to an event, by name; None when none is asked."""
-        return self.shadows.answers(self.champion, x)
-
-    def learn_in_shadow(self, asked: Asked, y: Any) -> None:
-        """Let those learn that do not serve; their errors are their own, and may end them."""
-        self.shadows.learn(self.champion, asked, y)
-        if self.challenger is not None:
-            try:
-                self.challenger.learn(asked.x, y)
-            except ModelError:
-                self._books.count["shadow_error"] += 1
-            except ModelBrokenError:
-                self._books.count["shadow_error"] += 1
-                self.challenger = self.shadows.another()
+    def teach_challenger(self, x: dict[str, Any], y: Any) -> None:
+        """Let the challenger learn that will take over; its errors are its own, and may end it."""
+        assert self.challenger is not None
+        try:
+            self.challenger.learn(x, y)
+        except ModelError:
+            self._books.count["shadow_error"] += 1
+        except ModelBrokenError:
+            self._books.count["shadow_error"] += 1
+            self.challenger = self.shadows.another()
 
     def observe(
         self, loss: float | None, losses: Mapping[str, float | None], asked: Asked, y: Any, moment: Moment
@@ -169,10 +164,11 @@ class Lifecycle:
         """
         self._alarms.note()
         offset = asked.offset
-        if offset < self._serving_from:
-            loss = losses.get(self.champion.version)  # the champion before it gave that answer
+        own = offset >= self._serving_from
+        if not own:  # the champion before it gave that answer
+            loss = losses.get(self.champion.version)
         change = None if loss is None else self._watch.update(loss, asked, y)
-        verdict = self.shadows.update(self.champion, loss, losses, offset) if self.shadows.exist else None
+        verdict = self.shadows.update(self.champion, loss, losses, offset, own=own) if self.shadows.exist else None
         idle = change is None and verdict is None and self._successor_of is None and not self._alarms.is_warned
         events = _NOTHING if idle else self._act(change, verdict, moment)
         return self._eliminate(moment) if self.shadows.entrants is not None and not events else events

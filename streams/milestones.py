@@ -1,20 +1,22 @@
 """Milestones: frozen copies of the champion, taken now and then; one of them tells whether the world has changed."""
 
 import pickle
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from schemas.errors import NotPicklableError
-from streams.evidence import Shift
 from streams.label import TaskKind
 from streams.learner import Learner
+from streams.shift import Shift
 from streams.versions import Frozen
 
 #: How many are kept: evidence for a change begins at most this many of them ago.
 _KEPT = 8
 #: Copies are taken when a quarter more is learned, at most so many times the first distance apart: they take time, and
 #: a version that comes back is as old as its copy. (Not by their size: a restored model's differs a little.)
-_MOST_APART = 8
+_MOST_APART = 16
+#: Losses from which a reference's mean is known well enough.
+_KNOWN = 300
 #: Examples after which the reference is to be a younger one, and after which it is so whatever it tells.
 _LIFE = 1000
 _OUTDATED = 6000
@@ -39,7 +41,7 @@ class Milestones:
     ----------
     first
         Examples learned before the first copy is taken; the next ones are half as many apart, later
-        a quarter of what is learned, eight times as many at most.
+        a quarter of what is learned, 16 times as many at most.
     baseline
         Losses from which it is learned how a reference does while the world stands still.
     kind, classes
@@ -52,14 +54,15 @@ class Milestones:
         self._kind: TaskKind = kind
         self._classes = classes
         self._taken: list[Frozen] = []
-        self._due = first
+        #: Examples learned at which the next copy is to be taken.
+        self.due = first
         self._reference: _Reference | None = None
         self._next: _Reference | None = None
 
     def begin(self, learned: int) -> None:
         """Forget all: another champion serves, which has learned so much."""
         self._taken = []
-        self._due = learned + self._first
+        self.due = learned + self._first
         self._reference = self._next = None
 
     @property
@@ -72,9 +75,16 @@ class Milestones:
         return next((frozen for frozen in reversed(self._taken) if frozen.offset < offset), None)
 
     @property
-    def references(self) -> Iterator[Frozen]:
+    def references(self) -> list[Frozen]:
         """The copies that are to be scored."""
-        return (one.frozen for one in (self._reference, self._next) if one is not None)
+        return [one.frozen for one in (self._reference, self._next) if one is not None]
+
+    def due_references(self, turn: int) -> list[Frozen]:
+        """Return the copies that are to be scored at a turn: what is known well enough at every second one."""
+        known = self._reference
+        if turn % 2 and known is not None and known.shift.count >= _KNOWN:
+            return [] if self._next is None else [self._next.frozen]
+        return self.references
 
     @property
     def frozen(self) -> list[Frozen]:
@@ -99,26 +109,26 @@ class Milestones:
         if current is None or outdated or current.shift.value < _NOTHING:
             self._reference, self._next = following, None
 
-    def take_if_due(self, champion: Learner, offset: int) -> bool:
-        """Take a copy of the champion, if it is time; False when that is not possible.
+    def take(self, champion: Learner, offset: int) -> bool:
+        """Take a copy of the champion; False when that is not possible: a model may be too deep or too large to pickle.
 
-        A model may be too deep or too large to pickle.
+        The next one is due after some more examples.
         """
         learned = champion.learned
-        if learned < self._due:
-            return True
-        self._due = learned + _MOST_APART * self._first
+        self.due = learned + _MOST_APART * self._first
         try:
-            data = champion.freeze(self._classes)
+            data, model = champion.freeze(self._classes)
         except (NotPicklableError, RecursionError, pickle.PicklingError):
             return False
-        frozen = Frozen(data, champion.version, learned, offset, self._kind, self._classes)
-        self._taken = [*self._taken[1 - _KEPT :], frozen]
-        apart = min(learned // 4, _MOST_APART * self._first)
-        self._due = learned + max(self._first // 2, apart)
         current = self._reference
-        if self._next is None and (current is None or learned - current.frozen.learned >= _LIFE):
+        follows = self._next is None and (current is None or learned - current.frozen.learned >= _LIFE)
+        asked = model if follows else None
+        frozen = Frozen(data, champion.version, learned, offset, self._kind, self._classes, asked)
+        self._taken = [*self._taken[1 - _KEPT :], frozen]
+        if follows:
             self._next = _Reference(frozen, Shift(self._baseline))
+        apart = min(learned // 4, _MOST_APART * self._first)
+        self.due = learned + max(self._first // 2, apart)
         return True
 
     def snapshot(self) -> Any:
@@ -126,11 +136,11 @@ class Milestones:
         references = [
             None if one is None else (one.frozen.name, one.shift.snapshot()) for one in (self._reference, self._next)
         ]
-        return self._due, [frozen.name for frozen in self._taken], references
+        return self.due, [frozen.name for frozen in self._taken], references
 
     def restore(self, state: Any, frozen: Mapping[str, Frozen]) -> None:
         """Become what `snapshot` was taken of, with the models by name."""
-        self._due, taken, references = state
+        self.due, taken, references = state
         self._taken = [frozen[name] for name in taken]
         self._reference, self._next = (
             None if told is None else _Reference(frozen[told[0]], Shift.restored(told[1])) for told in references

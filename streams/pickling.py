@@ -11,6 +11,7 @@ import pickle
 from collections.abc import Collection
 from types import FunctionType, MemberDescriptorType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from schemas.errors import NotPicklableError
 from streams.picklable import NAMES, NOT_RESTORABLE, AllowList, Name, module_of, name_of
@@ -20,6 +21,7 @@ _UNLISTED = "is not on the list: nothing of it was used"
 _new: Any = copyreg.__newobj__  # type: ignore[attr-defined]
 # Flags of types, see Include/object.h of CPython.
 _IMMUTABLE, _ON_HEAP = 1 << 8, 1 << 9
+_DESCRIPTORS: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
 
 
 def dumps(obj: Any, *, further: Collection[Any] = ()) -> bytes:
@@ -219,9 +221,13 @@ def _method(owner: Any, attribute: str) -> str:
 
 
 def _descriptors(cls: type) -> frozenset[str]:
-    """Return the names that `setattr` hands to a property or a slot instead of the object's dict."""
-    attributes = (attribute for base in cls.__mro__ for attribute in vars(base).items())
-    return frozenset(name for name, value in attributes if hasattr(type(value), "__set__"))
+    """Return the names that `setattr` hands to a property or a slot instead of the object's dict; found once."""
+    known = _DESCRIPTORS.get(cls)
+    if known is None:
+        attributes = (attribute for base in cls.__mro__ for attribute in vars(base).items())
+        known = frozenset(name for name, value in attributes if hasattr(type(value), "__set__"))
+        _DESCRIPTORS[cls] = known
+    return known
 
 
 def _is_plain(cls: type, state: Any, *items: Any) -> bool:

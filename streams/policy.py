@@ -83,7 +83,7 @@ class ChampionVersions:
         Labelled events for which a champion that was replaced goes on learning, and may come back.
     milestone
         Examples after which a first frozen copy of the champion is taken; the next ones follow after half as many, and
-        later after a quarter of what it has learned, eight times as many at most.
+        later after a quarter of what it has learned, 16 times as many at most.
     actions
         Changes of the champion in 10,000 labelled events, at most.
     """

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from streams.accounting import Books
-from streams.contest import Contest
+from streams.contest import Answers, Contest
 from streams.entrants import Entrants
 from streams.label_join import Asked
 from streams.learner import Learner
@@ -16,7 +16,6 @@ from streams.verdict import RACING, Crowning, Verdict
 from streams.versions import Frozen
 
 _CONTEST, _RACE, _FROZEN = "contest-", "race-", "frozen-"
-_Answers = dict[str, tuple[Any, Any]]
 
 
 class Shadows:
@@ -104,10 +103,17 @@ class Shadows:
 
     # ------------------------------------------------------------------ one event
 
-    def answers(self, champion: Learner, x: dict[str, Any]) -> _Answers | None:
-        """Return what they answer to an event, prediction and score by name; None when nobody is asked."""
+    def answers(self, champion: Learner, x: dict[str, Any]) -> Answers | None:
+        """Return what those that learn answer to an event, prediction and score by name; None when nobody is asked."""
         answers = self.contest.answers(champion, x) if self.contest is not None else None
         return answers if self.entrants is None else {**(answers or {}), **self.entrants.answers(x)}
+
+    def all_answers(self, asked: Asked) -> Answers | None:
+        """Return what all have answered to an event whose label has come; those that do not learn are asked now."""
+        later = self.contest.later_answers(asked.x) if self.contest is not None else None
+        if not later:
+            return asked.shadows
+        return {**asked.shadows, **later} if asked.shadows else later
 
     def learn(self, champion: Learner, asked: Asked, y: Any) -> None:
         """Let those learn that do; their errors are their own, and may end them."""
@@ -117,7 +123,7 @@ class Shadows:
             self.entrants.learn(asked.x, y, asked.shadows or ())
 
     def update(
-        self, champion: Learner, loss: float | None, losses: Mapping[str, float | None], offset: int
+        self, champion: Learner, loss: float | None, losses: Mapping[str, float | None], offset: int, *, own: bool
     ) -> Verdict | None:
         """Take the losses of one labelled event, as `Contest.update` does.
 
@@ -126,7 +132,7 @@ class Shadows:
         The one that should serve, if any is better: one that knows the world of today, else one that races.
         """
         contest, entrants = self.contest, self.entrants
-        verdict = contest.update(champion, loss, losses, offset) if contest is not None else None
+        verdict = contest.update(champion, loss, losses, offset, own=own) if contest is not None else None
         faster = entrants.update(loss, losses, offset) if entrants is not None and loss is not None else None
         if faster is None or (verdict is not None and not verdict.held):
             return verdict
@@ -140,8 +146,9 @@ class Shadows:
 
     def is_news(self, verdict: Verdict) -> bool:
         """Tell whether a held verdict is heard of for the first time."""
-        keeper = self.entrants if verdict.role in RACING else self.contest
-        return keeper is not None and keeper.is_news(verdict)
+        if verdict.role in RACING:
+            return self.entrants is not None and self.entrants.is_news(verdict)
+        return self.contest is not None and self.contest.restraint.is_news(verdict)
 
     # ------------------------------------------------------------------ what follows from it
 

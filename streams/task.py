@@ -175,7 +175,7 @@ class Task:
         prediction, score = champion.predict(x)
         made = self._prediction(record, event_id, prediction, score, leapt)
         events: list[Event] = [made]
-        shadows = self.lifecycle.answers(x) if self._has_shadows else None
+        shadows = self.lifecycle.shadows.answers(champion, x) if self._has_shadows else None
         if shadows and not self._keeps_shadow_scores:
             shadows = {name: (answer, None) for name, (answer, _) in shadows.items()}
         asked = Asked(record.offset, prediction, score if self._keeps_scores else None, x, shadows)
@@ -258,14 +258,16 @@ class Task:
             champion.learn(asked.x, y)
             if self._is_per_key:
                 self.books.count["entity_evicted"] += champion.evicted - evicted
-            if self._has_shadows or lifecycle.challenger is not None:
-                lifecycle.learn_in_shadow(asked, y)
+            if self._has_shadows:
+                lifecycle.shadows.learn(champion, asked, y)
+            if lifecycle.challenger is not None:
+                lifecycle.teach_challenger(asked.x, y)
         number = loss = None
         losses = _NO_LOSSES
         if y is not None:
             number = self.evaluation.update(y, asked.prediction, asked.score)
-            if asked.shadows:
-                losses = {name: self.loss.in_shadow(y, *answer) for name, answer in asked.shadows.items()}
+            if self._has_shadows and (answers := lifecycle.shadows.all_answers(asked)):
+                losses = {name: self.loss.in_shadow(y, *answer) for name, answer in answers.items()}
             loss = self.loss.of(y, asked.prediction, asked.score)
             if self.watcher is not None:
                 self.watcher.learn(asked, y)

@@ -1,6 +1,6 @@
 """Models as they were: frozen copies that answer and do not learn."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from streams import pickling
@@ -39,6 +39,8 @@ class Frozen:
         The task kind.
     classes
         Classes that a declaration brings along, see `Pipeline.classes`.
+    model
+        The model itself, where it is at hand and will be asked; else it is read from `data` when it is asked first.
 
     Examples
     --------
@@ -46,14 +48,21 @@ class Frozen:
     >>> learner = Learner(naive_bayes.GaussianNB, "v1", "binary")
     >>> for a in (1.0, 2.0, 3.0):
     ...     learner.learn({"a": a}, a > 1.5)
-    >>> frozen = Frozen(learner.freeze(), "v1", 3, 2, "binary")
+    >>> frozen = Frozen(learner.freeze()[0], "v1", 3, 2, "binary")
     >>> learner.learn({"a": 2.9}, False)
     >>> frozen.name, frozen.predict({"a": 2.9})[0], frozen.thaw().predict_one({"a": 2.9})
     ('v1@3', True, True)
     """
 
     def __init__(
-        self, data: bytes, version: str, learned: int, offset: int, kind: TaskKind, classes: Collection[Any] = ()
+        self,
+        data: bytes,
+        version: str,
+        learned: int,
+        offset: int,
+        kind: TaskKind,
+        classes: Collection[Any] = (),
+        model: Any = None,
     ) -> None:
         self.data = data
         self.version = version
@@ -62,7 +71,7 @@ class Frozen:
         self.name = f"{version}@{learned}"
         self._kind = kind
         self._classes = classes
-        self._thawed: Learner | None = None
+        self._answering = None if model is None else self._learner(lambda: model)
 
     @property
     def is_imported(self) -> bool:
@@ -75,6 +84,9 @@ class Frozen:
 
     def predict(self, x: dict[str, Any]) -> tuple[Any, Any]:
         """Score one event, as `Learner.predict` does."""
-        if self._thawed is None:
-            self._thawed = Learner(self.thaw, self.version, self._kind, learned=self.learned)
-        return self._thawed.predict(x)
+        if self._answering is None:
+            self._answering = self._learner(self.thaw)
+        return self._answering.predict(x)
+
+    def _learner(self, model: Callable[[], Any]) -> Learner:
+        return Learner(model, self.version, self._kind, learned=self.learned)

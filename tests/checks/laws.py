@@ -220,7 +220,7 @@ def imported_model_goes_on_as_it_would_have(recipe: Recipe) -> None:
     champion, here = fold.task.lifecycle.champion, recipe.pipeline(policy=Pool())
     order = Import(
         pipeline=recipe.name,
-        model=pack(champion.freeze(here.classes)),
+        model=pack(champion.freeze(here.classes)[0]),
         learned=champion.learned,
         features=tuple(here.features),
         river=version("river"),

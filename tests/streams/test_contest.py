@@ -110,6 +110,39 @@ def test_labels_that_come_late_leave_a_fresh_model_its_time(policy: Any) -> None
     assert retrained[0].replaced == "v1"
 
 
+def first_label(log: Log, event: int) -> int:
+    """Return the offset of the label of an event, by its number."""
+    return next(r.offset for r in log.records if r.value and orjson.loads(r.value).get("id") == f"e{event}")
+
+
+def first_own_label(fold: Fold, log: Log, crowning: Any) -> int:
+    """Return the offset of the label of the first event that a champion has answered."""
+    first = next(one for one in fold.predictions if one.offset > crowning.offset)
+    return first_label(log, int(first.id[1:]))
+
+
+def test_version_that_was_not_asked_in_time_is_asked_when_the_label_comes() -> None:
+    """What does not learn would have said the same: the first labels of the old world bring its model back."""
+    log = world(0, 1, 0, length=3000, late=300)
+    fold = Fold(declared(ChampionVersions(), late=300), log.records)
+    [back] = of(fold, ModelRolledBack)
+    told = first_label(log, 6000)
+    assert told < back.offset < told + 100
+
+
+def test_probation_begins_with_the_first_answer_of_the_new_champion() -> None:
+    """However late labels are, whoever was replaced learns on until the new one has been judged by its own answers."""
+    log = world(0, 1, 2, length=3000, late=600)
+    pipeline = declared(Pool(probation=300), late=600)
+    whole = Fold(pipeline, log.records)
+    crowning = of(whole, (ModelPromoted, ModelRolledBack))[1]
+    fold = Fold(pipeline, log.records[: first_own_label(whole, log, crowning)])
+    assert fold.predictions[-1].version == crowning.version
+    contest = fold.task.lifecycle.shadows.contest
+    assert contest is not None
+    assert contest.previous is not None
+
+
 def test_alarm_that_is_higher_rings_later() -> None:
     """What is declared is heard: the others are scored from the label on at which the evidence comes up to it."""
 
@@ -133,7 +166,10 @@ def test_calm_stream_asks_nobody_else() -> None:
     fold = Fold(declared(ChampionVersions()))
     asked, learners = 0, 0
     for record in log.records:
-        asked += len(fold.task.lifecycle.answers({"a": 0.0, "b": 0.0}) or ())
+        shadows = fold.task.lifecycle.shadows
+        assert shadows.contest is not None
+        asked += len(shadows.contest.answers(fold.task.lifecycle.champion, {"a": 0.0, "b": 0.0}) or ())
+        asked += len(shadows.contest.later_answers({"a": 0.0, "b": 0.0}) or ())
         learners += len(fold.task.lifecycle.learners)
         fold.step(record)
     assert asked <= len(log.records)

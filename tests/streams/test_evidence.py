@@ -9,8 +9,9 @@ from river import base
 from riverrun import Pool
 from streams.accounting import Books
 from streams.contest import Contest
-from streams.evidence import Advantage, Shift
+from streams.evidence import Advantage
 from streams.learner import Learner
+from streams.shift import Shift
 
 STREAMS = 1000
 EVENTS = 400
@@ -38,7 +39,7 @@ def contest_by_chance(policy: Pool, rng: random.Random, rate: float, events: int
     contest = Contest(policy, champion, fresh, "binary", (Mute,), Books())
     contest.begin()
     for offset in range(events):
-        asked = contest.answers(champion, {}) or {}
+        asked = (contest.answers(champion, {}) or {}) | (contest.later_answers({}) or {})
         champion.learn({}, True)
         contest.learn(champion, {}, True, offset)
         losses = {name: float(rng.random() < rate) for name in asked}

@@ -106,7 +106,7 @@ def test_exported_model_serves_in_another_partition_as_it_did_in_its_own() -> No
     """A champion is written down, imported where nobody knows its world, promoted, and answers alike."""
     there, here = Operated(Pool()), Operated(Pool(), world(1, length=400))
     champion = there.task.lifecycle.champion
-    here.order(bring(data=champion.freeze(), learned=champion.learned))
+    here.order(bring(data=champion.freeze()[0], learned=champion.learned))
     here.order(Promote(pipeline="p", model=name_of(here)))
     assert here.task.lifecycle.champion.learned == champion.learned == 1200
     for x in GRID:

@@ -13,7 +13,6 @@ from river import anomaly, base, compose, forest, linear_model, metrics, preproc
 
 from riverrun import BackgroundChallenger, Feature, Label, ObserveOnly, Pipeline
 from schemas.errors import ModelBrokenError, ModelError
-from streams.label_join import Asked
 from streams.learner import Learner
 from streams.task import MODEL_ERRORS_IN_A_ROW
 from tests.streams.logs import Fold, Log
@@ -206,8 +205,8 @@ def test_challenger_that_raises_is_counted_and_harms_nobody() -> None:
     fold = Fold(declared(Fragile(), policy=BackgroundChallenger()))
     lifecycle = fold.task.lifecycle
     lifecycle.challenger = Learner(Fragile, "v2", "binary")
-    lifecycle.learn_in_shadow(Asked(0, None, None, {"a": 1.0, "b": 99.0}), True)
-    lifecycle.learn_in_shadow(Asked(1, None, None, {"a": 1.0, "b": 1.0}), True)
+    lifecycle.teach_challenger({"a": 1.0, "b": 99.0}, True)
+    lifecycle.teach_challenger({"a": 1.0, "b": 1.0}, True)
     assert fold.task.books.count["shadow_error"] == 1
     assert lifecycle.challenger.learned == 1
 

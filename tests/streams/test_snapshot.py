@@ -166,7 +166,7 @@ def visible(task: Task) -> Iterator[tuple[str, Any]]:
         elif hasattr(value, "__dict__"):
             seen.add(id(value))
             for name, child in vars(value).items():
-                if name not in ("pipeline", "_pipeline", "_undo", "_decode", "_thawed", "data"):
+                if name not in ("pipeline", "_pipeline", "_undo", "_decode", "_answering", "data"):
                     yield from walk(f"{path}.{name}", child)
 
     return walk("task", task)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import OffsetSpec
 from faust.types import TP
 
 from streams.worker.log_ends import LogEnds
@@ -33,6 +34,15 @@ def tail(kafka: Kafka, topic: str, events: list[Event], *, commit: bool) -> None
         producer.commit_transaction(10)
     else:
         producer.abort_transaction(10)
+    # A transaction has ended before its marker is written: until then nobody reads beyond its beginning.
+    until(lambda: readable_end(kafka, topic) == kafka.extents(topic)[0][1], what="the transaction's marker")
+
+
+def readable_end(kafka: Kafka, topic: str) -> int:
+    """Return the offset up to which partition 0 can be read by those who wait for transactions."""
+    tp = TopicPartition(topic, 0)
+    answers = kafka.admin.list_offsets({tp: OffsetSpec.latest()}, isolation_level=IsolationLevel.READ_COMMITTED)
+    return int(answers[tp].result(10).offset)
 
 
 def assert_well(worker: Any, seconds: float) -> None:

@@ -1,0 +1,108 @@
+"""Why a better model does not take over at once: a world that stands still, earlier mistakes, and a budget."""
+
+from typing import Any
+
+import msgspec
+
+from streams.policy import ChampionVersions
+from streams.verdict import Role, Verdict
+
+_PER = 10_000
+#: So many times the evidence is needed each time that a version has returned in place of its own copy.
+_HARDER = 4.0
+#: Who has shown already what it can: it needs no change of the world to come back.
+_KNOWN: tuple[Role, ...] = ("steady", "previous")
+
+
+class Restraint:
+    """What is asked of a better model beside its advantage.
+
+    Parameters
+    ----------
+    policy
+        The declaration.
+
+    Examples
+    --------
+    Two actions in 10,000 labelled events, and no more:
+
+    >>> restraint = Restraint(ChampionVersions(actions=2))
+    >>> for now in (100, 200):
+    ...     restraint.note("challenger", "v2", now, by_evidence=True)
+    >>> restraint.may_act(10_099), restraint.may_act(10_100)
+    (False, True)
+    """
+
+    def __init__(self, policy: ChampionVersions) -> None:
+        self._policy = policy
+        #: Labelled events at which the champion was replaced.
+        self._actions: list[int] = []
+        #: Replacements that probation took back, less those that held.
+        self._setbacks = 0
+        #: Who has taken over, and how many times again, one after the other.
+        self._serves, self._again = "", 0
+        #: What was held back already, and why.
+        self._held: set[str] = set()
+
+    def weigh(self, best: Verdict, change: float | None, fits_again: float, now: int) -> Verdict | None:
+        """Return a verdict with what else has to be said, None while it needs more evidence.
+
+        Parameters
+        ----------
+        best
+            Who is better.
+        change
+            The evidence that the world has changed, as an e-value; None while it is too early to tell.
+        fits_again
+            The evidence that its own world is back.
+        now
+            Number of labelled events.
+        """
+        returns = best.role in _KNOWN
+        harder = 2.0**self._setbacks
+        if best.model.name == self._serves:
+            # A frozen model that its own copy has become worse than. Where a world changes slowly that goes on and on.
+            harder *= _HARDER**self._again
+        if not returns and best.advantage.value * self._policy.alpha < harder:
+            return None
+        # Whoever has just been crowned has no reference yet; nor has the first champion, which may learn in peace.
+        is_open = bool(self._actions) if change is None else change >= self._policy.change
+        held = ""
+        if not (returns or is_open or fits_again >= self._policy.change):
+            held = "no change"
+        elif not self.may_act(now):
+            held = "budget"
+        return msgspec.structs.replace(best, change=max(change or 0.0, fits_again), held=held)
+
+    def may_act(self, now: int) -> bool:
+        """Tell whether the budget of actions allows one more."""
+        self._actions = [at for at in self._actions if at > now - _PER]
+        return len(self._actions) < self._policy.actions
+
+    def is_news(self, verdict: Verdict) -> bool:
+        """Tell whether a held verdict is heard of for the first time."""
+        key = f"{verdict.model.name}/{verdict.held}"
+        if key in self._held:
+            return False
+        self._held.add(key)
+        return True
+
+    def note(self, role: Role, name: str, now: int, *, by_evidence: bool) -> None:
+        """Note that one has taken over, by evidence or because an operator has said so."""
+        self._setbacks += role in _KNOWN and by_evidence
+        self._serves, self._again = name, self._again + 1 if name == self._serves else 0
+        self._actions.append(now)
+        self._held.clear()
+
+    def relax(self) -> None:
+        """Note that the probation of a champion has ended, and nobody has taken its place."""
+        self._setbacks = max(0, self._setbacks - 1)
+
+    def snapshot(self) -> Any:
+        """Return the state."""
+        return self._actions, self._setbacks, self._serves, self._again, sorted(self._held)
+
+    def restore(self, state: Any) -> None:
+        """Become what `snapshot` was taken of."""
+        self._actions, self._setbacks, self._serves, self._again, held = state
+        self._held = set(held)
