@@ -13,6 +13,7 @@ from streams.learner import Learner
 from streams.milestones import Milestones
 from streams.newcomer import Newcomer
 from streams.policy import ChampionVersions
+from streams.rehearsal import CHAMPION, NEWCOMER, Rehearsal
 from streams.restraint import Restraint
 from streams.shift import Alarm
 from streams.verdict import Crowning, Role, Verdict
@@ -42,6 +43,8 @@ class Contest:
         As `Frozen` takes them.
     books
         Where errors of shadows are counted.
+    late
+        Whether labels come after their events.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class Contest:
         kind: TaskKind,
         classes: Collection[Any],
         books: Books,
+        *,
+        late: bool = False,
     ) -> None:
         self._policy = policy
         self._fresh = fresh
@@ -64,6 +69,7 @@ class Contest:
         #: Version of the champion before this one.
         self._replaced = ""
         self._newcomer = Newcomer()
+        self._rehearsal = Rehearsal(policy) if late else None
         self.archive = Archive(policy.versions)
         self._milestones = Milestones(policy.milestone, _BASELINE if policy.always else _PACED_BASELINE, kind, classes)
         self._advantages: dict[str, Advantage] = {}
@@ -110,7 +116,14 @@ class Contest:
         """Return what those that learn answer to an event, prediction and score by name; None when nobody is asked."""
         if not self.is_awake:
             return None
-        return self._answers((learner for _, learner in self._ready(champion)), x)
+        return self._answers(((learner.version, learner) for _, learner in self._ready(champion)), x)
+
+    def rehearse(self, champion: Learner, x: dict[str, Any]) -> Answers | None:
+        """Return what champion and newcomer answer today to an event whose label has come, before they learn it."""
+        newcomer = self._newcomer.learner
+        if self._rehearsal is None or newcomer is None or not (self.is_awake and self._newcomer.is_ready):
+            return None
+        return self._answers(((CHAMPION, champion), (NEWCOMER, newcomer)), x)
 
     def later_answers(self, x: dict[str, Any]) -> Answers | None:
         """Return what those that do not learn answer to an event whose label has come; None when nobody is asked.
@@ -119,16 +132,18 @@ class Contest:
         would be needed, and no answer waits for its label.
         """
         if self.is_awake:
-            return self._answers((*self.archive, *self._milestones.references), x)
-        if self._labelled % _PACE:
+            asked = [*self.archive, *self._milestones.references]
+        elif self._labelled % _PACE == 0:
+            asked = self._milestones.due_references(self._labelled // _PACE)
+        else:
             return None
-        return self._answers(self._milestones.due_references(self._labelled // _PACE), x)
+        return self._answers(((frozen.name, frozen) for frozen in asked), x)
 
-    def _answers(self, models: Iterable[Learner | Frozen], x: dict[str, Any]) -> Answers | None:
+    def _answers(self, models: Iterable[tuple[str, Learner | Frozen]], x: dict[str, Any]) -> Answers | None:
         answers: Answers = {}
-        for model in models:
+        for name, model in models:
             try:
-                answers[model.name] = model.predict(x)
+                answers[name] = model.predict(x)
             except ModelError:
                 self._books.count["shadow_error"] += 1
         return answers or None
@@ -169,7 +184,7 @@ class Contest:
         *,
         own: bool = True,
     ) -> Verdict | None:
-        """Take the losses of one labelled event.
+        """Take the losses of one labelled event; return the one that is better than the champion, if any is.
 
         Parameters
         ----------
@@ -184,10 +199,6 @@ class Contest:
         own
             Whether the champion has given the answer. Else the event came before it served, `loss` is that of its
             answer in shadow, if there is any, and its probation has not begun.
-
-        Returns
-        -------
-        The one that is better than the champion, if any is.
         """
         if own:
             self._labelled += 1
@@ -203,6 +214,11 @@ class Contest:
                 self._watch(champion, losses, offset)
             if self.is_awake:
                 verdict = self._judge(champion, loss, losses, offset)
+            if self._rehearsal is not None and own:
+                self._rehearsal.remember(loss, offset)
+        if self._rehearsal is not None and self._newcomer.learner is not None and (verdict is None or verdict.held):
+            rehearsed = self._rehearsal.update(self._newcomer.learner, losses, offset)
+            verdict = self._weigh(rehearsed) if rehearsed is not None else verdict
         if self._challenger.learner is not None:
             self._retire_challenger()
         if champion.learned >= self._milestones.due and not self._milestones.take(champion, offset):
@@ -237,10 +253,11 @@ class Contest:
             advantage.update(loss, its_loss, offset)
             if advantage.value >= most and (best is None or advantage.value > most):
                 best, most = (role, model, advantage), advantage.value
-        if best is None:
-            return None
-        verdict, fits_again = Verdict(*best, 0.0), self.archive.fits_again(best[1].name)
-        return self.restraint.weigh(verdict, self._milestones.change, fits_again, self._labelled)
+        return None if best is None else self._weigh(Verdict(*best, 0.0))
+
+    def _weigh(self, best: Verdict) -> Verdict | None:
+        fits_again = self.archive.fits_again(best.model.name)
+        return self.restraint.weigh(best, self._milestones.change, fits_again, self._labelled)
 
     def _is_too_young(self, role: Role, model: Learner | Frozen) -> bool:
         """Tell whether a fresh learner has learned too little to be compared, and note that it could be."""
@@ -269,6 +286,7 @@ class Contest:
             "alarm": self._alarm.snapshot(),
             "challenger": self._challenger.snapshot(),
             "newcomer": self._newcomer.snapshot(),
+            "rehearsal": None if self._rehearsal is None else self._rehearsal.snapshot(),
             "counts": (self._labelled, self._awake_until, self._probation_until),
             "restraint": self.restraint.snapshot(),
             "replaced": self._replaced,
@@ -307,6 +325,8 @@ class Contest:
         self._advantages = {name: Advantage.restored(told) for name, told in state["advantages"].items()}
         self._alarm = Alarm.restored(state["alarm"])
         self._newcomer.restore(state["newcomer"], learners.get("newcomer"))
+        if self._rehearsal is not None and state["rehearsal"] is not None:
+            self._rehearsal.restore(state["rehearsal"])
         self._labelled, self._awake_until, self._probation_until = state["counts"]
         self.is_awake = self._policy.always or self._labelled < self._awake_until
         self.restraint.restore(state["restraint"])
@@ -331,16 +351,9 @@ class Contest:
         elif self._challenger.is_spent:
             self._challenger.begin()
 
-    def names(self, champion: Learner) -> list[str]:
-        """Return the names of those that could serve."""
-        return [name for _, name, _ in self._contenders(champion)]
-
-    def find(self, name: str, champion: Learner) -> Verdict | None:
-        """Return what an operator calls by its name, as a verdict without evidence; None if nobody is it."""
-        for role, known, model in self._contenders(champion):
-            if known == name:
-                return Verdict(role, model, Advantage(), 0.0)
-        return None
+    def candidates(self, champion: Learner) -> dict[str, Verdict]:
+        """Return those that could serve, by name, as verdicts without evidence."""
+        return {name: Verdict(role, model, Advantage(), 0.0) for role, name, model in self._contenders(champion)}
 
     def before(self, champion: Learner) -> str:
         """Return the name of who served before the champion, empty when nobody did."""

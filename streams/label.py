@@ -49,6 +49,11 @@ class Label:
         return _KIND_OF[self.type]
 
     @property
+    def comes_late(self) -> bool:
+        """Whether it comes after its event, in a record of its own."""
+        return self.ttl is not None
+
+    @property
     def ttl_ms(self) -> int | None:
         """The time to live in milliseconds."""
         return None if self.ttl is None else round(self.ttl.total_seconds() * 1000)

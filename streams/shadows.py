@@ -61,7 +61,8 @@ class Shadows:
         policy, pipeline = self._pipeline.policy, self._pipeline
         if not isinstance(policy, ChampionVersions):
             return None
-        return Contest(policy, champion, self.another, pipeline.kind, pipeline.classes, self._books)
+        late, kind, classes = pipeline.label is not None and pipeline.label.comes_late, pipeline.kind, pipeline.classes
+        return Contest(policy, champion, self.another, kind, classes, self._books, late=late)
 
     def another(self) -> Learner:
         """Return an unlearned learner of the kind that serves; of the declared model when no declared one serves."""
@@ -93,12 +94,13 @@ class Shadows:
         wanted = name or before
         if not wanted:
             return f"nobody has served before {champion.version}"
-        found = contest.find(wanted, champion) if contest is not None else None
+        there = contest.candidates(champion) if contest is not None else {}
+        found = there.get(wanted)
         if found is None and entrants is not None:
             found = entrants.find(wanted)
         if found is not None:
             return found
-        names = [*(contest.names(champion) if contest is not None else ()), *(entrants.learners if entrants else ())]
+        names = [*there, *(entrants.learners if entrants else ())]
         return f"model: got {wanted!r}, expected one that is there: {', '.join(names) or 'nobody'}"
 
     # ------------------------------------------------------------------ one event
@@ -107,6 +109,10 @@ class Shadows:
         """Return what those that learn answer to an event, prediction and score by name; None when nobody is asked."""
         answers = self.contest.answers(champion, x) if self.contest is not None else None
         return answers if self.entrants is None else {**(answers or {}), **self.entrants.answers(x)}
+
+    def rehearse(self, champion: Learner, x: dict[str, Any]) -> Answers | None:
+        """Return what is answered in a rehearsal of an event whose label has come late, see `Contest.rehearse`."""
+        return None if self.contest is None else self.contest.rehearse(champion, x)
 
     def all_answers(self, asked: Asked) -> Answers | None:
         """Return what all have answered to an event whose label has come; those that do not learn are asked now."""

@@ -98,6 +98,7 @@ class Task:
         self._public_score = binary_score if pipeline.kind == "binary" else public_score
         self._keeps_shadow_scores = self.loss.wants_scores or pipeline.kind == "anomaly"
         self._has_shadows = self.lifecycle.shadows.exist
+        self._rehearses = self._has_shadows and label is not None and label.comes_late
         self._is_per_key = pipeline.model_per is not None
         self._name, self._declaration = pipeline.name, pipeline.declaration
         self.model_errors = 0
@@ -253,7 +254,10 @@ class Task:
         """Learn first, so that a model error leaves no trace; then evaluate the answer and look for drift."""
         lifecycle = self.lifecycle
         champion = lifecycle.champion
+        rehearsed = None
         if lifecycle.learns:
+            if self._rehearses:
+                rehearsed = lifecycle.shadows.rehearse(champion, asked.x)
             evicted = champion.evicted if self._is_per_key else 0
             champion.learn(asked.x, y)
             if self._is_per_key:
@@ -266,7 +270,10 @@ class Task:
         losses = _NO_LOSSES
         if y is not None:
             number = self.evaluation.update(y, asked.prediction, asked.score)
-            if self._has_shadows and (answers := lifecycle.shadows.all_answers(asked)):
+            answers = lifecycle.shadows.all_answers(asked) if self._has_shadows else None
+            if rehearsed:
+                answers = {**(answers or {}), **rehearsed}
+            if answers:
                 losses = {name: self.loss.in_shadow(y, *answer) for name, answer in answers.items()}
             loss = self.loss.of(y, asked.prediction, asked.score)
             if self.watcher is not None:

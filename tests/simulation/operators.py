@@ -58,7 +58,7 @@ def _changing(rng: random.Random, lifecycle: Lifecycle) -> Callable[[str], Order
     """Return a command that changes the champion, still to be told whom it expects."""
     common: dict[str, Any] = {"pipeline": "p", "who": rng.choice(("nell", "bob"))}
     contest = lifecycle.shadows.contest
-    names = contest.names(lifecycle.champion) if contest is not None else []
+    names = list(contest.candidates(lifecycle.champion)) if contest is not None else []
     name = rng.choice([*names, "v99"])
     if rng.random() < 0.5:
         return lambda expected: Promote(**common, model=name, expected=expected)

@@ -20,6 +20,7 @@ from schemas.events import (
     ModelRetrained,
     ModelRolledBack,
 )
+from streams.rehearsal import Rehearsal
 from tests.streams.logs import Fold, Log
 
 SEGMENT = 1500
@@ -102,8 +103,12 @@ def test_world_that_stands_still_keeps_its_champion(policy: Any, seed: int, mode
 
 
 @pytest.mark.parametrize("policy", [Pool(challenger_life=300), ChampionVersions(challenger_life=300)])
-def test_labels_that_come_late_leave_a_fresh_model_its_time(policy: Any) -> None:
-    """Later than a challenger and a newcomer live: their time begins with the first answer that can be compared."""
+def test_labels_that_come_late_leave_a_fresh_model_its_time(policy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later than a challenger and a newcomer live: their time begins with the first answer that can be compared.
+
+    Where no rehearsal helps.
+    """
+    monkeypatch.setattr(Rehearsal, "update", lambda *_: None)
     log = world(0, 1, length=3000, late=700)
     retrained = of(Fold(declared(policy, late=700), log.records), ModelRetrained)
     assert retrained
@@ -128,6 +133,15 @@ def test_version_that_was_not_asked_in_time_is_asked_when_the_label_comes() -> N
     [back] = of(fold, ModelRolledBack)
     told = first_label(log, 6000)
     assert told < back.offset < told + 100
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_new_world_is_answered_before_the_new_model_s_own_answers_have_labels(policy: Any) -> None:
+    """A rehearsal of the first labels of the new world is enough: it does not take another delay."""
+    log = world(0, 1, length=3000, late=700)
+    fold = Fold(declared(policy, late=700), log.records)
+    told = first_label(log, 3000)
+    assert told < of(fold, ModelRetrained)[0].offset < told + 200
 
 
 def test_probation_begins_with_the_first_answer_of_the_new_champion() -> None:

@@ -83,7 +83,7 @@ def test_imported_model_is_an_archived_version(policy: Any) -> None:
     assert isinstance(archived, ModelArchived)
     assert (archived.archived, archived.learned, archived.until) == (f"i{offset}@600", 600, offset)
     assert archived.origin == "a laptop"
-    assert f"i{offset}@600" in fold.task.lifecycle.shadows.contest.names(fold.task.lifecycle.champion)  # type: ignore[union-attr]
+    assert f"i{offset}@600" in fold.task.lifecycle.shadows.contest.candidates(fold.task.lifecycle.champion)  # type: ignore[union-attr]
 
 
 def test_promoted_import_answers_as_it_did_elsewhere() -> None:

@@ -1,0 +1,72 @@
+"""A rehearsal: what the champion and a newcomer would say today to events whose labels come late."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from streams.autocorrelation import UNIT, Autocorrelation
+from streams.evidence import Advantage
+from streams.learner import Learner
+from streams.policy import ChampionVersions
+from streams.verdict import Verdict
+
+#: What they go by among an event's answers; no version is called so.
+CHAMPION, NEWCOMER = "champion today", "newcomer today"
+#: Losses that have to be known before anything can be said of their memory.
+_LEAST = 512
+
+
+class Rehearsal:
+    """Both are asked once more when a label comes, before they learn it.
+
+    A newcomer cannot be compared with the champion before the first label of an event comes that it has answered: where
+    labels are a day late, that is a day after it has learned what there was to learn. A rehearsal tells the same at
+    once, if a label says nothing of the next one beyond what a model learns of it. Where losses resemble their
+    neighbours', as with the weather, it does: who has just learned the last hour's labels answers the next event better
+    than it will when it counts, a day ahead. So it counts only where the champion's losses have no memory.
+
+    Parameters
+    ----------
+    policy
+        The declaration.
+    """
+
+    def __init__(self, policy: ChampionVersions) -> None:
+        self._policy = policy
+        self._losses = Autocorrelation()
+        self._advantage = Advantage()
+        #: Version of the newcomer that it speaks for.
+        self._newcomer = ""
+
+    def remember(self, loss: float, offset: int) -> None:
+        """Take the loss of an answer that the champion has given to the event at an offset."""
+        self._losses.add(loss, offset)
+
+    def update(self, newcomer: Learner, losses: Mapping[str, float | None], offset: int) -> Verdict | None:
+        """Take the losses of what was said to one event, if both have said something.
+
+        Returns
+        -------
+        The newcomer, if it is better than the champion, and that counts.
+        """
+        first, second = losses.get(CHAMPION), losses.get(NEWCOMER)
+        if first is None or second is None:
+            return None
+        if newcomer.version != self._newcomer:
+            self._newcomer, self._advantage = newcomer.version, Advantage()
+        self._advantage.update(first, second, offset)
+        enough = newcomer.learned >= self._policy.min_learned and self._advantage.value * self._policy.alpha >= 1.0
+        return Verdict("newcomer", newcomer, self._advantage, 0.0) if enough and self._counts() else None
+
+    def _counts(self) -> bool:
+        """Tell whether enough losses are known, and have no memory."""
+        return len(self._losses.units) * UNIT >= _LEAST and self._losses.block_size() == 1
+
+    def snapshot(self) -> Any:
+        """Return the state."""
+        return self._losses.snapshot(), self._advantage.snapshot(), self._newcomer
+
+    def restore(self, state: Any) -> None:
+        """Become what `snapshot` was taken of."""
+        losses, advantage, self._newcomer = state
+        self._losses.restore(losses)
+        self._advantage = Advantage.restored(advantage)
