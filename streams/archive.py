@@ -67,6 +67,20 @@ class Archive:
         self._shifts.pop(evicted.name, None)
         return evicted
 
+    def before(self, champion: str, replaced: str, steady: str) -> str:
+        """Return the name of who served before a champion, empty when nobody is known.
+
+        Parameters
+        ----------
+        champion, replaced, steady
+            Versions: its own, that of who it has replaced, and that of the learner which is never reset.
+        """
+        known = [(version.version, version.name) for version in reversed(self._kept) if not version.is_imported]
+        # It may be the one that is never reset, while the newest in the archive is of this champion, or older.
+        known.append((steady, steady))
+        others = [name for version, name in known if version != champion]
+        return next((name for version, name in known if version == replaced), next(iter(others), ""))
+
     def watch(self, losses: Mapping[str, float | None]) -> None:
         """Take the losses of one event, by name: one whose loss falls is at home again."""
         for name, shift in self._shifts.items():

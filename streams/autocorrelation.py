@@ -75,9 +75,28 @@ class Autocorrelation:
         """Return the smallest size at which means of neighbouring blocks are nearly independent: 1, 8, 32, 64, …"""
         measured = self._measured()
         for i, (size, variance, _) in enumerate(measured):
-            if all(later <= variance * (_GROWTH + _ERRORS / sqrt(count)) for _, later, count in measured[i + 1 :]):
+            if not any(_grows(variance, later, count) for _, later, count in measured[i + 1 :]):
                 return size
         return 1
+
+    def short_block_size(self, most: int) -> int:
+        """Return the same of sizes up to a bound: change points some hundred values long hardly count.
+
+        Each size is compared with larger ones over the same values, as `block_size` does not compare 1: where hardly
+        any value is not 0, the last thousand can be all alike.
+        """
+        measured = [one for one in self._measured() if UNIT <= one[0] <= most]
+        stable = (
+            size
+            for i, (size, variance, _) in enumerate(measured)
+            if not any(_grows(variance, later, count) for _, later, count in measured[i + 1 :])
+        )
+        if (size := next(stable, 1)) != UNIT:
+            return size
+        last = [value for unit in self._whole for value in unit]
+        means = [sum(last[i : i + UNIT]) / UNIT for i in range(0, len(last), UNIT)]
+        variance, count = _variance(means)
+        return UNIT if _grows(_variance(last)[0], variance * UNIT, count) else 1
 
     def _measured(self) -> list[tuple[int, float, int]]:
         """Return for each size that can be measured: size, variance a value, and number of differences."""
@@ -102,6 +121,11 @@ class Autocorrelation:
         """Become what `snapshot` was taken of."""
         units, self.open, whole = state
         self.units, self._whole = deque(units, _UNITS), deque(whole, _WHOLE_UNITS)
+
+
+def _grows(variance: float, later: float, count: int) -> bool:
+    """Tell whether a later variance, of so many differences, is more than chance makes of a variance."""
+    return later > variance * (_GROWTH + _ERRORS / sqrt(count))
 
 
 def _variance(means: Sequence[float]) -> tuple[float, int]:

@@ -10,6 +10,7 @@ from streams.challenger import Challenger
 from streams.evidence import Advantage
 from streams.label import TaskKind
 from streams.learner import Learner
+from streams.memory import Memory
 from streams.milestones import Milestones
 from streams.newcomer import Newcomer
 from streams.policy import ChampionVersions
@@ -69,7 +70,9 @@ class Contest:
         #: Version of the champion before this one.
         self._replaced = ""
         self._newcomer = Newcomer()
-        self._rehearsal = Rehearsal(policy) if late else None
+        self._late = late
+        self._memory = Memory()
+        self._rehearsal = Rehearsal(policy, self._memory)
         self.archive = Archive(policy.versions)
         self._milestones = Milestones(policy.milestone, _BASELINE if policy.always else _PACED_BASELINE, kind, classes)
         self._advantages: dict[str, Advantage] = {}
@@ -121,7 +124,7 @@ class Contest:
     def rehearse(self, champion: Learner, x: dict[str, Any]) -> Answers | None:
         """Return what champion and newcomer answer today to an event whose label has come, before they learn it."""
         newcomer = self._newcomer.learner
-        if self._rehearsal is None or newcomer is None or not (self.is_awake and self._newcomer.is_ready):
+        if newcomer is None or not (self.is_awake and self._newcomer.is_ready):
             return None
         return self._answers(((CHAMPION, champion), (NEWCOMER, newcomer)), x)
 
@@ -214,9 +217,9 @@ class Contest:
                 self._watch(champion, losses, offset)
             if self.is_awake:
                 verdict = self._judge(champion, loss, losses, offset)
-            if self._rehearsal is not None and own:
-                self._rehearsal.remember(loss, offset)
-        if self._rehearsal is not None and self._newcomer.learner is not None and (verdict is None or verdict.held):
+            if self._late and own:
+                self._memory.add(loss, offset)
+        if self._late and self._newcomer.learner is not None and (verdict is None or verdict.held):
             rehearsed = self._rehearsal.update(self._newcomer.learner, losses, offset)
             verdict = self._weigh(rehearsed) if rehearsed is not None else verdict
         if self._challenger.learner is not None:
@@ -250,7 +253,8 @@ class Contest:
             advantage = advantages.get(name)
             if advantage is None:
                 advantage = advantages[name] = Advantage()
-            advantage.update(loss, its_loss, offset)
+            # Losses that resemble each other count by blocks: where labels are late, what they tell is soon over.
+            advantage.update(loss, its_loss, offset, 1 if role == "steady" else self._memory.block)
             if advantage.value >= most and (best is None or advantage.value > most):
                 best, most = (role, model, advantage), advantage.value
         return None if best is None else self._weigh(Verdict(*best, 0.0))
@@ -286,7 +290,7 @@ class Contest:
             "alarm": self._alarm.snapshot(),
             "challenger": self._challenger.snapshot(),
             "newcomer": self._newcomer.snapshot(),
-            "rehearsal": None if self._rehearsal is None else self._rehearsal.snapshot(),
+            "late": (self._memory.snapshot(), self._rehearsal.snapshot()),
             "counts": (self._labelled, self._awake_until, self._probation_until),
             "restraint": self.restraint.snapshot(),
             "replaced": self._replaced,
@@ -325,8 +329,8 @@ class Contest:
         self._advantages = {name: Advantage.restored(told) for name, told in state["advantages"].items()}
         self._alarm = Alarm.restored(state["alarm"])
         self._newcomer.restore(state["newcomer"], learners.get("newcomer"))
-        if self._rehearsal is not None and state["rehearsal"] is not None:
-            self._rehearsal.restore(state["rehearsal"])
+        self._memory.restore(state["late"][0])
+        self._rehearsal.restore(state["late"][1])
         self._labelled, self._awake_until, self._probation_until = state["counts"]
         self.is_awake = self._policy.always or self._labelled < self._awake_until
         self.restraint.restore(state["restraint"])
@@ -359,12 +363,7 @@ class Contest:
         """Return the name of who served before the champion, empty when nobody did."""
         if self.previous is not None:
             return self.previous.version
-        # It may be the one that is never reset, while the newest in the archive is of this champion, or older.
-        kept = [frozen for frozen in reversed([*self.archive]) if not frozen.is_imported]
-        known = [(frozen.version, frozen.name) for frozen in kept]
-        known.append((self.steady.version, self.steady.version))
-        others = [name for version, name in known if version != champion.version]
-        return next((name for version, name in known if version == self._replaced), next(iter(others), ""))
+        return self.archive.before(champion.version, self._replaced, self.steady.version)
 
     def crown(self, verdict: Verdict, champion: Learner, since: int, copy: Callable[[Frozen], Learner]) -> Crowning:
         """Let one take over.

@@ -18,6 +18,9 @@ _MOST = 1e12
 class Advantage:
     """Evidence that one model's losses are smaller than another's on the same events.
 
+    Where losses resemble their neighbours', bets are on the means of blocks: a stretch in which one model happens to be
+    better is one event then, and no hundred.
+
     Parameters
     ----------
     restarts
@@ -43,7 +46,7 @@ class Advantage:
     (True, 11, (0.5263157894736842, 0.0))
     """
 
-    __slots__ = ("_count", "_first", "_marks", "_restarts", "_second", "_wealth", "value")
+    __slots__ = ("_block", "_count", "_first", "_marks", "_restarts", "_second", "_wealth", "value")
 
     def __init__(self, *, restarts: bool = True) -> None:
         self._restarts = restarts
@@ -52,12 +55,27 @@ class Advantage:
         self.value = 1.0
         self._count = 0
         self._first = self._second = 0.0
+        # Of the block that is not full yet: offset of its first event, number of events, and the sums of their losses.
+        self._block = (-1, 0, 0.0, 0.0)
         # Where each bet began: offset, and the sums before it.
         self._marks: list[tuple[int, int, float, float]] = [(-1, 0, 0.0, 0.0)] * len(_STAKES)
 
-    def update(self, first: float, second: float, offset: int) -> None:
-        """Take both models' losses, in [0, 1], of the event at an offset."""
-        difference = first - second
+    def update(self, first: float, second: float, offset: int, block: int = 1) -> None:
+        """Take both models' losses, in [0, 1], of the event at an offset; bet when there is a block of so many."""
+        since, events, *sums = self._block
+        if block == 1 and not events:
+            self._bet(first, second, offset, 1)
+            return
+        since, events, first, second = since if events else offset, events + 1, first + sums[0], second + sums[1]
+        if events < block:
+            self._block = since, events, first, second
+        else:
+            self._block = -1, 0, 0.0, 0.0
+            self._bet(first, second, since, events)
+
+    def _bet(self, first: float, second: float, offset: int, events: int) -> None:
+        """Take the sums of losses of as many events, the first one at an offset."""
+        difference = (first - second) / events
         if difference:
             wealth, marks = self._wealth, self._marks
             for i, stake in enumerate(_STAKES):
@@ -69,7 +87,7 @@ class Advantage:
                     marks[i] = (offset, self._count, self._first, self._second)
                 wealth[i] = after if after < _MOST else _MOST
             self.value = sum(wealth) / len(_STAKES)
-        self._count += 1
+        self._count += events
         self._first += first
         self._second += second
 
@@ -95,14 +113,15 @@ class Advantage:
 
     def snapshot(self) -> Any:
         """Return the state."""
-        return self._restarts, self._wealth, self._count, self._first, self._second, self._marks
+        return self._restarts, self._wealth, self._count, self._first, self._second, self._marks, self._block
 
     @classmethod
     def restored(cls, state: Any) -> "Advantage":
         """Return what `snapshot` was taken of."""
         advantage = cls()
         advantage._restarts, advantage._wealth, advantage._count = state[:3]
-        advantage._first, advantage._second, advantage._marks = state[3:]
+        advantage._first, advantage._second, advantage._marks, block = state[3:]
+        advantage._block = tuple(block)
         advantage.value = sum(advantage._wealth) / len(_STAKES)
         return advantage
 

@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from streams.autocorrelation import UNIT, Autocorrelation
 from streams.evidence import Advantage
 from streams.learner import Learner
+from streams.memory import Memory
 from streams.policy import ChampionVersions
 from streams.verdict import Verdict
 
 #: What they go by among an event's answers; no version is called so.
 CHAMPION, NEWCOMER = "champion today", "newcomer today"
-#: Losses that have to be known before anything can be said of their memory.
-_LEAST = 512
 
 
 class Rehearsal:
@@ -28,18 +26,16 @@ class Rehearsal:
     ----------
     policy
         The declaration.
+    memory
+        Of the champion's losses.
     """
 
-    def __init__(self, policy: ChampionVersions) -> None:
+    def __init__(self, policy: ChampionVersions, memory: Memory) -> None:
         self._policy = policy
-        self._losses = Autocorrelation()
+        self._memory = memory
         self._advantage = Advantage()
         #: Version of the newcomer that it speaks for.
         self._newcomer = ""
-
-    def remember(self, loss: float, offset: int) -> None:
-        """Take the loss of an answer that the champion has given to the event at an offset."""
-        self._losses.add(loss, offset)
 
     def update(self, newcomer: Learner, losses: Mapping[str, float | None], offset: int) -> Verdict | None:
         """Take the losses of what was said to one event, if both have said something.
@@ -55,18 +51,17 @@ class Rehearsal:
             self._newcomer, self._advantage = newcomer.version, Advantage()
         self._advantage.update(first, second, offset)
         enough = newcomer.learned >= self._policy.min_learned and self._advantage.value * self._policy.alpha >= 1.0
-        return Verdict("newcomer", newcomer, self._advantage, 0.0) if enough and self._counts() else None
-
-    def _counts(self) -> bool:
-        """Tell whether enough losses are known, and have no memory."""
-        return len(self._losses.units) * UNIT >= _LEAST and self._losses.block_size() == 1
+        return (
+            Verdict("newcomer", newcomer, self._advantage, 0.0)
+            if enough and self._memory.is_known and self._memory.block == 1
+            else None
+        )
 
     def snapshot(self) -> Any:
         """Return the state."""
-        return self._losses.snapshot(), self._advantage.snapshot(), self._newcomer
+        return self._advantage.snapshot(), self._newcomer
 
     def restore(self, state: Any) -> None:
         """Become what `snapshot` was taken of."""
-        losses, advantage, self._newcomer = state
-        self._losses.restore(losses)
+        advantage, self._newcomer = state
         self._advantage = Advantage.restored(advantage)

@@ -245,6 +245,8 @@ class Assignment:
             except DeclarationEnded as end:
                 position = record.offset
                 self._leave_to(end.declaration, batch.tp, position)
+                if self._quarantine is not None and position <= emit_from:
+                    self._quarantine.withdraw(batch.tp.partition)  # nothing was stepped through that could kill
                 break
             if record.offset < emit_from:
                 self.replayed += 1

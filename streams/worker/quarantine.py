@@ -82,10 +82,14 @@ class Quarantine:
 
     def forgive(self) -> None:
         """Take back what was written: this worker ends, and no record is to blame."""
-        for partition, attempts in self._begun.items():
-            if self._noted(partition) == attempts:  # else others have written since, and know more
-                self._write(attempts.forgiven())
-        self._begun = {}
+        for partition in list(self._begun):
+            self.withdraw(partition)
+
+    def withdraw(self, partition: int) -> None:
+        """Take back what was written of one partition: its next record waits for another declaration."""
+        attempts = self._begun.pop(partition, None)
+        if attempts is not None and self._noted(partition) == attempts:  # else others have written since, and know more
+            self._write(attempts.forgiven())
 
     def _write(self, attempts: Attempts) -> None:
         try:

@@ -166,6 +166,25 @@ def test_evidence_never_overflows_and_is_forgotten_in_time() -> None:
     assert advantage.value == 1.0
 
 
+def test_block_is_one_bet_and_tells_of_its_first_event() -> None:
+    """Ten blocks of 8 are worth ten events; what is not full yet is worth nothing, and is bet when blocks are."""
+    blocks, events = Advantage(), Advantage()
+    for i in range(80):
+        blocks.update(1.0, 0.5 * (i % 2), 100 + i, block=8)
+    for i in range(10):
+        events.update(0.75, 0.0, i)
+    assert blocks.value == pytest.approx(events.value)
+    assert (blocks.since, blocks.count, blocks.means) == (100, 80, (1.0, 0.25))
+    for i in range(7):
+        blocks.update(1.0, 0.0, 200 + i, block=8)
+    assert blocks.value == pytest.approx(events.value)
+    restored = Advantage.restored(blocks.snapshot())
+    for one in (blocks, restored):
+        one.update(1.0, 0.0, 207, block=1)
+        assert (one.value > events.value, one.count) == (True, 88)
+    assert restored.snapshot() == blocks.snapshot()
+
+
 @pytest.mark.slow
 def test_gate_hardly_ever_opens_where_all_are_alike() -> None:
     """Looked at after each of 600 labels, of 1,000 null streams at most a share of alpha changes its champion.

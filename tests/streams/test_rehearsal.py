@@ -5,6 +5,7 @@ import random
 from river import dummy
 
 from streams.learner import Learner
+from streams.memory import Memory
 from streams.policy import ChampionVersions
 from streams.rehearsal import CHAMPION, NEWCOMER, Rehearsal
 from streams.verdict import Verdict
@@ -17,12 +18,12 @@ def newcomer(version: str = "v2", learned: int = 50) -> Learner:
 
 def remembering(losses: int, *, run: int) -> Rehearsal:
     """Return a rehearsal that knows losses, of which as many in a row are alike."""
-    rng, rehearsal, loss = random.Random(5), Rehearsal(ChampionVersions()), 0.0
+    rng, memory, loss = random.Random(5), Memory(), 0.0
     for i in range(losses):
         if i % run == 0:
             loss = float(rng.random() < 0.3)
-        rehearsal.remember(loss, i)
-    return rehearsal
+        memory.add(loss, i)
+    return Rehearsal(ChampionVersions(), memory)
 
 
 def better(rehearsal: Rehearsal, one: Learner, times: int = 40) -> Verdict | None:
@@ -35,7 +36,7 @@ def better(rehearsal: Rehearsal, one: Learner, times: int = 40) -> Verdict | Non
 
 def test_newcomer_that_is_better_is_told_of() -> None:
     """With what speaks for it: both losses, since when, over how many events."""
-    verdict = better(remembering(600, run=1), newcomer())
+    verdict = better(remembering(1100, run=1), newcomer())
     assert verdict is not None
     assert (verdict.role, verdict.model.version) == ("newcomer", "v2")
     assert (verdict.advantage.means, verdict.advantage.since) == ((1.0, 0.0), 5000)
@@ -48,12 +49,12 @@ def test_rehearsal_does_not_count_where_losses_resemble_their_neighbours() -> No
 
 def test_rehearsal_does_not_count_before_anything_is_known_of_losses() -> None:
     """A few losses show no memory, whatever they are."""
-    assert better(remembering(500, run=1), newcomer()) is None
+    assert better(remembering(1000, run=1), newcomer()) is None
 
 
 def test_newcomer_has_to_have_learned_and_to_win_by_itself() -> None:
     """What its predecessor has won is not its own; as an answer that is missing, it says nothing."""
-    rehearsal = remembering(600, run=1)
+    rehearsal = remembering(1100, run=1)
     assert better(rehearsal, newcomer(learned=4)) is None
     assert better(rehearsal, newcomer("v3"), times=1) is None
     assert rehearsal.update(newcomer("v3"), {CHAMPION: 1.0}, 6000) is None
@@ -61,8 +62,8 @@ def test_newcomer_has_to_have_learned_and_to_win_by_itself() -> None:
 
 
 def test_restored_rehearsal_goes_on() -> None:
-    """With the losses it knows, and what speaks for the newcomer."""
-    rehearsal, restored = remembering(600, run=1), Rehearsal(ChampionVersions())
+    """With what speaks for the newcomer."""
+    rehearsal, restored = remembering(1100, run=1), remembering(1100, run=1)
     assert better(rehearsal, newcomer(), times=4) is None
     restored.restore(rehearsal.snapshot())
     assert restored.snapshot() == rehearsal.snapshot()

@@ -73,6 +73,17 @@ def test_worker_that_ends_with_an_error_of_ours_takes_its_count_back() -> None:
         quarantine.forgive()
 
 
+def test_partition_that_waits_for_another_declaration_is_no_start() -> None:
+    """Of the others the worker may still die."""
+    store = MemoryStore()
+    quarantine = worker(store)
+    for partition in (0, 1):
+        quarantine.begin(quarantine.look(partition, 100, ()))
+    quarantine.withdraw(0)
+    quarantine.withdraw(0)
+    assert [worker(store).look(partition, 100, ()).starts for partition in (0, 1)] == [1, 2]
+
+
 def test_skips_of_a_snapshot_and_of_a_note_are_all_passed_over() -> None:
     """Each once, in order."""
     store = MemoryStore()

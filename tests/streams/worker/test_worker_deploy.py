@@ -165,3 +165,26 @@ def test_stopped_worker_leaves_a_snapshot_of_all_it_did(kafka: Kafka, deploy: Ca
     assert snapshots(worker, "restored") == 1
     assert "0 records to replay" in worker.log
     assert kafka.count(deployment.predictions) == 900
+
+
+def end_where_the_new_one_begins(worker: Any) -> None:
+    """Stop a worker once it has come to the place of another declaration."""
+    until(lambda: "commits what is before it" in worker.log, what="the place of the declaration")
+    assert worker.terminate()[0] == 0, worker.log
+
+
+def test_worker_that_waits_for_its_successor_has_not_died(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+    """However often the old one is started meanwhile: the new one need not be careful with the first record."""
+    deployment = deploy()
+    worker = deployment.start()
+    kafka.produce(deployment.raw, inline(100))
+    deployment.finish()
+    new = declarations.RECIPES["small"](deployment.pipeline.name, model="nb")
+    declare(new, Settings(bootstrap_servers=kafka.bootstrap, **deployment.keys), fresh=False, who="test", why="")
+    kafka.produce(deployment.raw, inline(100, start=100))
+    end_where_the_new_one_begins(worker)
+    for _ in range(2):
+        end_where_the_new_one_begins(deployment.start())
+    successor = deployment.start(declared={"model": "nb"})
+    deployment.finish()
+    assert "one by one" not in successor.log
