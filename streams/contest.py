@@ -70,9 +70,10 @@ class Contest:
         #: Version of the champion before this one.
         self._replaced = ""
         self._newcomer = Newcomer()
+        self.restraint = Restraint(policy)
         self._late = late
         self._memory = Memory()
-        self._rehearsal = Rehearsal(policy, self._memory)
+        self._rehearsal = Rehearsal(policy, self._memory, self.restraint)
         self.archive = Archive(policy.versions)
         self._milestones = Milestones(policy.milestone, _BASELINE if policy.always else _PACED_BASELINE, kind, classes)
         self._advantages: dict[str, Advantage] = {}
@@ -82,7 +83,6 @@ class Contest:
         self.is_awake = policy.always
         self._awake_until = 0
         self._probation_until = 0
-        self.restraint = Restraint(policy)
 
     # ------------------------------------------------------------------ who there is
 
@@ -126,16 +126,20 @@ class Contest:
         newcomer = self._newcomer.learner
         if newcomer is None or not (self.is_awake and self._newcomer.is_ready):
             return None
-        return self._answers(((CHAMPION, champion), (NEWCOMER, newcomer)), x)
+        try:
+            return {CHAMPION: champion.predict(x), NEWCOMER: newcomer.predict(x)}
+        except ModelError:
+            return None  # uncounted: if the champion cannot learn it either, it leaves no trace
 
-    def later_answers(self, x: dict[str, Any]) -> Answers | None:
+    def later_answers(self, x: dict[str, Any], offset: int) -> Answers | None:
         """Return what those that do not learn answer to an event whose label has come; None when nobody is asked.
 
-        They would have said the same before. So they are asked of events that came before anybody knew that they
-        would be needed, and no answer waits for its label.
+        What is older than the event would have said the same before: it need not have been asked then. (A younger copy
+        has learned labels of events before this one; a younger model from elsewhere, who knows, and it is not asked.)
         """
         if self.is_awake:
-            asked = [*self.archive, *self._milestones.references]
+            kept = [frozen for frozen in self.archive if not frozen.is_imported or frozen.offset < offset]
+            asked = [*kept, *self._milestones.references]
         elif self._labelled % _PACE == 0:
             asked = self._milestones.due_references(self._labelled // _PACE)
         else:
@@ -191,14 +195,12 @@ class Contest:
 
         Parameters
         ----------
-        champion
-            Who serves.
+        champion, offset
+            Who serves, and the offset of the event.
         loss
             Its loss, None when there is none to speak of.
         losses
             Losses of the others that were asked, by name.
-        offset
-            Offset of the event.
         own
             Whether the champion has given the answer. Else the event came before it served, `loss` is that of its
             answer in shadow, if there is any, and its probation has not begun.
@@ -211,7 +213,7 @@ class Contest:
                 self.restraint.relax()
         verdict = None
         if loss is not None:
-            if self._alarm.update(loss) >= self._policy.alarm:
+            if (alarm := self._alarm.update(loss)) >= self._policy.alarm and alarm > 1.0:
                 self._wake()
             if losses:
                 self._watch(champion, losses, offset)
@@ -221,7 +223,7 @@ class Contest:
                 self._memory.add(loss, offset)
         if self._late and self._newcomer.learner is not None and (verdict is None or verdict.held):
             rehearsed = self._rehearsal.update(self._newcomer.learner, losses, offset)
-            verdict = self._weigh(rehearsed) if rehearsed is not None else verdict
+            verdict = verdict if rehearsed is None else self._weigh(rehearsed)
         if self._challenger.learner is not None:
             self._retire_challenger()
         if champion.learned >= self._milestones.due and not self._milestones.take(champion, offset):
@@ -245,7 +247,7 @@ class Contest:
     def _judge(self, champion: Learner, loss: float, losses: Mapping[str, float | None], offset: int) -> Verdict | None:
         """Compare the others with the champion."""
         best: tuple[Role, Learner | Frozen, Advantage] | None = None
-        most, advantages = 1.0 / self._policy.alpha, self._advantages
+        most, advantages, suffices = 1.0 / self._policy.alpha, self._advantages, self.restraint.suffices
         for role, name, model in self._contenders(champion):
             its_loss = losses.get(name)
             if its_loss is None or (role in ("challenger", "newcomer") and self._is_too_young(role, model)):
@@ -255,11 +257,11 @@ class Contest:
                 advantage = advantages[name] = Advantage()
             # Losses that resemble each other count by blocks: where labels are late, what they tell is soon over.
             advantage.update(loss, its_loss, offset, 1 if role == "steady" else self._memory.block)
-            if advantage.value >= most and (best is None or advantage.value > most):
+            if advantage.value >= most and suffices(advantage.value, role, name):
                 best, most = (role, model, advantage), advantage.value
         return None if best is None else self._weigh(Verdict(*best, 0.0))
 
-    def _weigh(self, best: Verdict) -> Verdict | None:
+    def _weigh(self, best: Verdict) -> Verdict:
         fits_again = self.archive.fits_again(best.model.name)
         return self.restraint.weigh(best, self._milestones.change, fits_again, self._labelled)
 

@@ -7,6 +7,7 @@ from streams.evidence import Advantage
 from streams.learner import Learner
 from streams.memory import Memory
 from streams.policy import ChampionVersions
+from streams.restraint import Restraint
 from streams.verdict import Verdict
 
 #: What they go by among an event's answers; no version is called so.
@@ -28,11 +29,14 @@ class Rehearsal:
         The declaration.
     memory
         Of the champion's losses.
+    restraint
+        Says how much evidence is needed.
     """
 
-    def __init__(self, policy: ChampionVersions, memory: Memory) -> None:
+    def __init__(self, policy: ChampionVersions, memory: Memory, restraint: Restraint) -> None:
         self._policy = policy
         self._memory = memory
+        self._restraint = restraint
         self._advantage = Advantage()
         #: Version of the newcomer that it speaks for.
         self._newcomer = ""
@@ -50,12 +54,10 @@ class Rehearsal:
         if newcomer.version != self._newcomer:
             self._newcomer, self._advantage = newcomer.version, Advantage()
         self._advantage.update(first, second, offset)
-        enough = newcomer.learned >= self._policy.min_learned and self._advantage.value * self._policy.alpha >= 1.0
-        return (
-            Verdict("newcomer", newcomer, self._advantage, 0.0)
-            if enough and self._memory.is_known and self._memory.block == 1
-            else None
-        )
+        if newcomer.learned < self._policy.min_learned or not self._memory.is_known or self._memory.block > 1:
+            return None
+        enough = self._restraint.suffices(self._advantage.value, "newcomer", newcomer.version)
+        return Verdict("newcomer", newcomer, self._advantage, 0.0) if enough else None
 
     def snapshot(self) -> Any:
         """Return the state."""

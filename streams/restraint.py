@@ -10,6 +10,8 @@ from streams.verdict import Role, Verdict
 _PER = 10_000
 #: So many times the evidence is needed each time that a version has returned in place of its own copy.
 _HARDER = 4.0
+#: What is harder than this is out of reach: evidence has a bound.
+_MOST = 20
 #: Who has shown already what it can: it needs no change of the world to come back.
 _KNOWN: tuple[Role, ...] = ("steady", "previous")
 
@@ -37,15 +39,25 @@ class Restraint:
         self._policy = policy
         #: Labelled events at which the champion was replaced.
         self._actions: list[int] = []
-        #: Replacements that probation took back, less those that held.
+        #: Replacements that probation took back, less those that held since.
         self._setbacks = 0
         #: Who has taken over, and how many times again, one after the other.
         self._serves, self._again = "", 0
         #: What was held back already, and why.
         self._held: set[str] = set()
 
-    def weigh(self, best: Verdict, change: float | None, fits_again: float, now: int) -> Verdict | None:
-        """Return a verdict with what else has to be said, None while it needs more evidence.
+    def suffices(self, evidence: float, role: Role, name: str) -> bool:
+        """Tell whether there is enough evidence, as an e-value, that one of a role and a name is better."""
+        harder = 1.0
+        if role not in _KNOWN:
+            harder *= 2.0 ** min(_MOST, self._setbacks)
+        if name == self._serves:
+            # A frozen model that its own copy has become worse than. Where a world changes slowly that goes on and on.
+            harder *= _HARDER ** min(_MOST, self._again)
+        return evidence * self._policy.alpha >= harder
+
+    def weigh(self, best: Verdict, change: float | None, fits_again: float, now: int) -> Verdict:
+        """Return a verdict with what else has to be said.
 
         Parameters
         ----------
@@ -58,17 +70,10 @@ class Restraint:
         now
             Number of labelled events.
         """
-        returns = best.role in _KNOWN
-        harder = 2.0**self._setbacks
-        if best.model.name == self._serves:
-            # A frozen model that its own copy has become worse than. Where a world changes slowly that goes on and on.
-            harder *= _HARDER**self._again
-        if not returns and best.advantage.value * self._policy.alpha < harder:
-            return None
         # Whoever has just been crowned has no reference yet; nor has the first champion, which may learn in peace.
         is_open = bool(self._actions) if change is None else change >= self._policy.change
         held = ""
-        if not (returns or is_open or fits_again >= self._policy.change):
+        if not (best.role in _KNOWN or is_open or fits_again >= self._policy.change):
             held = "no change"
         elif not self.may_act(now):
             held = "budget"
@@ -90,7 +95,8 @@ class Restraint:
     def note(self, role: Role, name: str, now: int, *, by_evidence: bool) -> None:
         """Note that one has taken over, by evidence or because an operator has said so."""
         self._setbacks += role in _KNOWN and by_evidence
-        self._serves, self._again = name, self._again + 1 if name == self._serves else 0
+        self._again = self._again + by_evidence if name == self._serves else 0
+        self._serves = name
         self._actions.append(now)
         self._held.clear()
 

@@ -116,7 +116,7 @@ class Shadows:
 
     def all_answers(self, asked: Asked) -> Answers | None:
         """Return what all have answered to an event whose label has come; those that do not learn are asked now."""
-        later = self.contest.later_answers(asked.x) if self.contest is not None else None
+        later = self.contest.later_answers(asked.x, asked.offset) if self.contest is not None else None
         if not later:
             return asked.shadows
         return {**asked.shadows, **later} if asked.shadows else later

@@ -245,8 +245,6 @@ class Assignment:
             except DeclarationEnded as end:
                 position = record.offset
                 self._leave_to(end.declaration, batch.tp, position)
-                if self._quarantine is not None and position <= emit_from:
-                    self._quarantine.withdraw(batch.tp.partition)  # nothing was stepped through that could kill
                 break
             if record.offset < emit_from:
                 self.replayed += 1
@@ -254,6 +252,8 @@ class Assignment:
             for event in events:
                 said.append(encode(event, record))
         self.stepping = False
+        if self._quarantine is not None and shard.ended and position <= emit_from:
+            self._quarantine.withdraw(batch.tp.partition)  # nothing was stepped through that could kill
         self._delivery.emit(said, more_follow=of_many or self._more_follow(batch))
         shard.position = position
         if position >= emit_from:

@@ -20,7 +20,11 @@ from schemas.events import (
     ModelRetrained,
     ModelRolledBack,
 )
+from streams.accounting import Books
+from streams.contest import Contest
+from streams.learner import Learner
 from streams.rehearsal import Rehearsal
+from streams.versions import Frozen
 from tests.streams.logs import Fold, Log
 
 SEGMENT = 1500
@@ -183,11 +187,42 @@ def test_calm_stream_asks_nobody_else() -> None:
         shadows = fold.task.lifecycle.shadows
         assert shadows.contest is not None
         asked += len(shadows.contest.answers(fold.task.lifecycle.champion, {"a": 0.0, "b": 0.0}) or ())
-        asked += len(shadows.contest.later_answers({"a": 0.0, "b": 0.0}) or ())
+        asked += len(shadows.contest.later_answers({"a": 0.0, "b": 0.0}, record.offset) or ())
         learners += len(fold.task.lifecycle.learners)
         fold.step(record)
     assert asked <= len(log.records)
     assert learners <= 1.25 * len(log.records)
+
+
+def test_version_that_needs_more_evidence_stands_in_nobody_s_way() -> None:
+    """It looks best, and has returned too often; the learner that was never reset is better than the champion, too."""
+    champion, steady, fresh = (Learner(naive_bayes.GaussianNB, f"v{i}", "binary") for i in (3, 1, 4))
+    policy = Pool()
+    contest = Contest(policy, champion, lambda: fresh, "binary", (), Books())
+    contest.steady = steady
+    version = Frozen(steady.freeze()[0], "v2", 0, 0, "binary")
+    contest.archive.keep(version)
+    for now in range(25):
+        contest.restraint.note("version", version.name, now, by_evidence=True)
+    rng, told = random.Random(2), []
+    for offset in range(600):
+        losses = {"v1": float(rng.random() < 0.1), version.name: float(rng.random() < 0.02)}
+        told.append(contest.update(champion, float(rng.random() < 0.4), losses, offset))
+    roles = {verdict.role for verdict in told if verdict is not None}
+    assert roles == {"steady"}
+
+
+def test_model_from_elsewhere_is_asked_of_events_that_came_after_it() -> None:
+    """It may have been trained on those whose labels are still due."""
+    champion = Learner(naive_bayes.GaussianNB, "v1", "binary")
+    contest = Contest(Pool(), champion, lambda: champion, "binary", (), Books())
+    for version in ("i50", "v0"):
+        contest.archive.keep(Frozen(champion.freeze()[0], version, 9, 50, "binary"))
+    assert [set(contest.later_answers({}, offset) or ()) for offset in (49, 50, 51)] == [
+        {"v0@9"},
+        {"v0@9"},
+        {"v0@9", "i50@9"},
+    ]
 
 
 def test_model_that_was_never_reset_returns_when_it_is_the_better_one() -> None:

@@ -1,6 +1,7 @@
 """Evidence: it is right about nothing at all, and finds what is there."""
 
 import random
+from copy import deepcopy
 from itertools import product
 
 import pytest
@@ -39,7 +40,7 @@ def contest_by_chance(policy: Pool, rng: random.Random, rate: float, events: int
     contest = Contest(policy, champion, fresh, "binary", (Mute,), Books())
     contest.begin()
     for offset in range(events):
-        asked = (contest.answers(champion, {}) or {}) | (contest.later_answers({}) or {})
+        asked = (contest.answers(champion, {}) or {}) | (contest.later_answers({}, offset) or {})
         champion.learn({}, True)
         contest.learn(champion, {}, True, offset)
         losses = {name: float(rng.random() < rate) for name in asked}
@@ -178,7 +179,7 @@ def test_block_is_one_bet_and_tells_of_its_first_event() -> None:
     for i in range(7):
         blocks.update(1.0, 0.0, 200 + i, block=8)
     assert blocks.value == pytest.approx(events.value)
-    restored = Advantage.restored(blocks.snapshot())
+    restored = Advantage.restored(deepcopy(blocks.snapshot()))
     for one in (blocks, restored):
         one.update(1.0, 0.0, 207, block=1)
         assert (one.value > events.value, one.count) == (True, 88)

@@ -8,6 +8,7 @@ from streams.learner import Learner
 from streams.memory import Memory
 from streams.policy import ChampionVersions
 from streams.rehearsal import CHAMPION, NEWCOMER, Rehearsal
+from streams.restraint import Restraint
 from streams.verdict import Verdict
 
 
@@ -23,7 +24,8 @@ def remembering(losses: int, *, run: int) -> Rehearsal:
         if i % run == 0:
             loss = float(rng.random() < 0.3)
         memory.add(loss, i)
-    return Rehearsal(ChampionVersions(), memory)
+    policy = ChampionVersions()
+    return Rehearsal(policy, memory, Restraint(policy))
 
 
 def better(rehearsal: Rehearsal, one: Learner, times: int = 40) -> Verdict | None:

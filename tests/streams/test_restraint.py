@@ -20,9 +20,9 @@ def verdict(value: float, name: str = "v1", role: Role = "version") -> Verdict:
     return Verdict(role, Frozen(b"", name, 10, 0, "binary"), advantage, 0.0)
 
 
-def least(restraint: Restraint, **of: Any) -> float:
+def least(restraint: Restraint, name: str = "v1@10", role: Role = "version") -> float:
     """Return the least power of two that is evidence enough."""
-    return next(value for value in (2.0**n for n in range(40)) if restraint.weigh(verdict(value, **of), CHANGED, 0, 99))
+    return next(value for value in (2.0**n for n in range(60)) if restraint.suffices(value, role, name))
 
 
 def test_version_that_returns_in_place_of_its_own_copy_needs_more_each_time() -> None:
@@ -33,9 +33,23 @@ def test_version_that_returns_in_place_of_its_own_copy_needs_more_each_time() ->
         needed.append(least(restraint))
         restraint.note("version", "v1@10", now, by_evidence=True)
     assert needed == [16, 16, 64, 256]
-    assert least(restraint, name="v2") == 16
+    assert least(restraint, name="v2@10") == 16
     restraint.note("version", "v2@10", 9, by_evidence=True)
     assert least(restraint) == 16
+
+
+def test_what_an_operator_wants_makes_nothing_harder() -> None:
+    """However often the same version is promoted; and nothing is so hard that it cannot be written down."""
+    restraint = Restraint(ChampionVersions(alpha=1 / 16))
+    for now in range(600):
+        restraint.note("version", "v1@10", now, by_evidence=False)
+    assert least(restraint) == 16
+    for now in range(1200):
+        restraint.note("steady", "v0", now, by_evidence=True)
+    for now in range(600):
+        restraint.note("version", "v1@10", now, by_evidence=True)
+    assert not restraint.suffices(1e12, "version", "v1@10")
+    assert restraint.suffices(16, "steady", "v0")
 
 
 def test_setback_makes_the_next_one_harder_until_one_holds() -> None:
@@ -43,7 +57,7 @@ def test_setback_makes_the_next_one_harder_until_one_holds() -> None:
     restraint = Restraint(ChampionVersions(alpha=1 / 16))
     for needed in (16, 32, 64):
         assert least(restraint) == needed
-        assert least(restraint, role="steady") == 1
+        assert least(restraint, role="steady") == 16
         restraint.note("steady", "v0", 5, by_evidence=True)
     restraint.note("previous", "v0", 6, by_evidence=False)  # an operator's wish is no mistake of ours
     restraint.relax()
@@ -63,7 +77,6 @@ def test_setback_makes_the_next_one_harder_until_one_holds() -> None:
 def test_still_world_holds_back_whom_it_does_not_know(change: Any, fits_again: float, role: Role, held: str) -> None:
     """Who has served lately needs no change, nor does a version whose own world is back."""
     found = Restraint(ChampionVersions()).weigh(verdict(1e9, role=role), change, fits_again, 99)
-    assert found is not None
     assert (found.held, found.change) == (held, max(change or 0.0, fits_again))
 
 
