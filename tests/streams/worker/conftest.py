@@ -66,8 +66,11 @@ class Deployment:
         """Wait until there are as many predictions, or more."""
         until(lambda: self._kafka.reach(self.predictions) >= count, seconds, f"{count} predictions")
 
-    def finish(self, seconds: float = 40.0) -> int:
-        """Wait until the whole input is committed, hence answered; return the number of its records."""
+    def finish(self, seconds: float = 120.0) -> int:
+        """Wait until the whole input is committed, hence answered; return the number of its records.
+
+        A careful worker commits a thousand records one by one: of Apache Kafka on a slow disk that takes a minute.
+        """
         ends = {partition: high for partition, (_, high) in self._kafka.extents(self.raw).items() if high}
         until(lambda: self._kafka.committed(self.pipeline) == ends, seconds, f"commit of {ends}")
         return sum(ends.values())

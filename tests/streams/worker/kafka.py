@@ -80,13 +80,15 @@ class Kafka:
                 "queue.buffering.max.messages": 500_000,
             }
             self._producers[partitioner] = Producer(config)
-        producer, failures, count = self._producers[partitioner], [], 0
+        producer, failures, count, ends = self._producers[partitioner], [], 0, dict[int, int]()
         # What is produced before the client knows of a new topic may come behind what is produced when it does.
         producer.list_topics(topic, timeout=_SECONDS)
 
         def delivered(error: Any, message: Message) -> None:
             if error is not None:
                 failures.append(error)
+            else:
+                ends[message.partition()] = max(ends.get(message.partition(), 0), message.offset() + 1)
 
         for event in events:
             further: dict[str, Any] = {} if event.partition is None else {"partition": event.partition}
@@ -99,6 +101,8 @@ class Kafka:
                 producer.poll(0)
         assert producer.flush(_SECONDS) == 0
         assert not failures, failures[0]
+        # What is acknowledged is there, but a broker that is asked for the end of a log may not have heard of it yet.
+        until(lambda: all(self.extents(topic)[partition][1] >= end for partition, end in ends.items()), _SECONDS)
         return count
 
     # ------------------------------------------------------------------ look

@@ -95,7 +95,7 @@ def test_rolling_deploy_with_two_workers_mixes_nothing_and_loses_nothing(
     for i, worker in enumerate(workers):
         assert worker.terminate()[0] == 0, worker.log
         workers[i] = deployment.start(worker_id=f"w{i}", declared=after, snapshot_interval=0.5)
-    deployment.finish(60)
+    deployment.finish()
 
     records = kafka.records(deployment.raw)
     assert kafka.digests(deployment.pipeline) == {
