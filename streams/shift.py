@@ -3,7 +3,7 @@
 Answered by bets, too: against "the mean loss is what it was", the mean of a calm past widened by two standard errors.
 """
 
-from typing import Any
+from typing import Any, Self
 
 _STAKES = (0.1, 0.25, 0.5)
 #: Of the alarm: fewer, since it bets at every event of every stream.
@@ -28,7 +28,25 @@ def _ends(total: float, count: int) -> tuple[float, float]:
     return min(1.0 - _LEAST_MEAN, mean - error), min(0.9, max(_LEAST_MEAN, mean + error))
 
 
-class Shift:
+class _Watch:
+    """What is all in its slots, and is made without arguments."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def snapshot(self) -> Any:
+        """Return the state."""
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    @classmethod
+    def restored(cls, state: Any) -> Self:
+        """Return what `snapshot` was taken of."""
+        watch = cls()
+        for name, value in zip(cls.__slots__, state, strict=True):
+            setattr(watch, name, value)
+        return watch
+
+
+class Shift(_Watch):
     """Evidence that the mean loss of a model that does *not* learn has changed: then the world has.
 
     A learner's loss also moves because it learns: a tree that splits is worse for a while, on a world that stands
@@ -154,20 +172,8 @@ class Shift:
                 most = after
         return most
 
-    def snapshot(self) -> Any:
-        """Return the state."""
-        return tuple(getattr(self, name) for name in self.__slots__)
 
-    @classmethod
-    def restored(cls, state: Any) -> "Shift":
-        """Return what `snapshot` was taken of."""
-        shift = cls()
-        for name, value in zip(cls.__slots__, state, strict=True):
-            setattr(shift, name, value)
-        return shift
-
-
-class Alarm:
+class Alarm(_Watch):
     """Evidence that a champion's own loss has risen: a reason to look closer, and no more, since a champion learns.
 
     As `Shift` for rises, with two bets: it is told of every event of every stream.
@@ -213,15 +219,3 @@ class Alarm:
             self._count += self._recent
             self._recent, self._recent_sum = 0, 0.0
         return (slow + fast) / 2.0
-
-    def snapshot(self) -> Any:
-        """Return the state."""
-        return tuple(getattr(self, name) for name in self.__slots__)
-
-    @classmethod
-    def restored(cls, state: Any) -> "Alarm":
-        """Return what `snapshot` was taken of."""
-        alarm = cls()
-        for name, value in zip(cls.__slots__, state, strict=True):
-            setattr(alarm, name, value)
-        return alarm
