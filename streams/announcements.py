@@ -13,7 +13,7 @@ from schemas.events import (
 )
 from streams.learner import Learner
 from streams.moment import Common
-from streams.verdict import Crowning, Verdict
+from streams.verdict import Verdict
 from streams.versions import Frozen
 
 
@@ -36,10 +36,10 @@ def held_back(common: Common, verdict: Verdict, champion: Learner) -> LifecycleE
 
 
 def crowned(
-    common: Common, verdict: Verdict, crowning: Crowning, replaced: Learner, since: int, reason: str
+    common: Common, verdict: Verdict, champion: Learner, replaced: Learner, since: int, reason: str
 ) -> list[LifecycleEvent]:
-    """Say who took over from whom, since when that was the better model, and what became of the archive."""
-    champion, advantage = crowning.champion, verdict.advantage
+    """Say who took over from whom, and since when that was the better model."""
+    advantage = verdict.advantage
     replaced_loss, loss = advantage.means
     change: dict[str, Any] = {
         "version": champion.version,
@@ -63,15 +63,15 @@ def crowned(
     else:
         restored = verdict.model.name
         events = [ModelRolledBack(**common(ModelRolledBack), **change, **evidence, restored=restored)]
-    return events + kept(common, crowning.archived, crowning.evicted)
+    return events
 
 
-def kept(common: Common, archived: Frozen | None, evicted: Frozen | None, origin: str = "") -> list[LifecycleEvent]:
+def kept(common: Common, archived: Frozen, evicted: Frozen | None, origin: str = "") -> list[LifecycleEvent]:
     """Say which version is kept from now on, and which had to go for it."""
-    events: list[LifecycleEvent] = []
-    if archived is not None:
-        about: dict[str, Any] = {"version": archived.version, "learned": archived.learned, "until": archived.offset}
-        events.append(ModelArchived(**common(ModelArchived), archived=archived.name, **about, origin=origin))
+    about: dict[str, Any] = {"version": archived.version, "learned": archived.learned, "until": archived.offset}
+    events: list[LifecycleEvent] = [
+        ModelArchived(**common(ModelArchived), archived=archived.name, **about, origin=origin)
+    ]
     if evicted is not None:
         why = "of all archived versions it was not wanted for the longest time"
         events.append(ModelRetired(**common(ModelRetired), retired=evicted.name, reason=why))

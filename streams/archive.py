@@ -25,7 +25,8 @@ class Archive:
     >>> versions = [Frozen(b"", f"v{i}", 10, i, "binary") for i in range(4)]
     >>> [evicted and evicted.name for evicted in map(archive.keep, versions[:3])]
     [None, None, 'v0@10']
-    >>> archive.keep(versions[3], wanted=versions[1]).name
+    >>> archive.want(versions[1])
+    >>> archive.keep(versions[3]).name
     'v2@10'
     >>> [version.name for version in archive]
     ['v1@10', 'v3@10']
@@ -42,23 +43,17 @@ class Archive:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, version: Frozen, wanted: Learner | Frozen | None = None) -> Frozen | None:
-        """Keep a version.
-
-        Parameters
-        ----------
-        version
-            The version.
-        wanted
-            The one that has just been asked back, if it is one of these.
-
-        Returns
-        -------
-        The one that has to go, None while there is room: the one that has not been wanted for the longest time.
-        """
+    def want(self, wanted: Learner | Frozen) -> None:
+        """Note which model has been asked back, if it is one of these."""
         if isinstance(wanted, Frozen) and wanted in self._kept:
             self._kept.remove(wanted)
             self._kept.append(wanted)
+
+    def keep(self, version: Frozen) -> Frozen | None:
+        """Keep a version; return the one that has to go, None while there is room.
+
+        It is the one that has not been wanted for the longest time.
+        """
         self._kept.append(version)
         self._shifts[version.name] = Shift(_BASELINE, up=False)
         if len(self._kept) <= self._room:

@@ -1,32 +1,29 @@
 """The contest for the champion's place: who else could serve, and what speaks for them."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from schemas.errors import ModelBrokenError, ModelError
 from streams.accounting import Books
-from streams.archive import Archive
 from streams.challenger import Challenger
 from streams.evidence import Advantage
 from streams.label import TaskKind
 from streams.learner import Learner
 from streams.memory import Memory
-from streams.milestones import Milestones
 from streams.newcomer import Newcomer
+from streams.past import Past
 from streams.policy import ChampionVersions
 from streams.rehearsal import CHAMPION, NEWCOMER, Rehearsal
 from streams.restraint import Restraint
 from streams.shift import Alarm
-from streams.verdict import Crowning, Role, Verdict
+from streams.verdict import Role, Verdict
 from streams.versions import Frozen
 
 #: Prediction and score, by name.
 Answers = dict[str, tuple[Any, Any]]
 #: Labelled events for which the others are scored when the champion's loss may have risen.
 _AWAKE = 200
-#: While nothing alarms, references are scored on one event in so many, or seldomer.
-_PACE = 8
-_BASELINE, _PACED_BASELINE = 300, 100
 
 
 class Contest:
@@ -44,6 +41,8 @@ class Contest:
         As `Frozen` takes them.
     books
         Where errors of shadows are counted.
+    loss
+        Measures an answer that was not given, as `Loss.in_shadow` does.
     late
         Whether labels come after their events.
     """
@@ -56,13 +55,12 @@ class Contest:
         kind: TaskKind,
         classes: Collection[Any],
         books: Books,
+        loss: Callable[[Any, Any, Any], float | None],
         *,
         late: bool = False,
     ) -> None:
         self._policy = policy
         self._fresh = fresh
-        self._kind: TaskKind = kind
-        self._classes = classes
         self._books = books
         self.steady = champion
         self._challenger = Challenger(fresh, policy.challenger_life)
@@ -74,8 +72,7 @@ class Contest:
         self._late = late
         self._memory = Memory()
         self._rehearsal = Rehearsal(policy, self._memory, self.restraint)
-        self.archive = Archive(policy.versions)
-        self._milestones = Milestones(policy.milestone, _BASELINE if policy.always else _PACED_BASELINE, kind, classes)
+        self.past = Past(policy, kind, classes, books, loss)
         self._advantages: dict[str, Advantage] = {}
         self._alarm = Alarm()
         self._labelled = 0
@@ -98,19 +95,21 @@ class Contest:
             found["newcomer"] = newcomer
         if previous is not None and previous is not champion and previous is not steady:
             found["previous"] = previous
+        if (reconstruction := self.past.learner) is not None:
+            found["reconstruction"] = reconstruction
         return found
 
     def _ready(self, champion: Learner) -> Iterator[tuple[Role, Learner]]:
         """Yield those that learn and can answer."""
         for role, learner in self.learners(champion).items():
-            if role != "newcomer" or self._newcomer.is_ready:
+            if role != "reconstruction" and (role != "newcomer" or self._newcomer.is_ready):
                 yield role, learner
 
     def _contenders(self, champion: Learner) -> Iterator[tuple[Role, str, Learner | Frozen]]:
         """Yield those that could serve: role, name, and themselves."""
         for role, learner in self._ready(champion):
             yield role, learner.version, learner
-        for frozen in self.archive:
+        for frozen in self.past.archive:
             yield "version", frozen.name, frozen
 
     # ------------------------------------------------------------------ one event
@@ -137,14 +136,9 @@ class Contest:
         What is older than the event would have said the same before: it need not have been asked then. (A younger copy
         has learned labels of events before this one; a younger model from elsewhere, who knows, and it is not asked.)
         """
-        if self.is_awake:
-            kept = [frozen for frozen in self.archive if not frozen.is_imported or frozen.offset < offset]
-            asked = [*kept, *self._milestones.references]
-        elif self._labelled % _PACE == 0:
-            asked = self._milestones.due_references(self._labelled // _PACE)
-        else:
+        if not self.is_awake:
             return None
-        return self._answers(((frozen.name, frozen) for frozen in asked), x)
+        return self._answers(((frozen.name, frozen) for frozen in self.past.asked(offset)), x)
 
     def _answers(self, models: Iterable[tuple[str, Learner | Frozen]], x: dict[str, Any]) -> Answers | None:
         answers: Answers = {}
@@ -157,20 +151,27 @@ class Contest:
 
     def learn(self, champion: Learner, x: dict[str, Any], y: Any, offset: int) -> None:
         """Let those learn that do; an error of theirs is their own, and may end them."""
-        self._newcomer.remember(offset, x, y)
-        if self.steady is champion and not (self._challenger.learner or self._newcomer.learner or self.previous):
-            return  # nobody learns beside it
+        self.past.recent.add(offset, x, y)
+        if not self.is_awake and self.steady is champion and not self.past.is_busy:
+            return  # nobody else is there
+        self._newcomer.hear(x, y)
+        self.past.milestones.hear((offset, x, y))
+        if self.past.is_busy:
+            self._teach("reconstruction", self.past.reconstruct, champion)
         for role, learner in self.learners(champion).items():
-            try:
-                if role == "newcomer":
-                    self._newcomer.learn()
-                else:
-                    learner.learn(x, y)
-            except ModelError:
-                self._books.count["shadow_error"] += 1
-            except ModelBrokenError:
-                self._books.count["shadow_error"] += 1
-                self._drop(role, champion)
+            if role == "newcomer":
+                self._teach(role, self._newcomer.learn, champion)
+            elif role != "reconstruction":
+                self._teach(role, partial(learner.learn, x, y), champion)
+
+    def _teach(self, role: Role, teach: Callable[[], None], champion: Learner) -> None:
+        try:
+            teach()
+        except ModelError:
+            self._books.count["shadow_error"] += 1
+        except ModelBrokenError:
+            self._books.count["shadow_error"] += 1
+            self._drop(role, champion)
 
     def _drop(self, role: str, champion: Learner) -> None:
         if role == "steady":
@@ -179,6 +180,8 @@ class Contest:
             self.previous = None
         elif role == "newcomer":
             self._newcomer.leave()
+        elif role == "reconstruction":
+            self.past.finish()
         else:
             self._challenger.begin()
 
@@ -207,42 +210,49 @@ class Contest:
         """
         if own:
             self._labelled += 1
-            self.is_awake = self._labelled < self._awake_until or self._policy.always
+            if self.is_awake and self._labelled >= self._awake_until and not self._policy.always:
+                self._rest()
             if self.previous is not None and self._labelled >= self._probation_until:
                 self.previous = None
                 self.restraint.relax()
         verdict = None
         if loss is not None:
             if (alarm := self._alarm.update(loss)) >= self._policy.alarm and alarm > 1.0:
-                self._wake()
-            if losses:
-                self._watch(champion, losses, offset)
+                self._wake(champion)
             if self.is_awake:
+                self._watch(champion, losses, offset)
                 verdict = self._judge(champion, loss, losses, offset)
             if self._late and own:
                 self._memory.add(loss, offset)
         if self._late and self._newcomer.learner is not None and (verdict is None or verdict.held):
             rehearsed = self._rehearsal.update(self._newcomer.learner, losses, offset)
             verdict = verdict if rehearsed is None else self._weigh(rehearsed)
-        if self._challenger.learner is not None:
-            self._retire_challenger()
-        if champion.learned >= self._milestones.due and not self._milestones.take(champion, offset):
-            self._books.count["not_frozen"] += 1
+        if self._challenger.is_spent:
+            self._challenger.begin()
+        if champion.learned >= self.past.milestones.due:
+            self.past.copy(champion, offset, scored=self.is_awake)
         return verdict
 
     def _watch(self, champion: Learner, losses: Mapping[str, float | None], offset: int) -> None:
         """Look for changes of the world in the losses of models that do not learn."""
-        self._milestones.watch(champion, losses, offset)
-        self._newcomer.suspect(*self._milestones.rise, self._fresh, asked=self.is_awake)
-        if self.is_awake:
-            self.archive.watch(losses)
+        self.past.watch(champion, losses, offset)
+        change, since = self.past.milestones.rise
+        self._newcomer.suspect(change, since, self._fresh, self.past.recent)
 
-    def _wake(self) -> None:
+    def _wake(self, champion: Learner) -> None:
         if not self.is_awake:
             self._advantages.clear()
             self._challenger.begin()
+            self.past.milestones.wake(champion.learned, self.past.recent)
         self._awake_until = self._labelled + _AWAKE
         self.is_awake = True
+
+    def _rest(self) -> None:
+        """Let everybody go who was there because something may have changed."""
+        self.is_awake = False
+        self._challenger.leave()
+        self._newcomer.begin()
+        self.past.milestones.rest()
 
     def _judge(self, champion: Learner, loss: float, losses: Mapping[str, float | None], offset: int) -> Verdict | None:
         """Compare the others with the champion."""
@@ -262,8 +272,8 @@ class Contest:
         return None if best is None else self._weigh(Verdict(*best, 0.0))
 
     def _weigh(self, best: Verdict) -> Verdict:
-        fits_again = self.archive.fits_again(best.model.name)
-        return self.restraint.weigh(best, self._milestones.change, fits_again, self._labelled)
+        fits_again = self.past.archive.fits_again(best.model.name)
+        return self.restraint.weigh(best, self.past.milestones.change, fits_again, self._labelled)
 
     def _is_too_young(self, role: Role, model: Learner | Frozen) -> bool:
         """Tell whether a fresh learner has learned too little to be compared, and note that it could be."""
@@ -276,18 +286,11 @@ class Contest:
 
     # ------------------------------------------------------------------ kept and brought back
 
-    @property
-    def frozen(self) -> dict[str, Frozen]:
-        """All frozen models, by name."""
-        return {frozen.name: frozen for frozen in (*self.archive, *self._milestones.frozen)}
-
     def snapshot(self, champion: Learner) -> Any:
         """Return the state but for the models."""
         return {
             "learners": {role: (one.version, one.learned) for role, one in self.learners(champion).items()},
-            "frozen": {name: (one.version, one.learned, one.offset) for name, one in self.frozen.items()},
-            "archive": self.archive.snapshot(),
-            "milestones": self._milestones.snapshot(),
+            "past": self.past.snapshot(),
             "advantages": {name: advantage.snapshot() for name, advantage in self._advantages.items()},
             "alarm": self._alarm.snapshot(),
             "challenger": self._challenger.snapshot(),
@@ -322,12 +325,7 @@ class Contest:
         self.steady = learners.get("steady", champion)
         self._challenger.restore(state["challenger"], learners.get("challenger"))
         self.previous = learners.get("previous")
-        frozen = {
-            name: Frozen(data(name), version, learned, offset, self._kind, self._classes)
-            for name, (version, learned, offset) in state["frozen"].items()
-        }
-        self.archive.restore(state["archive"], frozen)
-        self._milestones.restore(state["milestones"], frozen)
+        self.past.restore(state["past"], data, learners.get("reconstruction"))
         self._advantages = {name: Advantage.restored(told) for name, told in state["advantages"].items()}
         self._alarm = Alarm.restored(state["alarm"])
         self._newcomer.restore(state["newcomer"], learners.get("newcomer"))
@@ -350,13 +348,6 @@ class Contest:
         if self._challenger.learner is not None and not self._challenger.is_young:
             self._challenger.begin()
 
-    def _retire_challenger(self) -> None:
-        """Replace a challenger that has had its time."""
-        if not self.is_awake:
-            self._challenger.leave()
-        elif self._challenger.is_spent:
-            self._challenger.begin()
-
     def candidates(self, champion: Learner) -> dict[str, Verdict]:
         """Return those that could serve, by name, as verdicts without evidence."""
         return {name: Verdict(role, model, Advantage(), 0.0) for role, name, model in self._contenders(champion)}
@@ -365,10 +356,10 @@ class Contest:
         """Return the name of who served before the champion, empty when nobody did."""
         if self.previous is not None:
             return self.previous.version
-        return self.archive.before(champion.version, self._replaced, self.steady.version)
+        return self.past.archive.before(champion.version, self._replaced, self.steady.version)
 
-    def crown(self, verdict: Verdict, champion: Learner, since: int, copy: Callable[[Frozen], Learner]) -> Crowning:
-        """Let one take over.
+    def crown(self, verdict: Verdict, champion: Learner, since: int, copy: Callable[[Frozen], Learner]) -> Learner:
+        """Let one take over, and return it.
 
         Parameters
         ----------
@@ -381,9 +372,9 @@ class Contest:
         copy
             Makes a learner, under the next version, of a frozen one.
         """
-        rise, risen = self._milestones.rise
-        archived = self._milestones.before(min(since, risen) if rise >= self._policy.change else since)
-        evicted = self.archive.keep(archived, verdict.model) if archived is not None else None
+        rise, risen = self.past.milestones.rise
+        until = min(since, risen) if rise >= self._policy.change else since
+        self.past.leave(champion, until, verdict.model)
         new = copy(verdict.model) if isinstance(verdict.model, Frozen) else verdict.model
         if new is self._challenger.learner:
             self._challenger.leave()
@@ -392,9 +383,11 @@ class Contest:
         self.previous, self._replaced = None if champion is self.steady else champion, champion.version
         self._probation_until = self._labelled + self._policy.probation
         self._awake_until = self._probation_until
-        self.is_awake = self._policy.always or self._labelled < self._awake_until
         self.restraint.note(verdict.role, verdict.model.name, self._labelled, by_evidence=verdict.advantage.count > 0)
         self._advantages.clear()
-        self._milestones.begin(new.learned)
+        self.past.milestones.begin(new.learned)
         self._alarm = Alarm()
-        return Crowning(new, archived, evicted)
+        self.is_awake = self._policy.always or self._policy.probation > 0
+        if not self.is_awake:
+            self._rest()
+        return new

@@ -42,7 +42,7 @@ def take_in(order: Import, pipeline: Pipeline, lifecycle: Lifecycle, moment: Mom
     admitted = admit(order, pipeline, moment.record.offset)
     if isinstance(admitted, str) or lifecycle.shadows.contest is None:
         return str(admitted)
-    evicted = lifecycle.shadows.contest.archive.keep(admitted)
+    evicted = lifecycle.shadows.contest.past.archive.keep(admitted)
     return announcements.kept(partial(moment.common, pipeline=pipeline.name), admitted, evicted, order.origin)
 
 

@@ -19,7 +19,8 @@ class KeptModel(Struct, frozen=True):
     name
         A version, ``v3``, or an archived one, ``v1@1500``.
     role
-        ``champion`` or ``challenger``; ``steady``, ``challenger``, ``newcomer`` or ``previous`` in the contest;
+        ``champion`` or ``challenger``; ``steady``, ``challenger``, ``newcomer``, ``previous``, ``reconstruction`` in
+        the contest;
         ``entrant``, which races; ``archived``, which could serve again; ``milestone``, which the champion is held
         against.
     learned
@@ -47,7 +48,8 @@ def models_in(lifecycle: Any) -> list[KeptModel]:
 
     Examples
     --------
-    >>> contest = {"learners": {"steady": ("v1", 9)}, "frozen": {"v1@5": ("v1", 5, 4)}, "archive": (["v1@5"], {})}
+    >>> past = {"frozen": {"v1@5": ("v1", 5, 4)}, "archive": (["v1@5"], {})}
+    >>> contest = {"learners": {"steady": ("v1", 9)}, "past": past}
     >>> state = (1, 2), (), {"champion": ("v2", 7)}, contest, None
     >>> [(model.name, model.role, model.learned, model.offset) for model in models_in(state)]
     [('v2', 'champion', 7, None), ('v1', 'steady', 9, None), ('v1@5', 'archived', 5, 4)]
@@ -66,7 +68,7 @@ def _beside(contest: Any) -> Iterator[KeptModel]:
     """Yield those that could serve, or are compared with, beside the champion."""
     for role, (version, learned) in contest["learners"].items():
         yield KeptModel(version, role, learned, None, f"contest-{role}")
-    archived, _ = contest["archive"]
-    for name, (_, learned, offset) in contest["frozen"].items():
+    archived, _ = contest["past"]["archive"]
+    for name, (_, learned, offset) in contest["past"]["frozen"].items():
         role = ARCHIVED if name in archived else MILESTONE
         yield KeptModel(name, role, learned, offset, f"frozen-{name}")

@@ -17,6 +17,7 @@ from streams.loss_watch import LossWatch
 from streams.moment import Common, Moment, kind_of
 from streams.pipeline import Pipeline, label_of
 from streams.policy import BackgroundChallenger, ObserveOnly, ResetOnDrift
+from streams.prequential import Loss
 from streams.shadows import Shadows
 from streams.takeover import MODEL_FIELDS
 from streams.undo_log import Checkpoint, Pickled
@@ -39,12 +40,17 @@ class Lifecycle:
         Where suppressed alarms and falls are counted.
     checkpoint
         Writes models down for the undo log.
+    loss
+        Measures answers of models that do not serve.
     """
 
-    def __init__(self, pipeline: Pipeline, books: Books, checkpoint: Callable[[Any], Checkpoint] = Pickled) -> None:
+    def __init__(
+        self, pipeline: Pipeline, books: Books, loss: Loss, checkpoint: Callable[[Any], Checkpoint] = Pickled
+    ) -> None:
         self._pipeline = pipeline
         self._checkpoint = checkpoint
         self._books = books
+        self._loss = loss
         self._versions = 0
         self._serving_from = 0
         self._successor_of: str | None = None
@@ -54,7 +60,7 @@ class Lifecycle:
         self._watch = LossWatch(pipeline, self.champion.version)
         #: Whether the models learn, and whether evidence may change the champion: operators decide.
         self.learns = self.acts = True
-        self.shadows = Shadows(pipeline, self._new_learner, books)
+        self.shadows = Shadows(pipeline, self._new_learner, books, loss)
         self.shadows.begin(self.champion)
 
     def _next_version(self, label: str) -> str:
@@ -113,7 +119,7 @@ class Lifecycle:
             self._watch.restore(watched)
         anew = MODEL_FIELDS & set(changed)
         self._versions = versions
-        self.shadows = Shadows(self._pipeline, self._new_learner, self._books)
+        self.shadows = Shadows(self._pipeline, self._new_learner, self._books, self._loss)
         self.shadows.restore(
             None if anew or "policy" in changed else contest,
             None if anew or "race" in changed else race,
@@ -171,6 +177,8 @@ class Lifecycle:
         verdict = self.shadows.update(self.champion, loss, losses, offset, own=own) if self.shadows.exist else None
         idle = change is None and verdict is None and self._successor_of is None and not self._alarms.is_warned
         events = _NOTHING if idle else self._act(change, verdict, moment)
+        if self.shadows.has_kept:
+            events = [*events, *self._tell_kept(moment)]
         return self._eliminate(moment) if self.shadows.entrants is not None and not events else events
 
     def _act(self, change: Change | None, verdict: Verdict | None, moment: Moment) -> Sequence[LifecycleEvent]:
@@ -212,11 +220,17 @@ class Lifecycle:
     def _crown(self, verdict: Verdict, since: int, reason: str, moment: Moment) -> list[LifecycleEvent]:
         """Let one serve that has been chosen; whoever was to answer a drift comes too late."""
         replaced = self.champion
-        crowning = self.shadows.crown(verdict, replaced, since, self._copy)
-        self._serve(crowning.champion, moment.record.offset)
+        champion = self.shadows.crown(verdict, replaced, since, self._copy)
+        self._serve(champion, moment.record.offset)
         if self._successor_of is None or not self._is_command(self._successor_of):
             self.challenger = self._successor_of = None
-        return announcements.crowned(self._teller(moment), verdict, crowning, replaced, since, reason)
+        return announcements.crowned(self._teller(moment), verdict, champion, replaced, since, reason)
+
+    def _tell_kept(self, moment: Moment) -> list[LifecycleEvent]:
+        """Say which old champions are kept from now on."""
+        teller = self._teller(moment)
+        told = [announcements.kept(teller, kept.archived, kept.evicted) for kept in self.shadows.take_kept()]
+        return [event for events in told for event in events]
 
     def _eliminate(self, moment: Moment) -> Sequence[LifecycleEvent]:
         """Let one leave the race that has no place in it any more: one at a record."""

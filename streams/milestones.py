@@ -7,62 +7,67 @@ from typing import Any
 from schemas.errors import NotPicklableError
 from streams.label import TaskKind
 from streams.learner import Learner
+from streams.recent import Example, Recent
+from streams.reference import Ask, Reference
 from streams.shift import Shift
 from streams.versions import Frozen
 
-#: How many are kept: evidence for a change begins at most this many of them ago.
-_KEPT = 8
-#: Copies are taken when a quarter more is learned, at most so many times the first distance apart: they take time, and
-#: a version that comes back is as old as its copy. (Not by their size: a restored model's differs a little.)
-_MOST_APART = 16
-#: Losses from which a reference's mean is known well enough.
-_KNOWN = 300
+#: How many are kept.
+_KEPT = 4
+#: Examples after which it is tried again to copy what could not be copied.
+_AGAIN = 8000
 #: Examples after which the reference is to be a younger one, and after which it is so whatever it tells.
 _LIFE = 1000
 _OUTDATED = 6000
 #: A reference that has more evidence than this is not replaced: it may have seen the world change.
 _NOTHING = 2.7
-
-
-class _Reference:
-    """A milestone that is scored in the champion's stead."""
-
-    def __init__(self, frozen: Frozen, shift: Shift) -> None:
-        self.frozen = frozen
-        self.shift = shift
+#: Losses from which it is learned how a reference does while the world stands still; fewer where it looks back on few.
+_BASELINE, _LEAST_BASELINE = 300, 100
+#: Examples that a reference looks back on.
+_LOOK_BACK = 600
 
 
 class Milestones:
     """The newest copies of a champion, and the reference among them.
 
-    A reference has to be scored for a while before its loss can tell of a change, so its successor is scored beside it.
+    A reference has to be scored for a while before its loss can tell of a change. So its successor is scored beside it;
+    and where nobody was scored until now, it is asked of the newest examples first, none of which it has learned.
 
     Parameters
     ----------
     first
-        Examples learned before the first copy is taken; the next ones are half as many apart, later
-        a quarter of what is learned, 16 times as many at most.
-    baseline
-        Losses from which it is learned how a reference does while the world stands still.
+        Examples learned before the first copy is taken; the next ones follow when twice as many are learned.
     kind, classes
         As `Frozen` takes them.
     """
 
-    def __init__(self, first: int, baseline: int, kind: TaskKind, classes: Collection[Any]) -> None:
+    def __init__(self, first: int, kind: TaskKind, classes: Collection[Any]) -> None:
         self._first = first
-        self._baseline = baseline
         self._kind: TaskKind = kind
         self._classes = classes
         self._taken: list[Frozen] = []
         #: Examples learned at which the next copy is to be taken.
         self.due = first
-        self._reference: _Reference | None = None
-        self._next: _Reference | None = None
+        self._reference: Reference | None = None
+        self._next: Reference | None = None
 
     def begin(self, learned: int) -> None:
         """Forget all: another champion serves, which has learned so much."""
         self._taken = []
         self.due = learned + self._first
+        self.rest()
+
+    def wake(self, learned: int, recent: Recent) -> None:
+        """Begin with a reference that looks back on the newest examples, if there is none and a copy is old enough."""
+        for frozen in reversed(self._taken):
+            since = learned - frozen.learned
+            if since >= 2 * _LEAST_BASELINE:
+                before = recent.newest(min(since, _LOOK_BACK))
+                self._reference = Reference(frozen, Shift(min(_BASELINE, len(before) // 2)), before)
+                return
+
+    def rest(self) -> None:
+        """Score nobody."""
         self._reference = self._next = None
 
     @property
@@ -77,65 +82,66 @@ class Milestones:
     @property
     def references(self) -> list[Frozen]:
         """The copies that are to be scored."""
-        return [one.frozen for one in (self._reference, self._next) if one is not None]
+        return [one.frozen for one in self._references if not one.looks_back]
 
-    def due_references(self, turn: int) -> list[Frozen]:
-        """Return the copies that are to be scored at a turn: what is known well enough at every second one."""
-        known = self._reference
-        if turn % 2 and known is not None and known.shift.count >= _KNOWN:
-            return [] if self._next is None else [self._next.frozen]
-        return self.references
+    @property
+    def _references(self) -> list[Reference]:
+        return [one for one in (self._reference, self._next) if one is not None]
 
     @property
     def frozen(self) -> list[Frozen]:
         """All copies that are held."""
-        return [*self._taken, *self.references]
+        return [*self._taken, *(one.frozen for one in self._references)]
 
     @property
     def rise(self) -> tuple[float, int]:
         """Evidence that the world has changed to the worse, and the offset of the first event that speaks for it."""
         return (0.0, -1) if self._reference is None else self._reference.shift.rise
 
-    def watch(self, champion: Learner, losses: Mapping[str, float | None], offset: int) -> None:
-        """Take the references' losses on the event at an offset, by their names."""
-        current, following = self._reference, self._next
-        for reference in (current, following):
-            loss = None if reference is None else losses.get(reference.frozen.name)
-            if reference is not None and loss is not None:
+    def hear(self, example: Example) -> None:
+        """Take the next example that the champion has learned, for who looks back."""
+        for reference in self._references:
+            reference.hear(example)
+
+    def watch(self, champion: Learner, losses: Mapping[str, float | None], offset: int, ask: Ask) -> None:
+        """Take the references' losses on the event at an offset, by their names; who looks back is asked."""
+        for reference in self._references:
+            if reference.looks_back:
+                reference.look_back(ask)
+            elif (loss := losses.get(reference.frozen.name)) is not None:
                 reference.shift.update(loss, offset)
+        current, following = self._reference, self._next
         if following is None or not following.shift.ready:
             return
         outdated = current is not None and champion.learned - current.frozen.learned > _OUTDATED
         if current is None or outdated or current.shift.value < _NOTHING:
             self._reference, self._next = following, None
 
-    def take(self, champion: Learner, offset: int) -> bool:
+    def take(self, champion: Learner, offset: int, *, scored: bool) -> bool:
         """Take a copy of the champion; False when that is not possible: a model may be too deep or too large to pickle.
 
-        The next one is due after some more examples.
+        The next one is due after some more examples. Where references are `scored`, it may follow the one there is.
         """
         learned = champion.learned
-        self.due = learned + _MOST_APART * self._first
+        self.due = learned + _AGAIN
         try:
             data, model = champion.freeze(self._classes)
         except (NotPicklableError, RecursionError, pickle.PicklingError):
             return False
         current = self._reference
-        follows = self._next is None and (current is None or learned - current.frozen.learned >= _LIFE)
+        is_old = current is None or learned - current.frozen.learned >= _LIFE
+        follows = scored and self._next is None and is_old
         asked = model if follows else None
         frozen = Frozen(data, champion.version, learned, offset, self._kind, self._classes, asked)
         self._taken = [*self._taken[1 - _KEPT :], frozen]
         if follows:
-            self._next = _Reference(frozen, Shift(self._baseline))
-        apart = min(learned // 4, _MOST_APART * self._first)
-        self.due = learned + max(self._first // 2, apart)
+            self._next = Reference(frozen, Shift(_BASELINE))
+        self.due = learned + max(self._first, learned)
         return True
 
     def snapshot(self) -> Any:
         """Return the state but for the models."""
-        references = [
-            None if one is None else (one.frozen.name, one.shift.snapshot()) for one in (self._reference, self._next)
-        ]
+        references = [None if one is None else one.snapshot() for one in (self._reference, self._next)]
         return self.due, [frozen.name for frozen in self._taken], references
 
     def restore(self, state: Any, frozen: Mapping[str, Frozen]) -> None:
@@ -143,5 +149,5 @@ class Milestones:
         self.due, taken, references = state
         self._taken = [frozen[name] for name in taken]
         self._reference, self._next = (
-            None if told is None else _Reference(frozen[told[0]], Shift.restored(told[1])) for told in references
+            None if told is None else Reference.restored(told, frozen) for told in references
         )

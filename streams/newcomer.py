@@ -5,11 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 from streams.learner import Learner
+from streams.recent import Recent
 
 #: Evidence for a change at which one is taught, and below which the next one may be.
 _SUSPICIOUS, _UNSUSPICIOUS = 30.0, 3.0
-#: Examples that are kept. A change that began longer ago leaves out what is not there any more.
-_KEPT = 200
+#: The newest examples that it learns, if the change began so long ago.
+_MOST = 200
 #: Examples that it learns at each new one, until it has caught up: steps have to stay short.
 _CATCH_UP = 20
 #: Examples after which it has had its time, and so many more as it had to wait for the first label of its answers.
@@ -19,7 +20,7 @@ _Example = tuple[dict[str, Any], Any]
 
 
 class Newcomer:
-    """The newest labelled examples, and the learner that is taught of them.
+    """A learner of the newest examples.
 
     Unlike a challenger it has learned nothing of the world before, and knows the new one from its first example on.
 
@@ -31,10 +32,10 @@ class Newcomer:
     Examples
     --------
     >>> from river import dummy
-    >>> newcomer = Newcomer()
+    >>> newcomer, recent = Newcomer(), Recent()
     >>> for offset in range(40):
-    ...     newcomer.remember(offset, {"a": 1.0}, offset % 2 == 0)
-    >>> newcomer.suspect(100.0, 10, lambda: Learner(dummy.PriorClassifier, "v2", "binary"))
+    ...     recent.add(offset, {"a": 1.0}, offset % 2 == 0)
+    >>> newcomer.suspect(100.0, 10, lambda: Learner(dummy.PriorClassifier, "v2", "binary"), recent)
     >>> newcomer.learn()
     >>> newcomer.is_ready, newcomer.learner.learned
     (False, 20)
@@ -45,7 +46,6 @@ class Newcomer:
 
     def __init__(self) -> None:
         self.learner: Learner | None = None
-        self._recent: deque[tuple[int, dict[str, Any], Any]] = deque(maxlen=_KEPT)
         self._ahead: deque[_Example] = deque()
         self._suspects = False
         #: Examples it had learned when it had caught up, and between that and the first of its answers being compared.
@@ -57,9 +57,8 @@ class Newcomer:
         """Whether there is one, and it has caught up."""
         return self.learner is not None and not self._ahead
 
-    def remember(self, offset: int, x: dict[str, Any], y: Any) -> None:
-        """Take the next labelled example: features as models see them, and the offset of its event."""
-        self._recent.append((offset, x, y))
+    def hear(self, x: dict[str, Any], y: Any) -> None:
+        """Take the next labelled example."""
         if self.learner is not None:
             self._ahead.append((x, y))
 
@@ -87,7 +86,9 @@ class Newcomer:
             return False
         return self.learner.learned >= _LIFE + (self._waited if self._is_judged else longest_wait)
 
-    def suspect(self, change: float, since: int, fresh: Callable[[], Learner], *, asked: bool = True) -> None:
+    def suspect(
+        self, change: float, since: int, fresh: Callable[[], Learner], recent: Recent, *, asked: bool = True
+    ) -> None:
         """Begin with a fresh learner when the evidence for a change rises; end with one that has had its time.
 
         Parameters
@@ -98,6 +99,8 @@ class Newcomer:
             Offset of the first event that speaks for it.
         fresh
             Makes a learner.
+        recent
+            The newest examples.
         asked
             Whether its answers are asked for at the moment.
         """
@@ -109,7 +112,7 @@ class Newcomer:
             self.leave()
             self._suspects = True
             self.learner = fresh()
-            self._ahead = deque((x, y) for offset, x, y in self._recent if offset >= since)
+            self._ahead = deque((x, y) for offset, x, y in recent.newest(_MOST) if offset >= since)
 
     def leave(self) -> None:
         """Let it go: it serves, or has had its time."""
@@ -125,12 +128,11 @@ class Newcomer:
     def snapshot(self) -> Any:
         """Return the state but for the model."""
         judged = self._is_judged, self._waited, self._caught_up
-        return list(self._recent), list(self._ahead), self._suspects, judged
+        return list(self._ahead), self._suspects, judged
 
     def restore(self, state: Any, learner: Learner | None) -> None:
         """Become what `snapshot` was taken of."""
-        recent, ahead, self._suspects, judged = state
+        ahead, self._suspects, judged = state
         self._is_judged, self._waited, self._caught_up = judged
-        self._recent.extend(recent)
         self._ahead.extend(ahead)
         self.learner = learner

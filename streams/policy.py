@@ -82,8 +82,8 @@ class ChampionVersions:
     probation
         Labelled events for which a champion that was replaced goes on learning, and may come back.
     milestone
-        Examples after which a first frozen copy of the champion is taken; the next ones follow after half as many, and
-        later after a quarter of what it has learned, 16 times as many at most.
+        Examples after which a first frozen copy of the champion is taken; the next ones follow when it has learned
+        twice as many. Raising it takes less time, and a change that comes soon after another leaves nothing to keep.
     actions
         Changes of the champion in 10,000 labelled events, at most.
     """

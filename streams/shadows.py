@@ -10,9 +10,11 @@ from streams.contest import Answers, Contest
 from streams.entrants import Entrants
 from streams.label_join import Asked
 from streams.learner import Learner
+from streams.past import Kept
 from streams.pipeline import Pipeline, label_of
 from streams.policy import ChampionVersions, ObserveOnly
-from streams.verdict import RACING, Crowning, Verdict
+from streams.prequential import Loss
+from streams.verdict import RACING, Verdict
 from streams.versions import Frozen
 
 _CONTEST, _RACE, _FROZEN = "contest-", "race-", "frozen-"
@@ -29,12 +31,15 @@ class Shadows:
         Makes an unlearned learner, under the next version, of the declared model with a label.
     books
         Where errors of theirs are counted.
+    loss
+        Measures their answers.
     """
 
-    def __init__(self, pipeline: Pipeline, fresh: Callable[[str], Learner], books: Books) -> None:
+    def __init__(self, pipeline: Pipeline, fresh: Callable[[str], Learner], books: Books, loss: Loss) -> None:
         self._pipeline = pipeline
         self._fresh = fresh
         self._books = books
+        self._loss = loss
         #: Label of the model that serves.
         self._serving = ""
         self.contest: Contest | None = None
@@ -62,7 +67,7 @@ class Shadows:
         if not isinstance(policy, ChampionVersions):
             return None
         late, kind, classes = pipeline.label is not None and pipeline.label.comes_late, pipeline.kind, pipeline.classes
-        return Contest(policy, champion, self.another, kind, classes, self._books, late=late)
+        return Contest(policy, champion, self.another, kind, classes, self._books, self._loss.in_shadow, late=late)
 
     def another(self) -> Learner:
         """Return an unlearned learner of the kind that serves; of the declared model when no declared one serves."""
@@ -82,7 +87,7 @@ class Shadows:
     @property
     def frozen(self) -> dict[str, Frozen]:
         """Those that do not learn, by the name of the part that they are in a snapshot."""
-        found = self.contest.frozen if self.contest is not None else {}
+        found = self.contest.past.frozen if self.contest is not None else {}
         return {f"{_FROZEN}{name}": frozen for name, frozen in found.items()}
 
     def find(self, name: str, champion: Learner) -> Verdict | str:
@@ -156,19 +161,28 @@ class Shadows:
             return self.entrants is not None and self.entrants.is_news(verdict)
         return self.contest is not None and self.contest.restraint.is_news(verdict)
 
+    @property
+    def has_kept(self) -> bool:
+        """Whether there are versions kept that nobody has been told of."""
+        return self.contest is not None and self.contest.past.has_kept
+
+    def take_kept(self) -> list[Kept]:
+        """Return the versions that are kept and nobody has been told of."""
+        return [] if self.contest is None else self.contest.past.take_kept()
+
     # ------------------------------------------------------------------ what follows from it
 
-    def crown(self, verdict: Verdict, champion: Learner, since: int, copy: Callable[[Frozen], Learner]) -> Crowning:
+    def crown(self, verdict: Verdict, champion: Learner, since: int, copy: Callable[[Frozen], Learner]) -> Learner:
         """Let one take over, as `Contest.crown` does; where nobody keeps the champion, it goes on racing."""
         if self.contest is not None:
-            crowning = self.contest.crown(verdict, champion, since, copy)
+            new = self.contest.crown(verdict, champion, since, copy)
         else:
-            crowning = Crowning(copy(verdict.model) if isinstance(verdict.model, Frozen) else verdict.model, None, None)
-        self._serving = label_of(crowning.champion.version)
+            new = copy(verdict.model) if isinstance(verdict.model, Frozen) else verdict.model
+        self._serving = label_of(new.version)
         if self.entrants is not None:
             won = verdict.role in RACING and verdict.advantage.count > 0
             self.entrants.begin(self._serving, champion if self.contest is None else None, won=won)
-        return crowning
+        return new
 
     def on_drift(self, *, certain: bool) -> None:
         """Begin anew with those that have to know the new world from its beginning."""

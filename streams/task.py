@@ -88,9 +88,9 @@ class Task:
         self.join = LabelJoin(label.ttl_ms if label else None, pipeline.max_pending_bytes, pipeline.dedupe_window)
         self.preprocessor = Preprocessor(pipeline.features)
         self._cleans_nothing = self.preprocessor.idle
-        self.lifecycle = Lifecycle(pipeline, self.books, checkpoint)
-        self.evaluation = Prequential(pipeline.metrics or ())
         self.loss = Loss(pipeline.kind, pipeline.drift.loss)
+        self.lifecycle = Lifecycle(pipeline, self.books, self.loss, checkpoint)
+        self.evaluation = Prequential(pipeline.metrics or ())
         self.watcher = Watcher.of(pipeline)
         scored = pipeline.kind == "anomaly" or (self.watcher is not None and self.watcher.estimate is not None)
         self._keeps_scores = scored or self.evaluation.wants_scores or self.loss.wants_scores

@@ -8,9 +8,10 @@ from streams.evidence import Advantage, Lead
 from streams.learner import Learner
 from streams.versions import Frozen
 
-#: A steady learner was never reset; a previous champion is on probation; a version answers and does not learn; an
-#: entrant is another declared model, which races; a loser has served, and races on.
-Role = Literal["steady", "challenger", "newcomer", "previous", "version", "entrant", "loser"]
+#: A steady learner was never reset; a previous champion is on probation; a reconstruction is on its way to be a
+#: version; a version answers and does not learn; an entrant is another declared model, which races; a loser has served,
+#: and races on.
+Role = Literal["steady", "challenger", "newcomer", "previous", "reconstruction", "version", "entrant", "loser"]
 RACING: tuple[Role, ...] = ("entrant", "loser")
 
 
@@ -36,21 +37,3 @@ class Verdict(Struct, frozen=True):
     advantage: Advantage | Lead
     change: float
     held: str = ""
-
-
-class Crowning(Struct, frozen=True):
-    """What has happened when one took over.
-
-    Parameters
-    ----------
-    champion
-        Who serves now.
-    archived
-        The old champion as it was before the change, None when there is no such copy.
-    evicted
-        The version that went for it.
-    """
-
-    champion: Learner
-    archived: Frozen | None
-    evicted: Frozen | None

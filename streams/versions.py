@@ -82,6 +82,28 @@ class Frozen:
         """Return the model; each time another copy."""
         return pickling.loads(self.data, further=self._classes)
 
+    def learner(self) -> Learner:
+        """Return one that goes on from here, under the same version."""
+        return self._learner(self.thaw)
+
+    def grown(self, learner: Learner, offset: int) -> "Frozen":
+        """Return what one of `learner` has become, frozen; nobody teaches it any more.
+
+        Parameters
+        ----------
+        learner
+            It.
+        offset
+            Offset of the newest event that it has learned.
+
+        Raises
+        ------
+        NotPicklableError, RecursionError
+            When the model cannot be written.
+        """
+        data, model = pickling.dumps(learner.model, further=self._classes), learner.model
+        return Frozen(data, self.version, learner.learned, offset, self._kind, self._classes, model)
+
     def predict(self, x: dict[str, Any]) -> tuple[Any, Any]:
         """Score one event, as `Learner.predict` does."""
         if self._answering is None:

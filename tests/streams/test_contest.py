@@ -23,6 +23,7 @@ from schemas.events import (
 from streams.accounting import Books
 from streams.contest import Contest
 from streams.learner import Learner
+from streams.prequential import Loss
 from streams.rehearsal import Rehearsal
 from streams.versions import Frozen
 from tests.streams.logs import Fold, Log
@@ -179,29 +180,65 @@ def test_alarm_that_is_higher_rings_later() -> None:
 
 
 def test_calm_stream_asks_nobody_else() -> None:
-    """The cheap policy scores a reference now and then, and nothing more."""
-    log = world(0, length=3000)
-    fold = Fold(declared(ChampionVersions()))
-    asked, learners = 0, 0
-    for record in log.records:
-        shadows = fold.task.lifecycle.shadows
-        assert shadows.contest is not None
-        asked += len(shadows.contest.answers(fold.task.lifecycle.champion, {"a": 0.0, "b": 0.0}) or ())
-        asked += len(shadows.contest.later_answers({"a": 0.0, "b": 0.0}, record.offset) or ())
-        learners += len(fold.task.lifecycle.learners)
+    """Nobody is scored or learns beside the champion of the cheap policy while its loss does not look risen."""
+    fold, calm, asked = Fold(declared(ChampionVersions())), 0, 0
+    for record in world(0, length=3000).records:
         fold.step(record)
-    assert asked <= len(log.records)
-    assert learners <= 1.25 * len(log.records)
+        lifecycle = fold.task.lifecycle
+        contest = lifecycle.shadows.contest
+        assert contest is not None
+        if not contest.is_awake:
+            calm += 1
+            asked += contest.answers(lifecycle.champion, {"a": 0.0, "b": 0.0}) is not None
+            asked += contest.later_answers({"a": 0.0, "b": 0.0}, record.offset) is not None
+            asked += len(lifecycle.learners) > 1
+    assert calm > 2000
+    assert asked == 0
+
+
+def test_reference_looks_back_when_an_alarm_rings() -> None:
+    """Nobody was scored until then, and it knows of the change as soon as it has caught up."""
+    log = world(0, 1, length=3000)
+    fold = Fold(declared(ChampionVersions()), log.records[:3000])
+    contest = fold.task.lifecycle.shadows.contest
+    assert contest is not None
+    rung = None
+    for record in log.records[3000:]:
+        fold.step(record)
+        rung = record.offset if rung is None and contest.is_awake else rung
+        if (contest.past.milestones.change or 0.0) >= 3000:
+            break
+    assert rung is not None
+    assert fold.task.next_offset - rung < 20
+    change, since = contest.past.milestones.rise
+    assert change >= 3000
+    assert abs(since - 3000) < 25
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_archived_champion_is_what_it_was_before_the_change(policy: Any) -> None:
+    """To the last bit, although no copy was taken then; it knows next to nothing of the new world."""
+    log = world(0, 1, length=2700)
+    fold = Fold(declared(policy), log.records)
+    [archived, *_] = of(fold, ModelArchived)
+    assert archived.version == "v1"
+    assert 2600 < archived.learned < 2710
+    contest = fold.task.lifecycle.shadows.contest
+    assert contest is not None
+    observer = Fold(declared(ObserveOnly()), log.records[: archived.learned]).task.lifecycle.champion
+    grid = [{"a": a / 4, "b": b / 4} for a in range(-8, 9) for b in range(-8, 9)]
+    kept = contest.past.frozen[archived.archived]
+    assert [kept.predict(x) for x in grid] == [observer.predict(x) for x in grid]
 
 
 def test_version_that_needs_more_evidence_stands_in_nobody_s_way() -> None:
     """It looks best, and has returned too often; the learner that was never reset is better than the champion, too."""
     champion, steady, fresh = (Learner(naive_bayes.GaussianNB, f"v{i}", "binary") for i in (3, 1, 4))
     policy = Pool()
-    contest = Contest(policy, champion, lambda: fresh, "binary", (), Books())
+    contest = Contest(policy, champion, lambda: fresh, "binary", (), Books(), Loss("binary", "zero_one").in_shadow)
     contest.steady = steady
     version = Frozen(steady.freeze()[0], "v2", 0, 0, "binary")
-    contest.archive.keep(version)
+    contest.past.archive.keep(version)
     for now in range(25):
         contest.restraint.note("version", version.name, now, by_evidence=True)
     rng, told = random.Random(2), []
@@ -215,9 +252,9 @@ def test_version_that_needs_more_evidence_stands_in_nobody_s_way() -> None:
 def test_model_from_elsewhere_is_asked_of_events_that_came_after_it() -> None:
     """It may have been trained on those whose labels are still due."""
     champion = Learner(naive_bayes.GaussianNB, "v1", "binary")
-    contest = Contest(Pool(), champion, lambda: champion, "binary", (), Books())
+    contest = Contest(Pool(), champion, lambda: champion, "binary", (), Books(), Loss("binary", "zero_one").in_shadow)
     for version in ("i50", "v0"):
-        contest.archive.keep(Frozen(champion.freeze()[0], version, 9, 50, "binary"))
+        contest.past.archive.keep(Frozen(champion.freeze()[0], version, 9, 50, "binary"))
     assert [set(contest.later_answers({}, offset) or ()) for offset in (49, 50, 51)] == [
         {"v0@9"},
         {"v0@9"},
@@ -243,10 +280,10 @@ def test_archive_is_bounded_and_says_what_goes() -> None:
     fold = Fold(declared(Pool(versions=1)), world(0, 1, 2, 3, 0).records)
     contest = fold.task.lifecycle.shadows.contest
     assert contest is not None
-    assert len(contest.archive) == 1
+    assert len(contest.past.archive) == 1
     archived = [event.archived for event in of(fold, ModelArchived)]
     retired = [event.retired for event in of(fold, ModelRetired)]
-    [kept] = contest.archive
+    [kept] = contest.past.archive
     assert retired == [name for name in archived if name != kept.name]
 
 

@@ -12,6 +12,7 @@ from streams.accounting import Books
 from streams.contest import Contest
 from streams.evidence import Advantage
 from streams.learner import Learner
+from streams.prequential import Loss
 from streams.shift import Shift
 
 STREAMS = 1000
@@ -37,7 +38,7 @@ def contest_by_chance(policy: Pool, rng: random.Random, rate: float, events: int
         return Learner(Mute, f"v{next(versions)}", "binary")
 
     champion, looked_better = fresh(), False
-    contest = Contest(policy, champion, fresh, "binary", (Mute,), Books())
+    contest = Contest(policy, champion, fresh, "binary", (Mute,), Books(), Loss("binary", "zero_one").in_shadow)
     contest.begin()
     for offset in range(events):
         asked = (contest.answers(champion, {}) or {}) | (contest.later_answers({}, offset) or {})

@@ -98,7 +98,7 @@ def test_promoted_import_answers_as_it_did_elsewhere() -> None:
     assert [champion.predict(x)[1] for x in GRID] == [model.predict_proba_one(x) for x in GRID]
     fold.go_on(1, length=50)
     assert champion.learned == 650
-    kept = fold.task.lifecycle.shadows.contest.frozen[name]  # type: ignore[union-attr]
+    kept = fold.task.lifecycle.shadows.contest.past.frozen[name]  # type: ignore[union-attr]
     assert [kept.predict(x)[1] for x in GRID] == [model.predict_proba_one(x) for x in GRID]
 
 
@@ -153,7 +153,7 @@ def test_version_that_goes_for_an_import_is_said() -> None:
     assert isinstance(retired, ModelRetired)
     assert retired.retired == names[0]
     assert len({event.id for event in fold.lifecycle}) == len(fold.lifecycle)
-    assert [one.name for one in fold.task.lifecycle.shadows.contest.archive] == [names[1], archived.archived]  # type: ignore[union-attr]
+    assert [one.name for one in fold.task.lifecycle.shadows.contest.past.archive] == [names[1], archived.archived]  # type: ignore[union-attr]
     assert "expected one that is there" in fold.order(Promote(pipeline="p", model=names[0]))[0].reason
 
 

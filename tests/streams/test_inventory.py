@@ -28,7 +28,9 @@ def test_inventory_after_each_stretch_is_who_is_there(policy: object) -> None:
         assert learn == {part: (one.version, one.learned) for part, one in lifecycle.learners.items()}
         assert copies == {part: (one.name, one.learned, one.offset) for part, one in lifecycle.frozen.items()}
         archive = (
-            [] if lifecycle.shadows.contest is None else [frozen.name for frozen in lifecycle.shadows.contest.archive]
+            []
+            if lifecycle.shadows.contest is None
+            else [frozen.name for frozen in lifecycle.shadows.contest.past.archive]
         )
         assert sorted(model.name for model in found if model.role == ARCHIVED) == sorted(archive)
         kinds |= {model.role for model in found}

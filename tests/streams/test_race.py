@@ -356,8 +356,9 @@ def test_versions_are_never_given_twice() -> None:
     fold = Fold(pipeline)
     for record in points(3000, lambda a, b, i: (a > 0) != (i // 1000 % 2 == 1)).records:
         fold.step(record)
-        for learner in fold.task.lifecycle.learners.values():
-            assert seen.setdefault(learner.version, learner) is learner
+        for part, learner in fold.task.lifecycle.learners.items():
+            if part != "contest-reconstruction":  # a version as it was once
+                assert seen.setdefault(learner.version, learner) is learner
 
 
 @pytest.mark.parametrize(
