@@ -44,9 +44,9 @@ def by_stream(results: Iterable[Result]) -> dict[Stream, list[Result]]:
 
 def players(results: Sequence[Result]) -> set[str]:
     """Return who has played all the games they could."""
-    perfect = {"perfect reset", "perfect rollback"}
+    oracles = {"perfect reset", "perfect rollback", "told rollback"}
     everybody = {name for r in results for name in r["accuracy"]}
-    return {n for n in everybody if all(n in r["accuracy"] or (n in perfect and n in r["asked"]) for r in results)}
+    return {n for n in everybody if all(n in r["accuracy"] or (n in oracles and n in r["asked"]) for r in results)}
 
 
 def gained(result: Result, name: str, scores: str = "accuracy") -> float | None:
@@ -164,7 +164,8 @@ def _recurrence(say: Say, name: str, rowed: dict[str, list[Result]]) -> None:
 def _delayed(say: Say, name: str, rowed: dict[str, list[Result]]) -> None:
     """Hold the share of the gap with late labels against the share without, stream by stream and seed by seed.
 
-    Nobody but an oracle can know of a change before its first label. The second figure leaves those events out.
+    Nobody can know of a change before its first label: an oracle that hears of it then says how much is left to be had.
+    The second figure leaves events before it out.
     """
     prompt = {(r["world"], r["base"], r["seed"]): r for r in rowed["recurring"]}
     by_delay: dict[str, list[tuple[Result, Result]]] = defaultdict(list)
@@ -175,10 +176,16 @@ def _delayed(say: Say, name: str, rowed: dict[str, list[Result]]) -> None:
     for delay, pairs in by_delay.items():
         late, without = [r for r, _ in pairs], _shares([twin for _, twin in pairs], name)
         for scores, row in (("accuracy", delay), ("informed", f"{delay}, from the first one on")):
-            reached = {(world.partition(", ")[0], base): s for (world, base), s in _shares(late, name, scores).items()}
-            if both := [(share, without[stream]) for stream, share in reached.items() if stream in without]:
-                got, full = (mean(column) for column in zip(*both, strict=True))
+            reached, told = _shares(late, name, scores), _shares(late, "told rollback", scores)
+            twins = {stream: (stream[0].partition(", ")[0], stream[1]) for stream in reached}
+            if both := [
+                (stream, share, without[twins[stream]]) for stream, share in reached.items() if twins[stream] in without
+            ]:
+                streams, *columns = zip(*both, strict=True)
+                got, full = (mean(column) for column in columns)
                 found = f"{got:.2f} of {full:.2f}, {len(both)} streams"
+                if all(stream in told for stream in streams):
+                    found += f"; an oracle told by the first label: {mean(told[stream] for stream in streams):.2f}"
                 say(row, name, f"{_OF_UNDELAYED:.0%} of the gap's share without", found, got >= _OF_UNDELAYED * full)
 
 

@@ -8,25 +8,40 @@ import platform
 from collections.abc import Collection, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
+
+from benchmarks.quality import rivals
 
 Result = dict[str, Any]
 Key = tuple[str, str, int]
 _ROOT = Path(__file__).parents[2]
-#: What figures depend on; not on how they are judged and printed.
+#: What figures depend on; not on how they are judged and printed. Rivals are River's alone.
+_OF_RIVALS = ("playing", "rivals", "worlds")
 _PLAYED = ("riverrun.py", "schemas", "streams", "services/flights.py")
 _NOT_PLAYED = ("streams/worker", "schemas/avro")
 _OF_US = ("detecting", "playing", "policies", "rivals", "stopwatch", "worlds")
 
 
-def code() -> str:
-    """Return a digest of what games are played with: sources, River and Python."""
+class Code(NamedTuple):
+    """What games are played with, by digest of sources, River and Python: all of it, and what rivals need of it."""
+
+    ours: str
+    rivals: str
+
+
+def code() -> Code:
+    """Return what games are played with now."""
     here = Path(__file__).parent
-    files = {here / f"{name}.py" for name in _OF_US}
+    ours = {here / f"{name}.py" for name in _OF_US}
     for name in _PLAYED:
-        files |= set((_ROOT / name).rglob("*.py")) or {_ROOT / name}
+        ours |= set((_ROOT / name).rglob("*.py")) or {_ROOT / name}
+    rivals = {here / f"{name}.py" for name in _OF_RIVALS}
+    return Code(_digest(ours), _digest({*rivals, _ROOT / "services" / "flights.py"}))
+
+
+def _digest(files: Collection[Path]) -> str:
     digest = hashlib.blake2b(f"{version('river')} {platform.python_version()}".encode(), digest_size=8)
     for path in sorted(files):
         name = path.relative_to(_ROOT).as_posix()
@@ -39,7 +54,8 @@ class Ledger:
     """Games that were played, in a file.
 
     A game that was played twice, with other players, is one. Half a line at the end, of a run that was killed, is
-    cut off. A file of other code is put aside as ``….before``, and a new one begins.
+    cut off. A file of other code is put aside as ``….before``, and a new one begins: with what rivals have played, if
+    they are what they were.
 
     Parameters
     ----------
@@ -49,7 +65,7 @@ class Ledger:
         What games are played with.
     """
 
-    def __init__(self, path: Path, code: str) -> None:
+    def __init__(self, path: Path, code: Code) -> None:
         self._path, self._code = path, code
         self._games: dict[Key, Result] = {}
         self.put_aside: Path | None = None
@@ -57,8 +73,11 @@ class Ledger:
             return
         data = path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
-        if any(result["code"] != code for result in _lines(whole)):
+        if any(result["code"] != code.ours for result in _lines(whole)):
             self.put_aside = path.replace(path.with_name(f"{path.name}.before"))
+            for result in _lines(whole):
+                if result.get("rivals_code") == code.rivals:
+                    self.add(*_of_rivals(result))
             return
         if whole != data:
             os.truncate(path, len(whole))
@@ -75,7 +94,7 @@ class Ledger:
 
     def add(self, result: Result, asked: Collection[str]) -> None:
         """Write a result down; when this returns it is on the disk."""
-        result = result | {"asked": sorted(asked), "code": self._code}
+        result = result | {"asked": sorted(asked), "code": self._code.ours, "rivals_code": self._code.rivals}
         with self._path.open("ab") as file:
             file.write(orjson.dumps(result) + b"\n")
             file.flush()
@@ -96,6 +115,19 @@ def read(path: Path) -> list[Result]:
         key = result["world"], result["base"], result["seed"]
         games[key] = _merged(games.get(key, {}), result)
     return list(games.values())
+
+
+def _of_rivals(result: Result) -> tuple[Result, list[str]]:
+    """Return what a line tells of rivals, and which of them were asked to play."""
+    told = {
+        name: {who: figure for who, figure in figures.items() if who in rivals.NAMES}
+        for name, figures in result.items()
+        if isinstance(figures, dict)
+    }
+    plain = {name: figure for name, figure in result.items() if not isinstance(figure, dict)}
+    return plain | {name: figures for name, figures in told.items() if figures}, [
+        name for name in result["asked"] if name in rivals.NAMES
+    ]
 
 
 def _lines(data: bytes) -> Iterator[Result]:

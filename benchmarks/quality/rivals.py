@@ -21,6 +21,7 @@ NAMES = (
     "arf",
     "perfect reset",
     "perfect rollback",
+    "told rollback",
 )
 
 
@@ -82,18 +83,19 @@ class Dummy(Online):
 class Oracle(Online):
     """Knows when the concept changes: a fresh model then, or the one it had when the concept was there before.
 
-    It learns no lies.
+    It learns no lies. Where labels are late, it may hear of a change with the first one, as all others do.
     """
 
-    def __init__(self, fresh: Fresh, stream: Stream, *, returns: bool) -> None:
+    def __init__(self, fresh: Fresh, stream: Stream, *, returns: bool, told_after: int = 0) -> None:
         super().__init__(fresh)
         self._stream = stream
         self._returns = returns
+        self._told_after = told_after
         self._models: dict[int, Any] = {}
         self._concept = -1
 
     def _of(self, place: int) -> Any:
-        concept = self._stream.concepts[place]
+        concept = self._stream.concepts[max(0, place - self._told_after)]
         if concept != self._concept:
             self._concept = concept
             if not (self._returns and concept in self._models):
@@ -124,6 +126,8 @@ def rivals(world: World, stream: Stream, base: str, seed: int) -> dict[str, Call
     if stream.concepts:
         found["perfect reset"] = lambda: Oracle(fresh, stream, returns=False)
         found["perfect rollback"] = lambda: Oracle(fresh, stream, returns=True)
+        if late := world.labels_after:
+            found["told rollback"] = lambda: Oracle(fresh, stream, returns=True, told_after=late)
     return found
 
 

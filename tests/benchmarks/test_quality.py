@@ -8,11 +8,13 @@ import pytest
 
 from benchmarks.quality import judging, playing, tables
 from benchmarks.quality.detecting import detections
-from benchmarks.quality.ledger import Ledger, code, read
+from benchmarks.quality.ledger import Code, Ledger, code, read
 from benchmarks.quality.policies import Game
 from benchmarks.quality.stopwatch import CALM, REPLACED, SHADOWS, Meter, Timing, costs, share_beyond
 from benchmarks.quality.worlds import Stream
 from streams.learner import Learner
+
+C = Code("c", "r")
 
 
 def result(seed: int = 1, **accuracy: float) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def test_ledger_cut_anywhere_loses_the_last_game_and_no_other(tmp_path: Path) ->
     """Whatever a kill leaves of the file, the games before are there, and the next one is written behind them."""
     whole = tmp_path / "whole"
     for seed in (1, 2, 3):
-        Ledger(whole, "c").add(result(seed, online=0.5), {"online"})
+        Ledger(whole, C).add(result(seed, online=0.5), {"online"})
     data = whole.read_bytes()
     ends = [i + 1 for i, byte in enumerate(data) if byte == ord("\n")]
     for size in range(0, len(data) + 1, 7):
@@ -32,7 +34,7 @@ def test_ledger_cut_anywhere_loses_the_last_game_and_no_other(tmp_path: Path) ->
         path.write_bytes(data[:size])
         kept = sum(end <= size for end in ends)
         assert [r["seed"] for r in read(path)] == [1, 2, 3][:kept]
-        book = Ledger(path, "c")
+        book = Ledger(path, C)
         assert [bool(book.missing(("w", "lr", seed), {"online"})) for seed in (1, 2, 3)] == [
             seed > kept for seed in (1, 2, 3)
         ]
@@ -43,25 +45,40 @@ def test_ledger_cut_anywhere_loses_the_last_game_and_no_other(tmp_path: Path) ->
 def test_ledger_of_a_game_played_again_has_all_players(tmp_path: Path) -> None:
     """A rival that was left out at first is added to the game, and nobody has to play twice."""
     path, key = tmp_path / "f", ("w", "lr", 1)
-    Ledger(path, "c").add(result(online=0.5), {"online", "perfect reset"})
-    book = Ledger(path, "c")
+    Ledger(path, C).add(result(online=0.5), {"online", "perfect reset"})
+    book = Ledger(path, C)
     assert book.missing(key, {"online", "perfect reset", "arf"}) == {"arf"}
     book.add(result(arf=0.7), {"arf"})
     [game] = read(path)
     assert game["accuracy"] == {"online": 0.5, "arf": 0.7}
     assert book.games() == [game]
-    assert not Ledger(path, "c").missing(key, {"online", "perfect reset", "arf"})
+    assert not Ledger(path, C).missing(key, {"online", "perfect reset", "arf"})
 
 
 def test_ledger_of_other_code_is_put_aside(tmp_path: Path) -> None:
     """Games of two versions never stand in one table, and none is lost."""
     path = tmp_path / "f"
-    Ledger(path, "old").add(result(online=0.5), {"online"})
-    book = Ledger(path, "new")
+    Ledger(path, Code("old", "r")).add(result(online=0.5), {"online"})
+    book = Ledger(path, Code("new", "s"))
     assert book.games() == []
     assert book.put_aside is not None
     assert len(read(book.put_aside)) == 1
     assert code() == code()
+
+
+def test_rivals_that_are_what_they_were_need_not_play_again(tmp_path: Path) -> None:
+    """What policies told is gone with the code they were of."""
+    path, key = tmp_path / "f", ("w", "lr", 1)
+    told = result(online=0.5, pool=0.6) | {"costs": {"pool": {"calm": [1, 2, 3]}}, "detection": {"delay": {"task": 9}}}
+    Ledger(path, Code("old", "r")).add(told, {"online", "perfect reset", "pool"})
+    book = Ledger(path, Code("new", "r"))
+    assert book.put_aside is not None
+    assert book.missing(key, {"online", "perfect reset", "pool"}) == {"pool"}
+    book.add(result(pool=0.7), {"pool"})
+    [game] = read(path)
+    assert game["accuracy"] == {"online": 0.5, "pool": 0.7}
+    assert not {"costs", "detection"} & game.keys()
+    assert Ledger(path, Code("new", "r")).put_aside is None
 
 
 def test_busiest_stretch_is_found_wherever_it_is() -> None:
