@@ -24,6 +24,8 @@ from streams.versions import Frozen
 Answers = dict[str, tuple[Any, Any]]
 #: Labelled events for which the others are scored when the champion's loss may have risen.
 _AWAKE = 200
+#: The golden ratio less 1, and nearly 1, in 32 bits. Its multiples are spread evenly, whatever the distance of offsets.
+_GOLDEN, _ALL = 0x9E3779B1, 0xFFFFFFFF
 
 
 class Contest:
@@ -60,6 +62,7 @@ class Contest:
         late: bool = False,
     ) -> None:
         self._policy = policy
+        self._scored = round(policy.scored * (_ALL + 1))
         self._fresh = fresh
         self._books = books
         self.steady = champion
@@ -114,9 +117,13 @@ class Contest:
 
     # ------------------------------------------------------------------ one event
 
-    def answers(self, champion: Learner, x: dict[str, Any]) -> Answers | None:
+    def _asks(self, offset: int) -> bool:
+        """Tell whether anybody is asked about the event at an offset."""
+        return self.is_awake and (offset * _GOLDEN & _ALL) < self._scored
+
+    def answers(self, champion: Learner, x: dict[str, Any], offset: int) -> Answers | None:
         """Return what those that learn answer to an event, prediction and score by name; None when nobody is asked."""
-        if not self.is_awake:
+        if not self._asks(offset):
             return None
         return self._answers(((learner.version, learner) for _, learner in self._ready(champion)), x)
 
@@ -136,7 +143,7 @@ class Contest:
         What is older than the event would have said the same before: it need not have been asked then. (A younger copy
         has learned labels of events before this one; a younger model from elsewhere, who knows, and it is not asked.)
         """
-        if not self.is_awake:
+        if not self._asks(offset):
             return None
         return self._answers(((frozen.name, frozen) for frozen in self.past.asked(offset)), x)
 

@@ -23,8 +23,8 @@ _OUTDATED = 6000
 _NOTHING = 2.7
 #: Losses from which it is learned how a reference does while the world stands still; fewer where it looks back on few.
 _BASELINE, _LEAST_BASELINE = 300, 100
-#: Examples that a reference looks back on.
-_LOOK_BACK = 600
+#: Examples to look back on that are enough: where the world changes slowly, the last few hundred are of the change.
+_OLD = 1000
 
 
 class Milestones:
@@ -58,13 +58,12 @@ class Milestones:
         self.rest()
 
     def wake(self, learned: int, recent: Recent) -> None:
-        """Begin with a reference that looks back on the newest examples, if there is none and a copy is old enough."""
-        for frozen in reversed(self._taken):
-            since = learned - frozen.learned
-            if since >= 2 * _LEAST_BASELINE:
-                before = recent.newest(min(since, _LOOK_BACK))
-                self._reference = Reference(frozen, Shift(min(_BASELINE, len(before) // 2)), before)
-                return
+        """Begin with a reference that looks back on the newest examples, if a copy is old enough."""
+        ages = {learned - frozen.learned: frozen for frozen in self._taken}
+        enough = min((age for age in ages if age >= _OLD), default=max(ages, default=0))
+        before = recent.newest(enough)
+        if len(before) >= 2 * _LEAST_BASELINE:
+            self._reference = Reference(ages[enough], Shift(min(_BASELINE, len(before) // 2)), before)
 
     def rest(self) -> None:
         """Score nobody."""

@@ -1,9 +1,10 @@
 """What is done about drift: small pure objects, chosen in the declaration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.errors import DeclarationError
+from streams.declaration import UNLESS_DEFAULT
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,9 @@ class ChampionVersions:
         twice as many. Raising it takes less time, and a change that comes soon after another leaves nothing to keep.
     actions
         Changes of the champion in 10,000 labelled events, at most.
+    scored
+        Share of the events on which others are scored, in (0, 1]. Lowering it costs less, and a change is answered
+        later: at half the share after twice the events. Who learns, learns from all of them.
     """
 
     alpha: float = 0.05
@@ -97,6 +101,7 @@ class ChampionVersions:
     probation: int = 1000
     milestone: int = 500
     actions: int = 30
+    scored: float = field(default=1.0, metadata=UNLESS_DEFAULT)
 
     #: Whether other models are scored on every event.
     always = False
@@ -105,6 +110,8 @@ class ChampionVersions:
         """Raise `DeclarationError` unless the arguments fit together."""
         if not isinstance(self.alpha, (int, float)) or not 0 < self.alpha < 1:
             raise DeclarationError(f"{field}.alpha", self.alpha, "a number between 0 and 1")
+        if not isinstance(self.scored, (int, float)) or not 0 < self.scored <= 1:
+            raise DeclarationError(f"{field}.scored", self.scored, "a share, above 0 and up to 1")
         for name in ("change", "alarm"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not 1 <= value <= 1e9:

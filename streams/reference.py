@@ -9,7 +9,7 @@ from streams.shift import Shift
 from streams.versions import Frozen
 
 #: Examples of before that it is asked of at each new one: steps have to stay short.
-_AT_ONCE = 50
+_AT_ONCE = 100
 
 #: Returns the loss of a frozen model's answer to an example, None where there is none.
 Ask = Callable[[Frozen, Example], float | None]

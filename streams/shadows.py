@@ -110,9 +110,9 @@ class Shadows:
 
     # ------------------------------------------------------------------ one event
 
-    def answers(self, champion: Learner, x: dict[str, Any]) -> Answers | None:
+    def answers(self, champion: Learner, x: dict[str, Any], offset: int) -> Answers | None:
         """Return what those that learn answer to an event, prediction and score by name; None when nobody is asked."""
-        answers = self.contest.answers(champion, x) if self.contest is not None else None
+        answers = self.contest.answers(champion, x, offset) if self.contest is not None else None
         return answers if self.entrants is None else {**(answers or {}), **self.entrants.answers(x)}
 
     def rehearse(self, champion: Learner, x: dict[str, Any]) -> Answers | None:

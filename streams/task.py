@@ -176,7 +176,7 @@ class Task:
         prediction, score = champion.predict(x)
         made = self._prediction(record, event_id, prediction, score, leapt)
         events: list[Event] = [made]
-        shadows = self.lifecycle.shadows.answers(champion, x) if self._has_shadows else None
+        shadows = self.lifecycle.shadows.answers(champion, x, record.offset) if self._has_shadows else None
         if shadows and not self._keeps_shadow_scores:
             shadows = {name: (answer, None) for name, (answer, _) in shadows.items()}
         asked = Asked(record.offset, prediction, score if self._keeps_scores else None, x, shadows)

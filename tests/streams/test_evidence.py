@@ -41,7 +41,7 @@ def contest_by_chance(policy: Pool, rng: random.Random, rate: float, events: int
     contest = Contest(policy, champion, fresh, "binary", (Mute,), Books(), Loss("binary", "zero_one").in_shadow)
     contest.begin()
     for offset in range(events):
-        asked = (contest.answers(champion, {}) or {}) | (contest.later_answers({}, offset) or {})
+        asked = (contest.answers(champion, {}, offset) or {}) | (contest.later_answers({}, offset) or {})
         champion.learn({}, True)
         contest.learn(champion, {}, True, offset)
         losses = {name: float(rng.random() < rate) for name in asked}
