@@ -49,6 +49,11 @@ class Challenger:
         """Begin anew."""
         self.learner, self._judged_from = self._fresh(), None
 
+    def renew(self) -> None:
+        """Begin anew at a warning, if there is one that is not young."""
+        if self.learner is not None and not self.is_young:
+            self.begin()
+
     def leave(self) -> None:
         """Let it go."""
         self.learner, self._judged_from = None, None

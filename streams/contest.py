@@ -14,7 +14,7 @@ from streams.memory import Memory
 from streams.newcomer import Newcomer
 from streams.past import Past
 from streams.policy import ChampionVersions
-from streams.rehearsal import CHAMPION, NEWCOMER, Rehearsal
+from streams.rehearsal import Rehearsal
 from streams.restraint import Restraint
 from streams.shift import Alarm
 from streams.verdict import Role, Verdict
@@ -66,7 +66,7 @@ class Contest:
         self._fresh = fresh
         self._books = books
         self.steady = champion
-        self._challenger = Challenger(fresh, policy.challenger_life)
+        self.challenger = Challenger(fresh, policy.challenger_life)
         self.previous: Learner | None = None
         #: Version of the champion before this one.
         self._replaced = ""
@@ -92,7 +92,7 @@ class Contest:
         steady, previous = self.steady, self.previous
         if steady is not champion:
             found["steady"] = steady
-        if (challenger := self._challenger.learner) is not None:
+        if (challenger := self.challenger.learner) is not None:
             found["challenger"] = challenger
         if (newcomer := self._newcomer.learner) is not None:
             found["newcomer"] = newcomer
@@ -129,13 +129,8 @@ class Contest:
 
     def rehearse(self, champion: Learner, x: dict[str, Any]) -> Answers | None:
         """Return what champion and newcomer answer today to an event whose label has come, before they learn it."""
-        newcomer = self._newcomer.learner
-        if newcomer is None or not (self.is_awake and self._newcomer.is_ready):
-            return None
-        try:
-            return {CHAMPION: champion.predict(x), NEWCOMER: newcomer.predict(x)}
-        except ModelError:
-            return None  # uncounted: if the champion cannot learn it either, it leaves no trace
+        newcomer = self._newcomer.learner if self.is_awake and self._newcomer.is_ready else None
+        return None if newcomer is None else self._rehearsal.answers(champion, newcomer, x)
 
     def later_answers(self, x: dict[str, Any], offset: int) -> Answers | None:
         """Return what those that do not learn answer to an event whose label has come; None when nobody is asked.
@@ -158,7 +153,7 @@ class Contest:
 
     def learn(self, champion: Learner, x: dict[str, Any], y: Any, offset: int) -> None:
         """Let those learn that do; an error of theirs is their own, and may end them."""
-        self.past.recent.add(offset, x, y)
+        self.past.recent.add((offset, x, y))
         if not self.is_awake and self.steady is champion and not self.past.is_busy:
             return  # nobody else is there
         self._newcomer.hear(x, y)
@@ -190,7 +185,7 @@ class Contest:
         elif role == "reconstruction":
             self.past.finish()
         else:
-            self._challenger.begin()
+            self.challenger.begin()
 
     def update(
         self,
@@ -226,18 +221,27 @@ class Contest:
         if loss is not None:
             if (alarm := self._alarm.update(loss)) >= self._policy.alarm and alarm > 1.0:
                 self._wake(champion)
-            if self.is_awake:
-                self._watch(champion, losses, offset)
-                verdict = self._judge(champion, loss, losses, offset)
             if self._late and own:
                 self._memory.add(loss, offset)
+        if self.is_awake:
+            verdict = self._compare(champion, loss, losses, offset)
+        if champion.learned >= self.past.milestones.due:
+            self.past.copy(champion, offset, scored=self.is_awake)
+        return verdict
+
+    def _compare(
+        self, champion: Learner, loss: float | None, losses: Mapping[str, float | None], offset: int
+    ) -> Verdict | None:
+        """Compare the others with the champion, and see whose time is over."""
+        verdict = None
+        if loss is not None:
+            self._watch(champion, losses, offset)
+            verdict = self._judge(champion, loss, losses, offset)
         if self._late and self._newcomer.learner is not None and (verdict is None or verdict.held):
             rehearsed = self._rehearsal.update(self._newcomer.learner, losses, offset)
             verdict = verdict if rehearsed is None else self._weigh(rehearsed)
-        if self._challenger.is_spent:
-            self._challenger.begin()
-        if champion.learned >= self.past.milestones.due:
-            self.past.copy(champion, offset, scored=self.is_awake)
+        if self.challenger.is_spent:
+            self.challenger.begin()
         return verdict
 
     def _watch(self, champion: Learner, losses: Mapping[str, float | None], offset: int) -> None:
@@ -249,7 +253,7 @@ class Contest:
     def _wake(self, champion: Learner) -> None:
         if not self.is_awake:
             self._advantages.clear()
-            self._challenger.begin()
+            self.challenger.begin()
             self.past.milestones.wake(champion.learned, self.past.recent)
         self._awake_until = self._labelled + _AWAKE
         self.is_awake = True
@@ -257,12 +261,12 @@ class Contest:
     def _rest(self) -> None:
         """Let everybody go who was there because something may have changed."""
         self.is_awake = False
-        self._challenger.leave()
+        self.challenger.leave()
         self._newcomer.begin()
         self.past.milestones.rest()
 
     def _judge(self, champion: Learner, loss: float, losses: Mapping[str, float | None], offset: int) -> Verdict | None:
-        """Compare the others with the champion."""
+        """Return the best of those that are better than the champion."""
         best: tuple[Role, Learner | Frozen, Advantage] | None = None
         most, advantages, suffices = 1.0 / self._policy.alpha, self._advantages, self.restraint.suffices
         for role, name, model in self._contenders(champion):
@@ -284,7 +288,7 @@ class Contest:
 
     def _is_too_young(self, role: Role, model: Learner | Frozen) -> bool:
         """Tell whether a fresh learner has learned too little to be compared, and note that it could be."""
-        (self._challenger if role == "challenger" else self._newcomer).judge()
+        (self.challenger if role == "challenger" else self._newcomer).judge()
         return model.learned < self._policy.min_learned
 
     def may_act(self) -> bool:
@@ -300,7 +304,7 @@ class Contest:
             "past": self.past.snapshot(),
             "advantages": {name: advantage.snapshot() for name, advantage in self._advantages.items()},
             "alarm": self._alarm.snapshot(),
-            "challenger": self._challenger.snapshot(),
+            "challenger": self.challenger.snapshot(),
             "newcomer": self._newcomer.snapshot(),
             "late": (self._memory.snapshot(), self._rehearsal.snapshot()),
             "counts": (self._labelled, self._awake_until, self._probation_until),
@@ -330,7 +334,7 @@ class Contest:
         """
         learners = {role: learner(role, *named) for role, named in state["learners"].items()}
         self.steady = learners.get("steady", champion)
-        self._challenger.restore(state["challenger"], learners.get("challenger"))
+        self.challenger.restore(state["challenger"], learners.get("challenger"))
         self.previous = learners.get("previous")
         self.past.restore(state["past"], data, learners.get("reconstruction"))
         self._advantages = {name: Advantage.restored(told) for name, told in state["advantages"].items()}
@@ -348,12 +352,7 @@ class Contest:
     def begin(self) -> None:
         """Begin with the first champion; what is restored has begun before."""
         if self._policy.always:
-            self._challenger.begin()
-
-    def renew_challenger(self) -> None:
-        """Start the challenger anew at a warning, unless it is young."""
-        if self._challenger.learner is not None and not self._challenger.is_young:
-            self._challenger.begin()
+            self.challenger.begin()
 
     def candidates(self, champion: Learner) -> dict[str, Verdict]:
         """Return those that could serve, by name, as verdicts without evidence."""
@@ -383,8 +382,8 @@ class Contest:
         until = min(since, risen) if rise >= self._policy.change else since
         self.past.leave(champion, until, verdict.model)
         new = copy(verdict.model) if isinstance(verdict.model, Frozen) else verdict.model
-        if new is self._challenger.learner:
-            self._challenger.leave()
+        if new is self.challenger.learner:
+            self.challenger.leave()
             self.begin()
         self._newcomer.begin()
         self.previous, self._replaced = None if champion is self.steady else champion, champion.version

@@ -34,7 +34,7 @@ class Newcomer:
     >>> from river import dummy
     >>> newcomer, recent = Newcomer(), Recent()
     >>> for offset in range(40):
-    ...     recent.add(offset, {"a": 1.0}, offset % 2 == 0)
+    ...     recent.add((offset, {"a": 1.0}, offset % 2 == 0))
     >>> newcomer.suspect(100.0, 10, lambda: Learner(dummy.PriorClassifier, "v2", "binary"), recent)
     >>> newcomer.learn()
     >>> newcomer.is_ready, newcomer.learner.learned

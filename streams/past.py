@@ -63,6 +63,8 @@ class Past:
         self.milestones = Milestones(policy.milestone, kind, classes)
         self._reconstruction = Reconstruction()
         self.archive = Archive(policy.versions)
+        #: Whether a champion that has stepped down is to be kept, and is not yet.
+        self.is_busy = False
         self._kept: list[Kept] = []
 
     def asked(self, offset: int) -> Iterator[Frozen]:
@@ -108,6 +110,7 @@ class Past:
         old = self.milestones.before(until)
         if old is not None:
             self._reconstruction.begin(old, self.recent.newest(champion.learned - old.learned), until)
+            self.is_busy = True
 
     def reconstruct(self) -> None:
         """Go on with a champion that has stepped down.
@@ -123,14 +126,9 @@ class Past:
 
     def finish(self) -> None:
         """Keep what has become of a champion that has stepped down: as it was once, if not as it was at the end."""
-        version = self._reconstruction.end()
+        version, self.is_busy = self._reconstruction.end(), False
         if version is not None:
             self._kept.append(Kept(version, self.archive.keep(version)))
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a champion that has stepped down is to be kept, and is not yet."""
-        return bool(self._reconstruction.frozen)
 
     @property
     def learner(self) -> Learner | None:
@@ -182,4 +180,5 @@ class Past:
         self.archive.restore(state["archive"], frozen)
         self.milestones.restore(state["milestones"], frozen)
         self._reconstruction.restore(state["reconstruction"], frozen, reconstruction)
+        self.is_busy = bool(self._reconstruction.frozen)
         self.recent.restore(state["recent"])

@@ -18,17 +18,15 @@ class Recent:
     --------
     >>> recent = Recent()
     >>> for offset in range(5000):
-    ...     recent.add(offset, {}, True)
+    ...     recent.add((offset, {}, True))
     >>> [offset for offset, _, _ in recent.newest(3)], len(recent.newest(4000))
     ([4997, 4998, 4999], 2000)
     """
 
     def __init__(self) -> None:
         self._examples: deque[Example] = deque(maxlen=_KEPT)
-
-    def add(self, offset: int, x: dict[str, Any], y: Any) -> None:
-        """Take the next example that the champion has learned."""
-        self._examples.append((offset, x, y))
+        #: Takes the next example that the champion has learned.
+        self.add = self._examples.append
 
     def newest(self, count: int) -> list[Example]:
         """Return so many of them, or as many as there are."""

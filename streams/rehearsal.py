@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.errors import ModelError
 from streams.evidence import Advantage
 from streams.learner import Learner
 from streams.memory import Memory
@@ -40,6 +41,13 @@ class Rehearsal:
         self._advantage = Advantage()
         #: Version of the newcomer that it speaks for.
         self._newcomer = ""
+
+    def answers(self, champion: Learner, newcomer: Learner, x: dict[str, Any]) -> dict[str, tuple[Any, Any]] | None:
+        """Return what both say of an event, prediction and score; None when one of them cannot."""
+        try:
+            return {CHAMPION: champion.predict(x), NEWCOMER: newcomer.predict(x)}
+        except ModelError:
+            return None  # uncounted: if the champion cannot learn it either, it leaves no trace
 
     def update(self, newcomer: Learner, losses: Mapping[str, float | None], offset: int) -> Verdict | None:
         """Take the losses of what was said to one event, if both have said something.

@@ -187,7 +187,7 @@ class Shadows:
     def on_drift(self, *, certain: bool) -> None:
         """Begin anew with those that have to know the new world from its beginning."""
         if self.contest is not None:
-            self.contest.renew_challenger()
+            self.contest.challenger.renew()
         if self.entrants is not None and certain:
             self.entrants.enter(self._serving)
 

@@ -118,10 +118,10 @@ def test_newest_examples_are_kept_in_their_order() -> None:
     """Some thousand; a restored one goes on."""
     recent, restored = Recent(), Recent()
     for example in examples(2500):
-        recent.add(*example)
+        recent.add(example)
     restored.restore(recent.snapshot())
     for one in (recent, restored):
-        one.add(2500, {"a": 1.0}, True)
+        one.add((2500, {"a": 1.0}, True))
         assert [offset for offset, _, _ in one.newest(3)] == [2498, 2499, 2500]
         assert one.newest(9999)[0][0] == 501
         assert one.newest(0) == []
