@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from benchmarks.quality import policies
+from benchmarks.quality import policies, rivals
 from benchmarks.quality.stopwatch import added, share_beyond
 
 Result = dict[str, Any]
@@ -22,6 +22,7 @@ _PER = 10_000
 #: Events behind a burst after which none of its champions may serve.
 _AFTER = 500
 _MOST_MS = 50
+_TOLD = f"an oracle that hears of a change {rivals.LABELS_TO_TELL} labels late"
 _CALM, _BEYOND, _DELAY, _OF_UNDELAYED = 1.15, 0.10, 1.2, 0.6
 
 
@@ -150,6 +151,8 @@ def _recurrence(say: Say, name: str, rowed: dict[str, list[Result]]) -> None:
             continue
         worst, average = min(means, key=means.__getitem__), mean(means.values())
         found = f"{average:.2f} of {len(means)} streams, the least {means[worst]:.2f} ({', '.join(worst)})"
+        if (told := _shares(rowed[row], "told rollback")).keys() == means.keys():
+            found += f"; {_TOLD} {mean(told.values()):.2f}, {told[worst]:.2f} there"
         each = "" if math.isinf(least) else f", each ≥ {least:g}"
         say(row, name, f"{wanted:.2f} of the gap{each}", found, average >= wanted and means[worst] >= least)
     back = [r for r in rowed["recurring"] if "perfect rollback" in r.get("returns", {})]
@@ -164,7 +167,7 @@ def _recurrence(say: Say, name: str, rowed: dict[str, list[Result]]) -> None:
 def _delayed(say: Say, name: str, rowed: dict[str, list[Result]]) -> None:
     """Hold the share of the gap with late labels against the share without, stream by stream and seed by seed.
 
-    Nobody can know of a change before its first label: an oracle that hears of it then says how much is left to be had.
+    Nobody can know of a change before its first label: an oracle that hears of it soon after says what is to be had.
     The second figure leaves events before it out.
     """
     prompt = {(r["world"], r["base"], r["seed"]): r for r in rowed["recurring"]}
@@ -185,7 +188,7 @@ def _delayed(say: Say, name: str, rowed: dict[str, list[Result]]) -> None:
                 got, full = (mean(column) for column in columns)
                 found = f"{got:.2f} of {full:.2f}, {len(both)} streams"
                 if all(stream in told for stream in streams):
-                    found += f"; an oracle told by the first label: {mean(told[stream] for stream in streams):.2f}"
+                    found += f"; {_TOLD} {mean(told[stream] for stream in streams):.2f}"
                 say(row, name, f"{_OF_UNDELAYED:.0%} of the gap's share without", found, got >= _OF_UNDELAYED * full)
 
 
