@@ -127,9 +127,9 @@ class Contest:
             return None
         return self._answers(((learner.version, learner) for _, learner in self._ready(champion)), x)
 
-    def rehearse(self, champion: Learner, x: dict[str, Any]) -> Answers | None:
+    def rehearse(self, champion: Learner, x: dict[str, Any], offset: int) -> Answers | None:
         """Return what champion and newcomer answer today to an event whose label has come, before they learn it."""
-        newcomer = self._newcomer.learner if self.is_awake and self._newcomer.is_ready else None
+        newcomer = self._newcomer.learner if self._newcomer.is_ready and self._asks(offset) else None
         return None if newcomer is None else self._rehearsal.answers(champion, newcomer, x)
 
     def later_answers(self, x: dict[str, Any], offset: int) -> Answers | None:
@@ -183,7 +183,7 @@ class Contest:
         elif role == "newcomer":
             self._newcomer.leave()
         elif role == "reconstruction":
-            self.past.finish()
+            self.past.break_off()
         else:
             self.challenger.begin()
 
@@ -255,7 +255,7 @@ class Contest:
             self._advantages.clear()
             self.challenger.begin()
             self.past.milestones.wake(champion.learned, self.past.recent)
-        self._awake_until = self._labelled + _AWAKE
+        self._awake_until = max(self._awake_until, self._labelled + _AWAKE)
         self.is_awake = True
 
     def _rest(self) -> None:

@@ -67,7 +67,9 @@ def models_in(lifecycle: Any) -> list[KeptModel]:
 def _beside(contest: Any) -> Iterator[KeptModel]:
     """Yield those that could serve, or are compared with, beside the champion."""
     for role, (version, learned) in contest["learners"].items():
-        yield KeptModel(version, role, learned, None, f"contest-{role}")
+        # What is put together is a version as it was once: by its own name nobody else is meant.
+        name = f"{version}@{learned}" if role == "reconstruction" else version
+        yield KeptModel(name, role, learned, None, f"contest-{role}")
     archived, _ = contest["past"]["archive"]
     for name, (_, learned, offset) in contest["past"]["frozen"].items():
         role = ARCHIVED if name in archived else MILESTONE

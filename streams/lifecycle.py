@@ -178,7 +178,7 @@ class Lifecycle:
         idle = change is None and verdict is None and self._successor_of is None and not self._alarms.is_warned
         events = _NOTHING if idle else self._act(change, verdict, moment)
         if self.shadows.has_kept:
-            events = [*events, *self._tell_kept(moment)]
+            events = [*events, *self.tell_kept(moment)]
         return self._eliminate(moment) if self.shadows.entrants is not None and not events else events
 
     def _act(self, change: Change | None, verdict: Verdict | None, moment: Moment) -> Sequence[LifecycleEvent]:
@@ -226,8 +226,8 @@ class Lifecycle:
             self.challenger = self._successor_of = None
         return announcements.crowned(self._teller(moment), verdict, champion, replaced, since, reason)
 
-    def _tell_kept(self, moment: Moment) -> list[LifecycleEvent]:
-        """Say which old champions are kept from now on."""
+    def tell_kept(self, moment: Moment) -> list[LifecycleEvent]:
+        """Say which old champions are kept since this was said last."""
         teller = self._teller(moment)
         told = [announcements.kept(teller, kept.archived, kept.evicted) for kept in self.shadows.take_kept()]
         return [event for events in told for event in events]

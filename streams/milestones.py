@@ -59,11 +59,15 @@ class Milestones:
 
     def wake(self, learned: int, recent: Recent) -> None:
         """Begin with a reference that looks back on the newest examples, if a copy is old enough."""
+        self._reference = self._looking_back(learned, recent)
+
+    def _looking_back(self, learned: int, recent: Recent) -> Reference | None:
         ages = {learned - frozen.learned: frozen for frozen in self._taken}
         enough = min((age for age in ages if age >= _OLD), default=max(ages, default=0))
         before = recent.newest(enough)
-        if len(before) >= 2 * _LEAST_BASELINE:
-            self._reference = Reference(ages[enough], Shift(min(_BASELINE, len(before) // 2)), before)
+        if len(before) < 2 * _LEAST_BASELINE:
+            return None
+        return Reference(ages[enough], Shift(min(_BASELINE, len(before) // 2)), learned, before)
 
     def rest(self) -> None:
         """Score nobody."""
@@ -102,7 +106,9 @@ class Milestones:
         for reference in self._references:
             reference.hear(example)
 
-    def watch(self, champion: Learner, losses: Mapping[str, float | None], offset: int, ask: Ask) -> None:
+    def watch(
+        self, champion: Learner, losses: Mapping[str, float | None], offset: int, recent: Recent, ask: Ask
+    ) -> None:
         """Take the references' losses on the event at an offset, by their names; who looks back is asked."""
         for reference in self._references:
             if reference.looks_back:
@@ -110,10 +116,15 @@ class Milestones:
             elif (loss := losses.get(reference.frozen.name)) is not None:
                 reference.shift.update(loss, offset)
         current, following = self._reference, self._next
-        if following is None or not following.shift.ready:
-            return
-        outdated = current is not None and champion.learned - current.frozen.learned > _OUTDATED
-        if current is None or outdated or current.shift.value < _NOTHING:
+        outdated = current is not None and champion.learned - current.since > _OUTDATED
+        if following is None:
+            # What it tells of is how the world has been for long: who begins now takes that for granted.
+            self._next = self._looking_back(champion.learned, recent) if outdated else None
+        elif (
+            following.shift.ready
+            and not following.looks_back
+            and (current is None or outdated or current.shift.value < _NOTHING)
+        ):
             self._reference, self._next = following, None
 
     def take(self, champion: Learner, offset: int, *, scored: bool) -> bool:
@@ -128,13 +139,13 @@ class Milestones:
         except (NotPicklableError, RecursionError, pickle.PicklingError):
             return False
         current = self._reference
-        is_old = current is None or learned - current.frozen.learned >= _LIFE
+        is_old = current is None or learned - current.since >= _LIFE
         follows = scored and self._next is None and is_old
         asked = model if follows else None
         frozen = Frozen(data, champion.version, learned, offset, self._kind, self._classes, asked)
         self._taken = [*self._taken[1 - _KEPT :], frozen]
         if follows:
-            self._next = Reference(frozen, Shift(_BASELINE))
+            self._next = Reference(frozen, Shift(_BASELINE), learned)
         self.due = learned + max(self._first, learned)
         return True
 

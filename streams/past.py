@@ -65,6 +65,7 @@ class Past:
         self.archive = Archive(policy.versions)
         #: Whether a champion that has stepped down is to be kept, and is not yet.
         self.is_busy = False
+        self._keeps = policy.versions > 0
         self._kept: list[Kept] = []
 
     def asked(self, offset: int) -> Iterator[Frozen]:
@@ -76,7 +77,7 @@ class Past:
 
     def watch(self, champion: Learner, losses: Mapping[str, float | None], offset: int) -> None:
         """Look for changes of the world in the losses on one event, by name."""
-        self.milestones.watch(champion, losses, offset, self._ask)
+        self.milestones.watch(champion, losses, offset, self.recent, self._ask)
         self.archive.watch(losses)
 
     def _ask(self, frozen: Frozen, example: Example) -> float | None:
@@ -108,7 +109,7 @@ class Past:
         self.finish()
         self.archive.want(wanted)
         old = self.milestones.before(until)
-        if old is not None:
+        if old is not None and self._keeps:
             self._reconstruction.begin(old, self.recent.newest(champion.learned - old.learned), until)
             self.is_busy = True
 
@@ -123,6 +124,11 @@ class Past:
         self._reconstruction.learn()
         if self._reconstruction.is_done:
             self.finish()
+
+    def break_off(self) -> None:
+        """Keep the copy that a reconstruction began with: its model is broken."""
+        self._reconstruction.learner = None
+        self.finish()
 
     def finish(self) -> None:
         """Keep what has become of a champion that has stepped down: as it was once, if not as it was at the end."""

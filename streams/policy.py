@@ -88,7 +88,7 @@ class ChampionVersions:
     actions
         Changes of the champion in 10,000 labelled events, at most.
     scored
-        Share of the events on which others are scored, in (0, 1]. Lowering it costs less, and a change is answered
+        Share of the events on which others are scored, in [0.01, 1]. Lowering it costs less, and a change is answered
         later: at half the share after twice the events. Who learns, learns from all of them.
     """
 
@@ -110,8 +110,8 @@ class ChampionVersions:
         """Raise `DeclarationError` unless the arguments fit together."""
         if not isinstance(self.alpha, (int, float)) or not 0 < self.alpha < 1:
             raise DeclarationError(f"{field}.alpha", self.alpha, "a number between 0 and 1")
-        if not isinstance(self.scored, (int, float)) or not 0 < self.scored <= 1:
-            raise DeclarationError(f"{field}.scored", self.scored, "a share, above 0 and up to 1")
+        if not isinstance(self.scored, (int, float)) or not 0.01 <= self.scored <= 1:
+            raise DeclarationError(f"{field}.scored", self.scored, "a share, from 0.01 to 1")
         for name in ("change", "alarm"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not 1 <= value <= 1e9:

@@ -9,7 +9,7 @@ from streams.shift import Shift
 from streams.versions import Frozen
 
 #: Examples of before that it is asked of at each new one: steps have to stay short.
-_AT_ONCE = 100
+_AT_ONCE = 50
 
 #: Returns the loss of a frozen model's answer to an example, None where there is none.
 Ask = Callable[[Frozen, Example], float | None]
@@ -24,13 +24,16 @@ class Reference:
         The copy.
     shift
         The evidence.
+    since
+        Examples that the champion had learned when it began.
     before
         Examples, none of which it has learned, that it is asked of first, the oldest first.
     """
 
-    def __init__(self, frozen: Frozen, shift: Shift, before: Iterable[Example] = ()) -> None:
+    def __init__(self, frozen: Frozen, shift: Shift, since: int, before: Iterable[Example] = ()) -> None:
         self.frozen = frozen
         self.shift = shift
+        self.since = since
         self._before = deque(before)
 
     @property
@@ -53,10 +56,10 @@ class Reference:
 
     def snapshot(self) -> Any:
         """Return the state but for the model."""
-        return self.frozen.name, self.shift.snapshot(), list(self._before)
+        return self.frozen.name, self.shift.snapshot(), self.since, list(self._before)
 
     @classmethod
     def restored(cls, state: Any, frozen: Mapping[str, Frozen]) -> "Reference":
         """Return what `snapshot` was taken of, with the models by name."""
-        name, shift, before = state
-        return cls(frozen[name], Shift.restored(shift), before)
+        name, shift, since, before = state
+        return cls(frozen[name], Shift.restored(shift), since, before)

@@ -93,6 +93,8 @@ class Shadows:
     def find(self, name: str, champion: Learner) -> Verdict | str:
         """Return what an operator calls by its name, empty for the one before the champion; or why that cannot be."""
         contest, entrants = self.contest, self.entrants
+        if contest is not None:
+            contest.past.finish()  # who has stepped down just now can be meant, too
         if not self.exist:
             return f"{type(self._pipeline.policy).__name__} keeps no other models; ChampionVersions and Pool do"
         before = contest.before(champion) if contest is not None else entrants.before if entrants is not None else ""
@@ -115,9 +117,9 @@ class Shadows:
         answers = self.contest.answers(champion, x, offset) if self.contest is not None else None
         return answers if self.entrants is None else {**(answers or {}), **self.entrants.answers(x)}
 
-    def rehearse(self, champion: Learner, x: dict[str, Any]) -> Answers | None:
+    def rehearse(self, champion: Learner, asked: Asked) -> Answers | None:
         """Return what is answered in a rehearsal of an event whose label has come late, see `Contest.rehearse`."""
-        return None if self.contest is None else self.contest.rehearse(champion, x)
+        return None if self.contest is None else self.contest.rehearse(champion, asked.x, asked.offset)
 
     def all_answers(self, asked: Asked) -> Answers | None:
         """Return what all have answered to an event whose label has come; those that do not learn are asked now."""

@@ -257,7 +257,7 @@ class Task:
         rehearsed = None
         if lifecycle.learns:
             if self._rehearses:
-                rehearsed = lifecycle.shadows.rehearse(champion, asked.x)
+                rehearsed = lifecycle.shadows.rehearse(champion, asked)
             evicted = champion.evicted if self._is_per_key else 0
             champion.learn(asked.x, y)
             if self._is_per_key:
@@ -316,6 +316,8 @@ class Task:
         """A command: what it changes begins here."""
         champion = self.lifecycle.champion
         events = self.orders.step(record, command)
+        if self.lifecycle.shadows.has_kept:
+            events = [*events, *self.lifecycle.tell_kept(Moment(record, command.time_ms))]
         if self.lifecycle.champion is not champion:
             self.loss.new_champion()
         return events

@@ -76,8 +76,9 @@ class Ledger:
         if any(result["code"] != code.ours for result in _lines(whole)):
             self.put_aside = path.replace(path.with_name(f"{path.name}.before"))
             for result in _lines(whole):
-                if result.get("rivals_code") == code.rivals:
-                    self.add(*_of_rivals(result))
+                told, asked = _of_rivals(result)
+                if asked and result.get("rivals_code") == code.rivals:
+                    self.add(told, asked)
             return
         if whole != data:
             os.truncate(path, len(whole))
