@@ -9,9 +9,12 @@ import pytest
 from river import linear_model, naive_bayes, preprocessing, tree
 
 from riverrun import ChampionVersions, Label, ObserveOnly, Pipeline, Pool
+from schemas import cloudevents as ce
+from schemas.commands import Freeze, Order, RollBack, encode_command
 from schemas.errors import DeclarationError
 from schemas.events import (
     ActionSuppressed,
+    CommandObeyed,
     DriftDetected,
     DriftWarned,
     ModelArchived,
@@ -20,11 +23,14 @@ from schemas.events import (
     ModelRetrained,
     ModelRolledBack,
 )
+from schemas.record import Record
 from streams.accounting import Books
 from streams.contest import Contest
+from streams.evidence import Advantage
 from streams.learner import Learner
 from streams.prequential import Loss
 from streams.rehearsal import Rehearsal
+from streams.verdict import Verdict
 from streams.versions import Frozen
 from tests.streams.logs import Fold, Log
 
@@ -160,6 +166,61 @@ def test_probation_begins_with_the_first_answer_of_the_new_champion() -> None:
     contest = fold.task.lifecycle.shadows.contest
     assert contest is not None
     assert contest.previous is not None
+
+
+def test_previous_champion_learns_until_its_probation_ends() -> None:
+    """Although an alarm that rings meanwhile is over before."""
+    champion, steady = (Learner(naive_bayes.GaussianNB, f"v{i}", "binary") for i in (2, 1))
+    contest = Contest(
+        ChampionVersions(), steady, lambda: steady, "binary", (), Books(), Loss("binary", "zero_one").in_shadow
+    )
+    contest.crown(Verdict("challenger", champion, Advantage(), 0.0), steady, 0, lambda _: champion)
+    contest.crown(Verdict("steady", steady, Advantage(), 0.0), champion, 0, lambda _: steady)
+    for offset in range(1, 1000):
+        contest.learn(steady, {"a": 1.0}, True, offset)
+        contest.update(steady, float(300 < offset < 360), {}, offset)
+    assert (contest.previous, champion.learned) == (champion, 999)
+    contest.update(steady, 0.0, {}, 1000)
+    assert contest.previous is None
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_change_that_has_long_been_there_is_no_news(policy: Any) -> None:
+    """Labels are noisier from now on, and nobody is better: some thousand examples later that is how the world is."""
+    log, rng = Log(), random.Random(1)
+    for i in range(17_000):
+        x = {"a": rng.gauss(0, 1), "b": rng.gauss(0, 1)}
+        log.event(x, f"e{i}", y=(x["a"] > 0) != (rng.random() < (0.05 if i < 9000 else 0.2)))
+    fold, is_open = Fold(declared(policy, naive_bayes.GaussianNB())), list[bool]()
+    for record in log.records:
+        fold.step(record)
+        contest = fold.task.lifecycle.shadows.contest
+        assert contest is not None
+        is_open.append((contest.past.milestones.change or 0.0) >= 3000)
+    assert sum(is_open[9000:12_000]) > 2500
+    assert not any(is_open[16_500:])
+    assert not of(fold, (ModelPromoted, ModelRolledBack))
+
+
+@pytest.mark.parametrize("command", [RollBack(pipeline="p"), Freeze(pipeline="p")])
+def test_champion_that_has_just_stepped_down_is_there_to_return(command: Order) -> None:
+    """Not yet put together, it is kept as it is; who is told so, is told at once."""
+    fold = Fold(declared(Pool(probation=0)))
+    for record in world(0, 1, length=2700).records:
+        fold.step(record)
+        if of(fold, ModelPromoted):
+            break
+    contest = fold.task.lifecycle.shadows.contest
+    assert contest is not None
+    assert contest.past.is_busy
+    headers = [("ce_id", b"c"), ("ce_type", ce.COMMAND.encode())]
+    told = fold.step(Record("p.raw", 0, record.offset + 1, 0, None, encode_command(command), headers))
+    kinds = [type(event) for event in told]
+    if isinstance(command, Freeze):
+        assert kinds == [CommandObeyed]
+    else:
+        assert kinds == [CommandObeyed, ModelRolledBack, ModelArchived]
+        assert told[1].restored == told[2].archived
 
 
 def test_alarm_that_is_higher_rings_later() -> None:
