@@ -44,9 +44,9 @@ def test_killed_worker_loses_nothing_and_repeats_only_as_promised(
     """After kill -9 at any moment the state is that of an undisturbed run; what is said twice is said alike."""
     rng = random.Random(seed)
     deployment = deploy(model="hat")
-    count = 15_000
+    count = 6_000
     kafka.produce(deployment.raw, inline(count, seed))
-    for target in sorted(rng.randrange(1, count - 5000) for _ in range(kills)):
+    for target in sorted(rng.randrange(1, count - 3000) for _ in range(kills)):
         # Often enough that kills come within a transaction; seldom enough that something is left to be repeated.
         interval = 0.1 if guarantee == "exactly_once" else 1.0
         worker = deployment.start(batch_records=100, commit_interval=interval, processing_guarantee=guarantee)
@@ -76,12 +76,12 @@ def test_killed_worker_loses_nothing_and_repeats_only_as_promised(
 def test_sigterm_drains_commits_and_the_next_start_goes_on(kafka: Kafka, deploy: Callable[..., Any]) -> None:
     """Within seconds, exit code 0, the offset behind the last answer; nothing is said twice, nothing is left out."""
     deployment = deploy(ttl_seconds=3600, model="hat")
-    log = list(delayed(7000))
+    log = list(delayed(4000))
     for i, (_, bad) in enumerate(BAD.values()):
         if len(bad.value or b"") < 1_000_000:
             log.insert(i * 300, bad)
     kafka.produce(deployment.raw, log)
-    for target in (1, 1500):
+    for target in (1, 1000):
         worker = deployment.start(batch_records=50)
         deployment.predicted(target)
         code, seconds = worker.terminate()
