@@ -10,7 +10,7 @@ from tests.simulation.reality import simulated
 from tests.simulation.run import find_bug
 from tests.simulation.world import World
 
-SEEDS = 200
+SEEDS = 120
 #: Found after some dozen or hundred worlds only; `make sim` finds them too.
 RARE = {
     "entity_order_unsaved",

@@ -248,7 +248,7 @@ def test_with_statement_stops_after_an_exception(tmp_path: Path) -> None:
     assert set(psutil.Process().children()) <= before
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_parent_that_is_killed_takes_the_broker_along(broker: EmbeddedBroker, signum: signal.Signals) -> None:
     """With dies_with_parent, nothing runs on after the owner was killed without a chance to clean up."""
     script = (
