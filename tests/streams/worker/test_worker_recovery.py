@@ -34,9 +34,17 @@ def never_ahead(kafka: Kafka, deployment: Any) -> bool:
 
 
 @ON_BOTH
-@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
 @pytest.mark.parametrize(
-    ("seed", "kills"), [(1, 2), pytest.param(2, 4, marks=pytest.mark.slow), pytest.param(3, 4, marks=pytest.mark.slow)]
+    ("seed", "kills", "guarantee"),
+    [
+        pytest.param(1, 2, "exactly_once", marks=pytest.mark.always),
+        (1, 2, "at_least_once"),
+        *(
+            pytest.param(seed, 4, guarantee, marks=pytest.mark.slow)
+            for seed in (2, 3)
+            for guarantee in ("exactly_once", "at_least_once")
+        ),
+    ],
 )
 def test_killed_worker_loses_nothing_and_repeats_only_as_promised(
     kafka: Kafka, deploy: Callable[..., Any], seed: int, kills: int, guarantee: str
@@ -132,11 +140,11 @@ def test_idle_worker_in_a_process_of_its_own_leaves_on_sigint(
 
 
 @pytest.mark.slow
-def test_broker_that_restarts_in_the_midst_of_work_costs_no_answer(tmp_path: Path) -> None:
+def test_broker_that_restarts_in_the_midst_of_work_costs_no_answer(tmp_path: Path, keys: dict[str, Path]) -> None:
     """The worker goes on, or stops and says why (the embedded broker forgets producers), and the next one goes on."""
     with EmbeddedBroker(tmp_path / "broker", port=free_port(), dies_with_parent=True) as bootstrap:
         kafka = Kafka(bootstrap)
-        deployment = Deployment(kafka, declarations.small("restart"), "small", {}, tmp_path)
+        deployment = Deployment(kafka, declarations.small("restart"), "small", {}, tmp_path, keys)
         kafka.create(deployment.pipeline)
         kafka.produce(deployment.raw, inline(20_000))
         worker = deployment.start()
@@ -162,11 +170,15 @@ def test_broker_that_restarts_in_the_midst_of_work_costs_no_answer(tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
-def test_worker_whose_kafka_is_gone_ends_when_it_is_told_to(tmp_path: Path, guarantee: str) -> None:
+def test_worker_whose_kafka_is_gone_ends_when_it_is_told_to(
+    tmp_path: Path, keys: dict[str, Path], guarantee: str
+) -> None:
     """Not at once, for the broker may come back, but in the end, with an error: what it had begun is not committed."""
     with EmbeddedBroker(tmp_path / "broker", port=free_port(), dies_with_parent=True) as bootstrap:
         kafka = Kafka(bootstrap)
-        deployment = Deployment(kafka, declarations.small("gone", model="hat"), "small", {"model": "hat"}, tmp_path)
+        deployment = Deployment(
+            kafka, declarations.small("gone", model="hat"), "small", {"model": "hat"}, tmp_path, keys
+        )
         kafka.create(deployment.pipeline)
         kafka.produce(deployment.raw, inline(20_000))
         worker = deployment.start(processing_guarantee=guarantee)
