@@ -151,7 +151,7 @@ def test_broker_that_restarts_in_the_midst_of_work_costs_no_answer(tmp_path: Pat
         try:
             deployment.predicted(2000)
             EmbeddedBroker(tmp_path / "broker").stop()
-            until(lambda: "Connection refused" in worker.log, 20, "a worker that notices")
+            until(lambda: "Disconnected" in worker.log, 20, "a worker that notices")
             again = EmbeddedBroker(tmp_path / "broker", port=int(bootstrap.rpartition(":")[2]), dies_with_parent=True)
             again.start()
             until(lambda: not worker.running or kafka.committed(deployment.pipeline) == {0: 20_000}, 60, "an outcome")
