@@ -27,6 +27,7 @@ RARE = {
 }
 
 
+@pytest.mark.slow
 def test_all_worlds_come_to_the_end_that_the_oracle_knows() -> None:
     """Whatever was killed, stopped, aborted, damaged or deleted on the way; in a process of its own, as `make sim`."""
     command = [sys.executable, "-m", "tests.simulation", "--seeds", str(SEEDS)]
@@ -50,7 +51,12 @@ def test_all_worlds_come_to_the_end_that_the_oracle_knows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seeds", "further"), [((1608, 1937, 4956, 71, 399), []), ((1161, 3063, 7838), ["--quarantine"])]
+    ("seeds", "further"),
+    [
+        # `make sim` has these among its 10,000.
+        pytest.param((1608, 1937, 4956, 71, 399), [], marks=pytest.mark.slow),
+        ((1161, 3063, 7838), ["--quarantine"]),
+    ],
 )
 def test_worlds_that_found_a_bug_are_well(seeds: tuple[int, ...], further: list[str]) -> None:
     """Chunks of two writings had one key; a worker took back another one's skip; a rollback led to the champion."""

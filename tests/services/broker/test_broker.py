@@ -59,6 +59,7 @@ def test_status_running_says_where_and_since_when(broker: EmbeddedBroker) -> Non
     assert status.record.started.endswith("+00:00")
 
 
+@pytest.mark.slow
 def test_backlog_larger_than_librdkafka_takes_at_once_is_read(broker: EmbeddedBroker) -> None:
     """noida-db answers a fetch with all it has; a client with librdkafka's own limit, 100 MB, never gets over it."""
     settings, value = Settings(bootstrap_servers=broker.start()), bytes(900_000)
