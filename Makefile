@@ -9,6 +9,8 @@ STAMP  := $(VENV)/.setup-done
 BENCH  := .venv-bench
 BENCH_STAMP := $(BENCH)/.setup-done
 PYTEST := $(BIN)/python -m pytest --doctest-modules schemas streams tests
+# The share of what `make test` leaves out that continuous integration runs with each commit.
+SAMPLE := 0.08
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -16,12 +18,12 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-full test-kafka sim chaos quality check format bench lock clean
+.PHONY: help setup demo test test-sample test-full test-kafka sim chaos quality check format bench lock clean
 
 help: ## Show this help
 	@echo "riverrun: online machine learning on Kafka"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  ARGS=\"...\" is passed to demo, the tests, chaos, quality, bench and lock; PYTHON=python3.12 chooses the interpreter of setup."
 
@@ -44,11 +46,14 @@ demo: $(STAMP) ## Run the demo: a broker, a stream, a drift, a recovery
 test: $(STAMP) ## Run the quick tests and the doctests
 	@$(PYTEST) -m "not slow and not kafka" $(ARGS)
 
+test-sample: $(STAMP) ## Run a share of the slow tests and of those against Apache Kafka
+	@$(BIN)/python -m pytest tests -m "slow or kafka" --sample $(SAMPLE) $(ARGS)
+
 test-full: $(STAMP) ## Run all tests, the slow ones and those against Apache Kafka too
 	@$(PYTEST) $(ARGS)
 
-test-kafka: $(STAMP) ## Run the tests against Apache Kafka (Java 17, Maven)
-	@$(PYTEST) -m "kafka and not slow" $(ARGS)
+test-kafka: $(STAMP) ## Run all tests against Apache Kafka (Java 17, Maven)
+	@$(BIN)/python -m pytest tests -m kafka $(ARGS)
 
 sim: $(STAMP) ## Run 10,000 simulated worlds and the planted bugs (SEED=123 tells one)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000) --bugs) $(ARGS)

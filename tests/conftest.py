@@ -19,6 +19,8 @@ from services.broker.java import find_java, find_maven
 settings.register_profile("riverrun", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("riverrun")
 
+pytest_plugins = ["tests.sampling"]
+
 _skipped: list[str] = []
 
 

@@ -24,6 +24,7 @@ def test_recipe_keeps_the_law(recipe: Recipe, law: Callable[[Recipe], None]) -> 
     law(recipe)
 
 
+@pytest.mark.slow
 def test_recipes_in_other_processes_of_one_hash_seed_give_the_same_digests() -> None:
     """Nothing of the process counts but the order of string sets, which the CLI fixes; most models know none."""
     others = [

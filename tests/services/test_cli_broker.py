@@ -137,30 +137,26 @@ def eventually(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.1)
 
 
-def test_worker_and_backtest_give_the_same_predictions(desk: Desk, events: Path) -> None:
+@pytest.mark.parametrize("name", ["single", pytest.param("spring", marks=pytest.mark.slow)])
+def test_worker_and_backtest_give_the_same_predictions(desk: Desk, events: Path, name: str) -> None:
     """What is sent, scored by a worker and read back equals what a backtest of the file answers, in JSON and Avro."""
-    names = ("single", "spring")
-    for name in names:
-        desk.run("topics", "apply", desk.pipeline(name))
-        sent = desk.read("send", str(events), desk.pipeline(name), "--key-field", "k")
-        assert (sent["sent"], sent["acknowledged"], sent["refused"]) == (EVENTS, EVENTS, 0)
-    workers = [desk.start("run", desk.pipeline(name), "--log-level", "WARNING") for name in names]
-    follow = ("--from", "beginning", "-n", str(EVENTS), "--output", "json")
-    tails = [desk.start("tail", "predictions", name, *follow) for name in names]
+    desk.run("topics", "apply", desk.pipeline(name))
+    sent = desk.read("send", str(events), desk.pipeline(name), "--key-field", "k")
+    assert (sent["sent"], sent["acknowledged"], sent["refused"]) == (EVENTS, EVENTS, 0)
+    worker = desk.start("run", desk.pipeline(name), "--log-level", "WARNING")
+    tail = desk.start("tail", "predictions", name, "--from", "beginning", "-n", str(EVENTS), "--output", "json")
     try:
-        told = [tail.communicate(timeout=90)[0] for tail in tails]
+        told = tail.communicate(timeout=90)[0]
     finally:
-        for process in (*tails, *workers):
+        for process in (tail, worker):
             process.terminate()
-        ended = [(worker.communicate(timeout=20)[1], worker.returncode) for worker in workers]
-    said = [(text.count(b"\n"), b"riverrun doctor --probe" in text, code) for text, code in ended]
-    assert said == [(1, True, 0)] * 2, ended
-    for name, lines in zip(names, told, strict=True):
-        report = desk.read("backtest", str(events), desk.pipeline(name))
-        assert report["balanced"]
-        assert digest_of(lines) == (report["predictions"], report["digest"])
-        doctor = desk.read("doctor", desk.pipeline(name))
-        assert f"committed {EVENTS}, lag 0" in str(doctor["checks"])
+        said = worker.communicate(timeout=20)[1]
+    assert (said.count(b"\n"), b"riverrun doctor --probe" in said, worker.returncode) == (1, True, 0), said
+    report = desk.read("backtest", str(events), desk.pipeline(name))
+    assert report["balanced"]
+    assert digest_of(told) == (report["predictions"], report["digest"])
+    doctor = desk.read("doctor", desk.pipeline(name))
+    assert f"committed {EVENTS}, lag 0" in str(doctor["checks"])
 
 
 def digest_of(lines: bytes) -> tuple[int, str]:

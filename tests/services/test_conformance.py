@@ -193,11 +193,18 @@ class KnowsNoTransactions(Clients):
 @pytest.mark.parametrize(
     ("clients", "name", "found"),
     [
-        (ReadsUncommitted, ABORTED, "saw 5 committed records, 5 aborted ones and 5 of an open .*, expected 5, 0 and 0"),
+        pytest.param(
+            ReadsUncommitted,
+            ABORTED,
+            "saw 5 committed records, 5 aborted ones and 5 of an open .*, expected 5, 0 and 0",
+            marks=pytest.mark.slow,
+        ),
         (AppliesOffsets, OFFSETS, "no offset before an abort, offset 7 after it and offset 5 after a commit; expected"),
         (FencesNobody, ZOMBIES, "could commit after another had taken its transactional id, expected PRODUCER_FENCED"),
         (LosesGenerations, STALE, "older generation: taken; of a member that has left: taken; expected ILLEGAL_GEN"),
-        (KnowsNoTransactions, ABORTED, "could not be finished: no transactions here"),
+        pytest.param(
+            KnowsNoTransactions, ABORTED, "could not be finished: no transactions here", marks=pytest.mark.slow
+        ),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )

@@ -84,7 +84,9 @@ def still_running(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in alive if not is_gone(process.pid, within_seconds=0)]
 
 
-@pytest.mark.parametrize(("scenario", "rows"), [("flights", 3000), ("recurring", 2000)])
+@pytest.mark.parametrize(
+    ("scenario", "rows"), [("flights", 3000), pytest.param("recurring", 2000, marks=pytest.mark.slow)]
+)
 def test_demo_ends_by_itself_with_a_summary(tmp_path: Path, scenario: str, rows: int) -> None:
     """Broker, worker, replay and summary, without a terminal; nothing is left running."""
     data_dir = tmp_path / "demo"

@@ -10,9 +10,11 @@ from tests.simulation.reality import simulated
 from tests.simulation.run import find_bug
 from tests.simulation.world import World
 
-SEEDS = 200
-#: Found after some dozen or hundred worlds only.
+SEEDS = 120
+#: Found after some dozen or hundred worlds only; `make sim` finds them too.
 RARE = {
+    "entity_order_unsaved",
+    "snapshot_outlives_its_cycle",
     "no_fencing",
     "no_abort_when_lost",
     "parked_whatever_happened",
@@ -25,6 +27,7 @@ RARE = {
 }
 
 
+@pytest.mark.slow
 def test_all_worlds_come_to_the_end_that_the_oracle_knows() -> None:
     """Whatever was killed, stopped, aborted, damaged or deleted on the way; in a process of its own, as `make sim`."""
     command = [sys.executable, "-m", "tests.simulation", "--seeds", str(SEEDS)]
@@ -48,14 +51,20 @@ def test_all_worlds_come_to_the_end_that_the_oracle_knows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "quarantine"),
-    [(1608, False), (1937, False), (4956, False), (71, False), (399, False), (1161, True), (3063, True), (7838, True)],
+    ("seeds", "further"),
+    [
+        # `make sim` has these among its 10,000.
+        pytest.param((1608, 1937, 4956, 71, 399), [], marks=pytest.mark.slow),
+        ((1161, 3063, 7838), ["--quarantine"]),
+    ],
 )
-def test_world_that_found_a_bug_is_well(seed: int, quarantine: bool) -> None:
+def test_worlds_that_found_a_bug_are_well(seeds: tuple[int, ...], further: list[str]) -> None:
     """Chunks of two writings had one key; a worker took back another one's skip; a rollback led to the champion."""
-    command = [sys.executable, "-m", "tests.simulation", "--seed", str(seed), *["--quarantine"] * quarantine]
+    command = [sys.executable, "-m", "tests.simulation", "--seed", *map(str, seeds), *further]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    said = [line for line in done.stdout.splitlines() if line.startswith("simulation: ")]
+    assert said == [f"simulation: seed {seed}: as it should be" for seed in seeds], done.stdout[-2000:] + done.stderr
+    assert done.returncode == 0
 
 
 def test_seed_reproduces_a_world() -> None:

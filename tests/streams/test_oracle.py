@@ -35,8 +35,8 @@ def rows(dataset: Any, limit: int) -> Rows:
     return [({name: float(value) for name, value in x.items()}, y) for x, y in itertools.islice(dataset, limit)]
 
 
-PHISHING = rows(datasets.Phishing(), 1250)
-BANANAS = rows(datasets.Bananas(), 1500)
+PHISHING = rows(datasets.Phishing(), 700)
+BANANAS = rows(datasets.Bananas(), 800)
 SEGMENTS = rows(datasets.ImageSegments(), 600)
 NUMBERED = [(x, sorted({y for _, y in SEGMENTS}).index(y)) for x, y in SEGMENTS]
 TRUMP = rows(datasets.TrumpApproval(), 1001)

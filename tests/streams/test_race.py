@@ -245,7 +245,7 @@ def test_those_that_left_enter_again_when_the_world_changes() -> None:
 
 
 @example(cut=901, budget=0.5, late=False, policy=ObserveOnly())
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     cut=st.integers(1, 2400), budget=st.sampled_from([None, 0.5, 2]), late=st.booleans(), policy=st.sampled_from(ACTING)
 )

@@ -111,8 +111,15 @@ def test_task_that_is_restored_again_and_again_is_the_undisturbed_one(seed: int)
     assert dict(visible(resumed.task)) == dict(visible(straight.task))
 
 
-@pytest.mark.parametrize("policy", [Pool, ChampionVersions])
-@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize(
+    ("policy", "inline"),
+    [
+        (Pool, True),
+        (ChampionVersions, False),
+        pytest.param(Pool, False, marks=pytest.mark.slow),
+        pytest.param(ChampionVersions, True, marks=pytest.mark.slow),
+    ],
+)
 def test_contest_that_is_restored_again_and_again_is_the_undisturbed_one(policy: Any, inline: bool) -> None:
     """With challengers, frozen copies, references and evidence half way, in a world that comes and goes."""
     rng = random.Random(5)

@@ -59,6 +59,7 @@ def test_status_running_says_where_and_since_when(broker: EmbeddedBroker) -> Non
     assert status.record.started.endswith("+00:00")
 
 
+@pytest.mark.slow
 def test_backlog_larger_than_librdkafka_takes_at_once_is_read(broker: EmbeddedBroker) -> None:
     """noida-db answers a fetch with all it has; a client with librdkafka's own limit, 100 MB, never gets over it."""
     settings, value = Settings(bootstrap_servers=broker.start()), bytes(900_000)
@@ -248,7 +249,7 @@ def test_with_statement_stops_after_an_exception(tmp_path: Path) -> None:
     assert set(psutil.Process().children()) <= before
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_parent_that_is_killed_takes_the_broker_along(broker: EmbeddedBroker, signum: signal.Signals) -> None:
     """With dies_with_parent, nothing runs on after the owner was killed without a chance to clean up."""
     script = (

@@ -57,6 +57,7 @@ def test_cluster_of_ones_own_ends_with_the_outcomes(source: FileSource) -> None:
     assert not children(os.getpid())
 
 
+@pytest.mark.slow
 def test_cluster_whose_outcomes_nobody_wants_stops_playing(source: FileSource, cluster: Any, tmp_path: Path) -> None:
     """The scheduler lives on; what it plays for us does not."""
     slow = deadly(tmp_path, "slow", "time.sleep(600)")

@@ -96,6 +96,7 @@ def test_process_tells_what_was_raised_as_an_outcome(
     assert told[1].endswith("raising.py:5: KeyError: 'key'")
 
 
+@pytest.mark.slow
 def test_processes_end_when_nobody_listens_any_more(source: FileSource, tmp_path: Path) -> None:
     """Whoever closes the outcomes ends what is running, and nothing else is started."""
     slow = deadly(tmp_path, "slow", "time.sleep(600)")
@@ -108,7 +109,9 @@ def test_processes_end_when_nobody_listens_any_more(source: FileSource, tmp_path
     assert children(os.getpid()) == []
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow)]
+)
 def test_interrupted_or_killed_command_leaves_nothing_running(
     tmp_path: Path, log_file: Path, sent: signal.Signals, code: int
 ) -> None:

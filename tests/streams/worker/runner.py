@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import inspect
 import itertools
 import multiprocessing
 import os
@@ -342,5 +343,9 @@ def fork_server() -> ForkServerContext:
     """Return the context whose server has the heavy modules loaded, and no thread and no socket."""
     context = multiprocessing.get_context("forkserver")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-    context.set_forkserver_preload(["streams.worker.main", "streams.worker.transport", __name__])
+    context.set_forkserver_preload(["streams.worker.main", "streams.worker.transport", "faust.worker", __name__])
     return context
+
+
+# Faust asks where an agent was defined, for which inspect looks at the files of all modules: once, not in each worker.
+inspect.getmodule(run.__code__)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+import pytest
 from river import datasets, evaluate, metrics
 
 from services.backtest import Backtest
@@ -68,6 +69,7 @@ def assert_same(kafka: Kafka, deployment: Any, worker: Any) -> dict[str, float]:
     return dict(outcomes)
 
 
+@pytest.mark.always
 def test_four_partitions_with_inline_labels_and_a_drift_equal_their_backtests(
     kafka: Kafka, deploy: Callable[..., Any]
 ) -> None:

@@ -26,7 +26,7 @@ from tests.streams.worker.test_worker_snapshots import snapshots
 
 pytestmark = ON_BOTH
 
-COUNT = 3_000
+COUNT = 1_000
 
 
 def expected(records: list[Record], old: Pipeline, new: Pipeline, position: int, partition: int) -> tuple[str, int]:
@@ -71,8 +71,8 @@ class TopicSnapshots:
     "change",
     [
         pytest.param({"drift": Drift(delta=0.001, warning_delta=0.2)}, id="drift", marks=pytest.mark.slow),
-        pytest.param({"model": "nb"}, id="model"),
-        pytest.param({"wider": True}, id="feature"),
+        pytest.param({"model": "nb"}, id="model", marks=pytest.mark.slow),
+        pytest.param({"wider": True}, id="feature", marks=pytest.mark.always),
     ],
 )
 def test_rolling_deploy_with_two_workers_mixes_nothing_and_loses_nothing(
@@ -173,6 +173,7 @@ def end_where_the_new_one_begins(worker: Any) -> None:
     assert worker.terminate()[0] == 0, worker.log
 
 
+@pytest.mark.slow
 def test_worker_that_waits_for_its_successor_has_not_died(kafka: Kafka, deploy: Callable[..., Any]) -> None:
     """However often the old one is started meanwhile: the new one need not be careful with the first record."""
     deployment = deploy()

@@ -96,7 +96,7 @@ def test_batch_that_gets_lost_stops_the_worker(kafka: Kafka, deploy: Callable[..
     ("guarantee", "words"),
     [
         ("exactly_once", "5 transactions in a row aborted, the last: .*Message size too large"),
-        ("at_least_once", r"\.predictions\[0\]: not delivered: "),
+        pytest.param("at_least_once", r"\.predictions\[0\]: not delivered: ", marks=pytest.mark.slow),
     ],
 )
 def test_output_that_is_refused_stops_the_worker(

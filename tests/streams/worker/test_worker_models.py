@@ -142,7 +142,7 @@ def heard(kafka: Kafka, name: str) -> str:
     "policy",
     [
         pytest.param(Pool(milestone=100), id="pool", marks=pytest.mark.slow),
-        pytest.param(ChampionVersions(milestone=100), id="versions"),
+        pytest.param(ChampionVersions(milestone=100), id="versions", marks=pytest.mark.slow),
     ],
 )
 def test_drift_is_acted_on_and_a_killed_worker_answers_as_an_undisturbed_one(

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.streams.worker.events import inline
 from tests.streams.worker.kafka import Kafka, until
 
 MEGABYTE = 1024 * 1024
 
 
+@pytest.mark.slow
 def test_slow_model_leaves_the_backlog_in_kafka(kafka: Kafka, deploy: Callable[..., Any]) -> None:
     """Memory stays where it is, latency of a stop too, and what is left undone is in the log."""
     deployment = deploy(model="slow")

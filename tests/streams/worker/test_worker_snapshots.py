@@ -16,7 +16,7 @@ from tests.streams.worker.test_worker_exactly_once import assert_undisturbed
 
 pytestmark = ON_BOTH
 
-COUNT = 6_000
+COUNT = 3_000
 
 
 def snapshots(worker: Worker, outcome: str) -> float:
@@ -43,13 +43,19 @@ def test_killed_worker_goes_on_from_its_snapshot(kafka: Kafka, deploy: Callable[
     assert kafka.digests(deployment.pipeline, distinct=True) == kafka.expected(deployment.pipeline)
 
 
-@pytest.mark.parametrize("further", [{}, {"model_per": PerKey(most=20, min_learned=10)}], ids=["one model", "per key"])
+@pytest.mark.parametrize(
+    "further",
+    [
+        pytest.param({}, id="one model"),
+        pytest.param({"model_per": PerKey(most=20, min_learned=10)}, id="per key", marks=pytest.mark.slow),
+    ],
+)
 def test_labels_that_wait_survive_in_snapshots(
     kafka: Kafka, deploy: Callable[..., Any], further: dict[str, Any]
 ) -> None:
     """Killed three times while events wait for labels; each start restores, and each event is answered once."""
     deployment = deploy(ttl_seconds=3600, **further)
-    log = list(delayed(3_000))
+    log = list(delayed(1_200))
     third = len(log) // 3 + 1
     for begin in range(0, len(log), third):
         kafka.produce(deployment.raw, log[begin : begin + third])
@@ -62,20 +68,18 @@ def test_labels_that_wait_survive_in_snapshots(
     assert kafka.digests(deployment.pipeline) == kafka.expected(deployment.pipeline)
 
 
-@pytest.mark.parametrize("death", SNAPSHOT_DEATHS)
-def test_worker_that_is_killed_within_a_snapshot_loses_nothing(
-    kafka: Kafka, deploy: Callable[..., Any], death: str
-) -> None:
-    """Twice; what stands in the topics then is no whole snapshot, or one that is as good as any."""
+def test_workers_that_are_killed_within_a_snapshot_lose_nothing(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+    """Each twice; what stands in the topics then is no whole snapshot, or one that is as good as any."""
     deployment = deploy()
-    kafka.produce(deployment.raw, inline(COUNT))
-    for count in (2, 1):
-        worker = deployment.start(
-            fault=f"{death}:{count}", snapshot_interval=0.05, commit_interval=0.05, batch_records=50
-        )
-        assert worker.wait() == -9, worker.log
+    kafka.produce(deployment.raw, inline(2 * COUNT))
+    for death in SNAPSHOT_DEATHS:
+        for count in (2, 1):
+            worker = deployment.start(
+                fault=f"{death}:{count}", snapshot_interval=0.05, commit_interval=0.05, batch_records=50
+            )
+            assert worker.wait() == -9, f"{death}:{count}: {worker.log}"
     worker = deployment.start()
-    assert deployment.finish() == COUNT
+    assert deployment.finish() == 2 * COUNT
     assert snapshots(worker, "refused") == 0
     assert_undisturbed(kafka, deployment)
 

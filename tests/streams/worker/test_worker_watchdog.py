@@ -67,6 +67,7 @@ def assert_well(worker: Any, seconds: float) -> None:
             "block_loop",
             r"raw\[0\]@[1-9]\d*: no record stepped through for .*The main thread is at threading\.py:\d+ wait <",
             id="block_loop",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             "commit_nothing",
@@ -119,6 +120,7 @@ def test_worker_in_which_the_gil_is_held_ends_all_the_same(kafka: Kafka, deploy:
     assert kafka.digests(deployment.pipeline) == kafka.expected(deployment.pipeline)
 
 
+@pytest.mark.slow
 def test_idle_worker_is_well_and_knows_three_paths(kafka: Kafka, deploy: Callable[..., Any]) -> None:
     """For longer than the limit; a second one without partitions too."""
     deployment = deploy()
@@ -143,6 +145,7 @@ def test_idle_worker_is_well_and_knows_three_paths(kafka: Kafka, deploy: Callabl
     assert refused.value.code == 404
 
 
+@pytest.mark.slow
 def test_long_replay_with_a_slow_model_is_well(kafka: Kafka, deploy: Callable[..., Any]) -> None:
     """Seconds in which nothing is committed, in batches that each take longer than the limit."""
     deployment = deploy(model="slow")
@@ -165,9 +168,8 @@ def test_long_replay_with_a_slow_model_is_well(kafka: Kafka, deploy: Callable[..
 
 
 @ON_BOTH
-@pytest.mark.parametrize(
-    "commit", [pytest.param(True, id="committed"), pytest.param(False, id="aborted", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("commit", [pytest.param(True, id="committed"), pytest.param(False, id="aborted")])
 def test_offsets_without_records_at_the_end_of_the_log_are_no_work(
     kafka: Kafka, deploy: Callable[..., Any], *, commit: bool
 ) -> None:
