@@ -198,7 +198,7 @@ def test_change_that_has_long_been_there_is_no_news(policy: Any) -> None:
         assert contest is not None
         is_open.append((contest.past.milestones.change or 0.0) >= 3000)
     assert sum(is_open[9000:12_000]) > 2500
-    assert not any(is_open[15_000:16_000])
+    assert not any(is_open[15_500:16_000])
     assert not of(fold, (ModelPromoted, ModelRolledBack))
 
 
