@@ -16,10 +16,10 @@ from streams.versions import Frozen
 _KEPT = 4
 #: Examples after which it is tried again to copy what could not be copied.
 _AGAIN = 8000
-#: Examples after which the reference is to be a younger one, and after which it is so whatever it tells.
+#: Examples after which a reference may be replaced by a copy that is taken, and after which it has to be replaced.
 _LIFE = 1000
 _OUTDATED = 6000
-#: A reference that has more evidence than this is not replaced: it may have seen the world change.
+#: A reference that has more evidence than this is not replaced before it has to be: it may have seen the world change.
 _NOTHING = 2.7
 #: Losses from which it is learned how a reference does while the world stands still; fewer where it looks back on few.
 _BASELINE, _LEAST_BASELINE = 300, 100

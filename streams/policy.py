@@ -103,7 +103,7 @@ class ChampionVersions:
     actions: int = 30
     scored: float = field(default=1.0, metadata=UNLESS_DEFAULT)
 
-    #: Whether other models are scored on every event.
+    #: Whether other models are scored at all times.
     always = False
 
     def check(self, field: str = "policy") -> None:
@@ -124,9 +124,10 @@ class ChampionVersions:
 
 @dataclass(frozen=True, kw_only=True)
 class Pool(ChampionVersions):
-    """As `ChampionVersions`, with all models scored on every event: for streams whose concepts come and go.
+    """As `ChampionVersions`, with all models scored always: for streams whose concepts come and go.
 
-    Three or four models learn where one did, and up to ten answer; `make quality` tells what that costs.
+    Three to five models learn where one did, and up to twelve answer; `make quality` tells what that costs, and `scored`
+    is how to have less of it.
 
     References
     ----------
