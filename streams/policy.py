@@ -126,8 +126,8 @@ class ChampionVersions:
 class Pool(ChampionVersions):
     """As `ChampionVersions`, with all models scored always: for streams whose concepts come and go.
 
-    Three to five models learn where one did, and up to twelve answer; `make quality` tells what that costs, and `scored`
-    is how to have less of it.
+    Three to five models learn where one did, and up to twelve answer; `make quality` tells what that costs. With
+    `scored` they answer less often.
 
     References
     ----------

@@ -21,6 +21,16 @@ def test_independent_values_need_no_blocks(count: int) -> None:
     assert {block_size(autocorrelated(seed, count, 0.0)) for seed in range(10)} == {1}
 
 
+@pytest.mark.parametrize("rate", [0.001, 0.003, 0.01, 0.03])
+def test_rare_mistakes_are_no_memory(rate: float) -> None:
+    """At each thousandth loss of ten long streams, the last thousand of which can be all alike."""
+    for seed in range(10):
+        past = Autocorrelation()
+        for i, value in enumerate(steps(seed, (20_000, rate))):
+            past.add(value, i)
+            assert i % 1000 or past.block_size() == 1, (seed, i)
+
+
 def test_change_of_the_mean_is_no_autocorrelation() -> None:
     """A jump, and a slow rise, leave independent values independent."""
     for seed in range(10):
