@@ -28,7 +28,7 @@ class Autocorrelation:
     and down all the time is autocorrelation, too.
 
     Taking a unit of eight values costs next to nothing; all the work is done when somebody asks. It remembers the last
-    8,192 values, as sums of eight, and the last thousand as they were.
+    8,192 values, as sums of eight and of how much they differ, and the last thousand as they were.
 
     References
     ----------
@@ -58,6 +58,8 @@ class Autocorrelation:
         #: Values that make no unit yet.
         self.open: list[float] = []
         self._whole: deque[list[float]] = deque(maxlen=_WHOLE_UNITS)
+        #: Sum of the squared differences of neighbours within each unit.
+        self._squares: deque[float] = deque(maxlen=_UNITS)
 
     def add(self, value: float, offset: int) -> None:
         """Take the next value, of the event at an offset."""
@@ -69,6 +71,7 @@ class Autocorrelation:
         """Make a unit of the open values, of which there are as many as a unit has."""
         self.units.append((sum(self.open), offset))
         self._whole.append(self.open)
+        self._squares.append(sum((after - before) ** 2 for before, after in pairwise(self.open)))
         self.open = []
 
     def block_size(self) -> int:
@@ -103,7 +106,9 @@ class Autocorrelation:
         values = [value for unit in self._whole for value in unit]
         if len(values) < _BLOCKS:
             return []
-        found = [(1, *_variance(values))]
+        # Where hardly any value is not 0, the last thousand can be all alike, and what came before them is not.
+        variance, count = _variance(values)
+        found = [(1, max(variance, sum(self._squares) / len(self._squares) / (UNIT - 1) / 2), count)]
         means, size = [total / UNIT for total, _ in self.units], UNIT
         while len(means) >= _BLOCKS:
             variance, count = _variance(means)
@@ -115,12 +120,13 @@ class Autocorrelation:
 
     def snapshot(self) -> Any:
         """Return the state."""
-        return list(self.units), self.open, list(self._whole)
+        return list(self.units), self.open, list(self._whole), list(self._squares)
 
     def restore(self, state: Any) -> None:
         """Become what `snapshot` was taken of."""
-        units, self.open, whole = state
+        units, self.open, whole, squares = state
         self.units, self._whole = deque(units, _UNITS), deque(whole, _WHOLE_UNITS)
+        self._squares = deque(squares, _UNITS)
 
 
 def _grows(variance: float, later: float, count: int) -> bool:

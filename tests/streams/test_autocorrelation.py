@@ -57,6 +57,6 @@ def test_past_is_bounded() -> None:
     past = Autocorrelation()
     for i in range(20_000):
         past.add(0.0, i)
-    units, pending, whole = past.snapshot()
-    assert (len(units), len(pending), len(whole)) == (1024, 0, 128)
+    units, pending, whole, squares = past.snapshot()
+    assert (len(units), len(pending), len(whole), len(squares)) == (1024, 0, 128, 1024)
     assert past.block_size() == 1
