@@ -11,7 +11,19 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from streams import contest, label_join, lifecycle, pickling, snapshot, task, undo_log
+from streams import (
+    contest,
+    label_join,
+    lifecycle,
+    milestones,
+    pickling,
+    recent,
+    reconstruction,
+    reference,
+    snapshot,
+    task,
+    undo_log,
+)
 from streams.pipeline import Pipeline
 from streams.worker import (
     assignment,
@@ -108,9 +120,12 @@ def simulated(*, aloud: bool = False) -> Iterator[None]:
         # Small enough that models take over within some dozen records.
         (lifecycle, "_RENEWAL_LEARNED", 4),
         (contest, "_AWAKE", 12),
-        (contest, "_PACE", 2),
-        (contest, "_BASELINE", 4),
-        (contest, "_PACED_BASELINE", 2),
+        (milestones, "_BASELINE", 4),
+        (milestones, "_LEAST_BASELINE", 2),
+        (milestones, "_OLD", 8),
+        (reference, "_AT_ONCE", 2),
+        (reconstruction, "_AT_ONCE", 2),
+        (recent, "_KEPT", 20),
         # The same for every world, and they cost more than all the rest.
         (snapshots, "version", cache(snapshots.version)),
         (snapshot, "version", cache(snapshot.version)),
