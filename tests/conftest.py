@@ -4,6 +4,7 @@ Tests marked ``kafka`` run against Apache Kafka; where Java or Maven is missing 
 so.
 """
 
+import signal
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -18,6 +19,10 @@ from services.broker.java import find_java, find_maven
 
 settings.register_profile("riverrun", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("riverrun")
+
+# Whoever is started in the background by a shell without job control ignores ^C, and so would what tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.sampling"]
 

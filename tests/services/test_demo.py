@@ -19,8 +19,7 @@ from services.demo.session import Session
 from services.demo.watch import parse
 from tests.services.broker.processes import is_gone
 
-# Whoever has been started in the background by a shell without job control ignores ^C, and so would its children.
-MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from services.cli import main; main()"
+MAIN = "from services.cli import main; main()"
 METRICS = """\
 # TYPE riverrun_records_read counter
 riverrun_records_read_total{partition="0"} 12.0
