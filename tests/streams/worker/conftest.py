@@ -72,7 +72,11 @@ class Deployment:
         A careful worker commits a thousand records one by one: of Apache Kafka on a slow disk that takes a minute.
         """
         ends = {partition: high for partition, (_, high) in self._kafka.extents(self.raw).items() if high}
-        until(lambda: self._kafka.committed(self.pipeline) == ends, seconds, f"commit of {ends}")
+        try:
+            until(lambda: self._kafka.committed(self.pipeline) == ends, seconds)
+        except TimeoutError as error:
+            committed, answered = self._kafka.committed(self.pipeline), self._kafka.reach(self.predictions)
+            raise TimeoutError(f"commit of {ends}: {committed} after {seconds} s, {answered} predictions") from error
         return sum(ends.values())
 
     def start(self, *, fault: str | None = None, declared: dict[str, Any] | None = None, **settings: Any) -> Worker:
