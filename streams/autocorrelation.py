@@ -85,8 +85,7 @@ class Autocorrelation:
     def short_block_size(self, most: int) -> int:
         """Return the same of sizes up to a bound: change points some hundred values long hardly count.
 
-        Each size is compared with larger ones over the same values, as `block_size` does not compare 1: where hardly
-        any value is not 0, the last thousand can be all alike.
+        Each size is compared with larger ones over the same values, and 1 with 8 alone.
         """
         measured = [one for one in self._measured() if UNIT <= one[0] <= most]
         stable = (
