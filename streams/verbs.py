@@ -5,8 +5,9 @@ from functools import partial
 from math import inf, isfinite
 from typing import Any
 
-from river import base, compose
+from river import base
 
+from streams.chain import Chain, is_chain
 from streams.entity_models import EntityModels
 from streams.label import TaskKind
 
@@ -57,8 +58,8 @@ def answering(model: Any, kind: TaskKind) -> Callable[[Any], Answer]:
         return lambda one: _says(one.predict_one)
     if type(last).predict_one is not base.Classifier.predict_one:
         return lambda one: _picks_itself(one.predict_proba_one, one.predict_one)
-    if _is_chain(model):
-        return lambda one: _picks(_Chain(one).predict_proba_one)
+    if is_chain(model):
+        return lambda one: _picks(Chain(one).predict_proba_one)
     return lambda one: _picks(one.predict_proba_one)
 
 
@@ -74,8 +75,8 @@ def teaching(model: Any) -> Callable[[Any], Lesson]:
         return partial(_teaches_an_entity, teaching(model.declared))
     if not getattr(last_step(model), "_supervised", True):
         return lambda one: partial(_learn_unsupervised, one)
-    if _is_chain(model):
-        return lambda one: _Chain(one).learn_one
+    if is_chain(model):
+        return lambda one: Chain(one).learn_one
     return lambda one: one.learn_one
 
 
@@ -100,42 +101,6 @@ def _teaches_an_entity(lessons: Callable[[Any], Lesson], models: EntityModels) -
             lessons(model)(own, y)
 
     return learn
-
-
-class _Chain:
-    """A River pipeline of plain transformers and a model, called step by step.
-
-    River's own pipeline routes keyword arguments to each step at each call, a seventh of the cost of
-    ``StandardScaler | LogisticRegression``. There are none here, so its steps are called directly, in its order.
-    """
-
-    __slots__ = ("_last", "_transformers")
-
-    def __init__(self, model: Any) -> None:
-        *self._transformers, self._last = model.steps.values()
-
-    def predict_proba_one(self, x: dict[str, Any]) -> Any:
-        for transformer in self._transformers:
-            x = transformer.transform_one(x)
-        return self._last.predict_proba_one(x)
-
-    def learn_one(self, x: dict[str, Any], y: Any = None) -> None:
-        for transformer in self._transformers:
-            transformer.learn_one(x)
-            x = transformer.transform_one(x)
-        self._last.learn_one(x, y)
-
-
-def _is_chain(model: Any) -> bool:
-    """Tell whether a model is a chain, and not another kind of thing or a pipeline with side branches."""
-    if type(model) is not compose.Pipeline or compose.Pipeline._LEARN_UNSUPERVISED_DURING_PREDICT:
-        return False
-    *transformers, last = model.steps.values()
-    plain = all(
-        isinstance(step, base.Transformer) and not step._supervised and not isinstance(step, compose.TransformerUnion)
-        for step in transformers
-    )
-    return plain and isinstance(last, base.Classifier)
 
 
 def _picks(predict_proba: _Method) -> Answer:

@@ -1,0 +1,74 @@
+"""A chain does what River's own pipeline does, to the last bit."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from river import compose, linear_model, naive_bayes, preprocessing
+
+from streams.chain import Chain, is_chain
+
+MODELS: dict[str, Callable[[], Any]] = {
+    "scaler": lambda: preprocessing.StandardScaler() | linear_model.LogisticRegression(),
+    "centred only": lambda: preprocessing.StandardScaler(with_std=False) | linear_model.LogisticRegression(),
+    "of a window": lambda: preprocessing.StandardScaler(window_size=3) | linear_model.LogisticRegression(),
+    "twice": lambda: (
+        preprocessing.StandardScaler() | preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    ),
+    "of others": lambda: preprocessing.MinMaxScaler() | preprocessing.StandardScaler() | naive_bayes.GaussianNB(),
+}
+NUMBERS = st.one_of(
+    st.sampled_from((0, -0.0, 1, 1e-300, -7)),
+    st.integers(-(2**40), 2**40),
+    st.floats(-1e6, 1e6),
+)
+#: Features come and go, in any order.
+EXAMPLES = st.lists(st.tuples(st.dictionaries(st.sampled_from("abcd"), NUMBERS), st.booleans()), max_size=40)
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+@given(examples=EXAMPLES)
+def test_chain_is_its_pipeline_called_step_by_step(
+    make: Callable[[], Any], examples: list[tuple[dict[str, float], bool]]
+) -> None:
+    taught, called = make(), make()
+    chain = Chain(called)
+    for x, y in examples:
+        assert repr(chain.predict_proba_one(x)) == repr(taught.predict_proba_one(x))
+        taught.learn_one(x, y)
+        chain.learn_one(x, y)
+    assert _state(called) == _state(taught)
+
+
+def _state(model: Any) -> list[Any]:
+    """Return what scalers hold, with the order of names; the last step is compared by its answers."""
+    scalers = [step for step in model.steps.values() if isinstance(step, preprocessing.StandardScaler)]
+    return [
+        [(type(values), list(values), repr(values)) for values in (scaler.counts, scaler.means, scaler.vars)]
+        for scaler in scalers
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (preprocessing.StandardScaler() | linear_model.LogisticRegression(), True),
+        (linear_model.LogisticRegression(), False),
+        (preprocessing.StandardScaler() | linear_model.LinearRegression(), False),
+        (preprocessing.StandardScaler() + compose.Select("a") | linear_model.LogisticRegression(), False),
+    ],
+    ids=["chain", "model", "regressor", "union"],
+)
+def test_plain_pipelines_of_classifiers_are_chains(model: Any, expected: bool) -> None:
+    assert is_chain(model) is expected
+
+
+def test_example_that_cannot_be_learned_raises_as_in_the_pipeline() -> None:
+    model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    with pytest.raises(TypeError) as of_river:
+        model.clone().learn_one({"a": 1.0, "b": None}, True)
+    with pytest.raises(TypeError) as of_chain:
+        Chain(model).learn_one({"a": 1.0, "b": None}, True)
+    assert str(of_chain.value) == str(of_river.value)
