@@ -27,6 +27,7 @@ from benchmarks.work import MODEL_NAMES, make_model, make_step
 from schemas.events import PredictionMade
 from schemas.outgoing import OutgoingEncoder
 from schemas.record import Headers, Record
+from streams.chain import Chain, is_chain
 from streams.decoding import Decoder
 from streams.task import Task
 
@@ -54,6 +55,21 @@ def stages(model: str) -> dict[str, Callable[[], Stage]]:
 
         return stage
 
+    def learning(learn_one: Callable[[dict[str, float], bool], object]) -> Stage:
+        def stage(record: Record) -> None:
+            x = orjson.loads(record.value or b"")
+            y = x.pop("label")
+            del x["id"]
+            learn_one(x, y)
+
+        return stage
+
+    def pipeline_learns() -> Stage:
+        return learning(make_model(model).learn_one)
+
+    def chain_learns() -> Stage:
+        return learning(Chain(make_model(model)).learn_one)
+
     def decode() -> Stage:
         return Decoder(pipeline).decode
 
@@ -69,9 +85,14 @@ def stages(model: str) -> dict[str, Callable[[], Stage]]:
 
         return stage
 
+    learners = {
+        "orjson + River's pipeline learns": pipeline_learns,
+        "orjson + the same, step by step": chain_learns,
+    }
     return {
         "reference (the whole bare loop)": reference,
         "orjson + River, nothing else": river,
+        **(learners if is_chain(make_model(model)) else {}),
         "riverrun: decode and validate": decode,
         "riverrun: step": step,
         "riverrun: step and encode": encode,

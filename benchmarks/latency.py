@@ -2,7 +2,9 @@
 
     python -m benchmarks.latency --only riverrun,confluent --rate 1000 --seconds 10
 
-The row `broker` is the floor: the same producer and reader on one topic, nobody between.
+The row `broker` is the floor: the same producer and reader on one topic, nobody between. How busy the machine is stands
+beside each row: when more threads want to run than there are cores, they wait for each other, and that is what a
+percentile tells. Apache Kafka compiles itself in its first half minute under load: `--ramp 30` waits for it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from statistics import quantiles
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
+import psutil
 import typer
 from confluent_kafka import Producer
 from rich.console import Console
@@ -33,16 +36,24 @@ START_TIMEOUT_SECONDS = 60.0
 DRAIN_TIMEOUT_SECONDS = 30.0
 
 
-def play(bootstrap: str, topic: str, payloads: list[bytes], rate: int) -> Arrivals:
-    """Produce one record every 1/rate seconds and return when each was *due*, in monotonic nanoseconds.
+def play(bootstrap: str, topic: str, payloads: list[bytes], rate: int, ramp: int) -> tuple[Arrivals, float]:
+    """Produce one record every 1/rate seconds.
 
-    Due, not sent: a late producer counts as latency instead of hiding it.
+    Returns
+    -------
+    due_at
+        When each was *due*, in monotonic nanoseconds. Due, not sent: a late producer counts as latency instead of
+        hiding it.
+    busy
+        Share of the machine's cores that was busy after the first `ramp` records, in [0, 1].
     """
     producer = Producer({"bootstrap.servers": bootstrap, **PRODUCER_SETTINGS})
     producer.list_topics(topic, timeout=topics.REQUEST_TIMEOUT_SECONDS)
     interval, start = 1_000_000_000 // rate, time.monotonic_ns() + 50_000_000
     due_at: Arrivals = {}
     for index, payload in enumerate(payloads):
+        if index == ramp:
+            psutil.cpu_percent()
         due = start + index * interval
         if (left := due - time.monotonic_ns()) > 0:
             time.sleep(left / 1e9)
@@ -50,24 +61,33 @@ def play(bootstrap: str, topic: str, payloads: list[bytes], rate: int) -> Arriva
         due_at[key] = due
         producer.produce(topic, payload, key)
         producer.poll(0)
+    busy = psutil.cpu_percent() / 100
     producer.flush(DRAIN_TIMEOUT_SECONDS)
-    return due_at
+    return due_at, busy
 
 
 def measure(
-    contestant: Contestant | None, model: str, payloads: list[bytes], rate: int, engine: Engine = Engine.EMBEDDED
+    contestant: Contestant | None,
+    model: str,
+    payloads: list[bytes],
+    rate: int,
+    engine: Engine = Engine.EMBEDDED,
+    ramp_seconds: int = RAMP_SECONDS,
 ) -> dict[str, float]:
-    """Return p50, p99 and maximum in milliseconds, and how many predictions never came.
+    """Return p50, p99 and maximum in milliseconds, how many predictions never came, and how busy the machine was.
 
     Parameters
     ----------
     contestant
         Who predicts; nobody measures the broker's floor.
     payloads
-        `WARM_UP_RECORDS` at once, `RAMP_SECONDS` at the rate but not counted, the rest measured.
+        `WARM_UP_RECORDS` at once, the ramp at the rate but not counted, the rest measured.
     engine
         What runs as broker.
+    ramp_seconds
+        Length of the ramp.
     """
+    ramp = ramp_seconds * rate
     with fresh_broker(engine) as bootstrap, TemporaryDirectory() as folder:
         job = Job(bootstrap, model)
         topics.create(bootstrap, job.topics, 1)
@@ -78,14 +98,15 @@ def measure(
         try:
             if not stopwatch.wait_until_seen(WARM_UP_RECORDS, START_TIMEOUT_SECONDS):
                 raise RaceError(f"no predictions for the warm-up: {child.last_words() if child else 'broker'}")
-            due_at = play(bootstrap, job.in_topic, payloads[WARM_UP_RECORDS:], rate)
+            due_at, busy = play(bootstrap, job.in_topic, payloads[WARM_UP_RECORDS:], rate, ramp)
             stopwatch.wait_until_seen(len(payloads), DRAIN_TIMEOUT_SECONDS)
         finally:
             if child:
                 child.stop()
             arrivals = stopwatch.stop()
-    measured = [records.key_of(payload) for payload in payloads[WARM_UP_RECORDS + RAMP_SECONDS * rate :]]
-    return summarise([(arrivals[key] - due_at[key]) / 1e6 for key in measured if key in arrivals], len(measured))
+    measured = [records.key_of(payload) for payload in payloads[WARM_UP_RECORDS + ramp :]]
+    waits = [(arrivals[key] - due_at[key]) / 1e6 for key in measured if key in arrivals]
+    return summarise(waits, len(measured)) | {"busy": busy}
 
 
 def summarise(milliseconds: list[float], expected: int) -> dict[str, float]:
@@ -108,13 +129,14 @@ def main(
     model: Annotated[str, typer.Option(help="Model.")] = "lr",
     rate: Annotated[int, typer.Option(help="Events a second.", min=1)] = 1_000,
     seconds: Annotated[int, typer.Option(help="Measured time.", min=1)] = 10,
+    ramp: Annotated[int, typer.Option(help="Seconds before that, at the same rate.", min=1)] = RAMP_SECONDS,
     engine: Annotated[Engine, typer.Option(help="Broker; each contestant has a fresh one.")] = Engine.EMBEDDED,
 ) -> None:
     """Measure the floor and every contestant in turn; write results/latency.json."""
     exit_on_sigterm()
-    payloads = list(records.generate(WARM_UP_RECORDS + (RAMP_SECONDS + seconds) * rate))
+    payloads = list(records.generate(WARM_UP_RECORDS + (ramp + seconds) * rate))
     table = Table(title=f"latency at {rate:,} events/s, {seconds} s, {engine.value} broker, due → readable")
-    for heading in ("contestant", "p50 ms", "p99 ms", "max ms", "missing"):
+    for heading in ("contestant", "p50 ms", "p99 ms", "max ms", "missing", "cores busy"):
         table.add_column(heading)
     rows: dict[str, object] = {}
     for contestant in [None, *select(only.split(",") if only else None)]:
@@ -123,8 +145,9 @@ def main(
             table.add_row(name, f"skipped: {reason}")
             continue
         try:
-            rows[name] = figures = measure(contestant, model, payloads, rate, engine)
-            table.add_row(name, *(f"{value:.1f}" for value in list(figures.values())[:3]), str(figures["missing"]))
+            rows[name] = figures = measure(contestant, model, payloads, rate, engine, ramp)
+            waits = (f"{value:.1f}" for value in list(figures.values())[:3])
+            table.add_row(name, *waits, str(figures["missing"]), f"{figures['busy']:.0%}")
         except (RaceError, RuntimeError) as error:
             rows[name] = {"error": str(error)}
             table.add_row(name, str(error))
@@ -136,6 +159,7 @@ def main(
             "engine": engine.value,
             "rate": rate,
             "seconds": seconds,
+            "ramp_seconds": ramp,
             **settings,
             "machine": machine.describe(),
             "rows": rows,
