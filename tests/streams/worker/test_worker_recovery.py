@@ -63,7 +63,8 @@ def test_killed_worker_loses_nothing_and_repeats_only_as_promised(
             assert never_ahead(kafka, deployment)
             return kafka.reach(deployment.predictions) >= target
 
-        until(reached, 40, f"{target} predictions")
+        # A worker that was killed before its first commit makes the next one commit a thousand records one by one.
+        until(reached, 120, f"{target} predictions")
         worker.kill()
         assert kafka.committed(deployment.pipeline).get(0, 0) <= len(set(ids(kafka, deployment.predictions)))
     deployment.start(processing_guarantee=guarantee)
