@@ -3,8 +3,8 @@
     python -m benchmarks.latency --only riverrun,confluent --rate 1000 --seconds 10
 
 The row `broker` is the floor: the same producer and reader on one topic, nobody between. How busy the machine is stands
-beside each row: when more threads want to run than there are cores, they wait for each other, and that is what a
-percentile tells. Apache Kafka compiles itself in its first half minute under load: `--ramp 30` waits for it.
+beside each row: where all cores are, threads wait for each other, and percentiles tell of that, too. Apache Kafka
+compiles itself in its first half minute under load: `--ramp 30` waits for it.
 """
 
 from __future__ import annotations

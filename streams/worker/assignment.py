@@ -25,8 +25,6 @@ from streams.worker.snapshots import Snapshots
 log = logging.getLogger("riverrun.worker")
 
 _MIN_RECORDS = 16
-#: Outputs that are handed over together: the next ones take their place in the processor's cache.
-_SAID_AT_ONCE = 64
 _ABORTS_IN_A_ROW = 5
 _FORGIVE_SECONDS = 3.0
 _FINISH_SECONDS = 3.0
@@ -253,9 +251,6 @@ class Assignment:
                 continue
             for event in events:
                 said.append(encode(event, record))
-            if len(said) >= _SAID_AT_ONCE:
-                self._delivery.emit(said, more_follow=True)
-                said.clear()
         self.stepping = False
         if self._quarantine is not None and shard.ended and position <= emit_from:
             self._quarantine.withdraw(batch.tp.partition)  # nothing was stepped through that could kill

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from schemas.record import Record
 
-_offset, _timestamp, _key, _value, _headers = map(methodcaller, ("offset", "timestamp", "key", "value", "headers"))
+_offset, _key, _value, _headers = map(methodcaller, ("offset", "key", "value", "headers"))
 
 
 class Batch(Struct, frozen=True):
@@ -55,7 +55,7 @@ class Batch(Struct, frozen=True):
             repeat(topic),
             repeat(partition),
             map(_offset, messages),
-            (milliseconds if kind else -1 for kind, milliseconds in map(_timestamp, messages)),
+            map(timestamp_ms, messages),
             map(_key, messages),
             map(_value, messages),
             map(_headers, messages),

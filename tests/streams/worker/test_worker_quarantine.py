@@ -32,7 +32,7 @@ def test_deadly_record_is_passed_over_and_all_others_are_answered(
     deaths = 0
     while True:
         worker = deployment.start(batch_records=50, commit_interval=0.05, snapshot_interval=0.2)
-        until(lambda worker=worker: not worker.running or done(kafka, deployment, len(log)), 120, "death or the end")
+        until(lambda worker=worker: not worker.running or done(kafka, deployment, len(log)), 40, "death or the end")
         if worker.running:
             break
         assert worker.wait() == -9, worker.log

@@ -29,7 +29,7 @@ def test_partitions_move_by_clean_leaves_and_each_event_is_answered_once(
     assert first.partitions() == ALL
 
     second = deployment.start(worker_id=None)
-    until(lambda: shared(first, second), 120, "a share for each")
+    until(lambda: shared(first, second), 40, "a share for each")
     kafka.produce(deployment.raw, inline(2000, seed=1, start=2000))
     assert deployment.finish() == 4000
     read = [sum(w.metrics("riverrun_records_read_total", "partition").values()) for w in (first, second)]
@@ -61,7 +61,7 @@ def test_partitions_that_move_under_load_repeat_alike_and_lose_nothing(
         produced += kafka.produce(deployment.raw, inline(100, seed=produced, start=produced))
         return shared(first, second)
 
-    until(shared_while_records_arrive, 120, "a share for each")
+    until(shared_while_records_arrive, 40, "a share for each")
     assert first.terminate()[0] == 0
     produced += kafka.produce(deployment.raw, inline(1000, seed=produced, start=produced))
     assert deployment.finish() == produced

@@ -179,7 +179,7 @@ def test_offsets_without_records_at_the_end_of_the_log_are_no_work(
     tail(kafka, deployment.raw, list(inline(100, start=200)), commit=commit)
     count = 300 if commit else 200
     worker = deployment.start(stall_limit=2)
-    until(lambda: kafka.committed(deployment.pipeline) == {0: count}, 120)
+    until(lambda: kafka.committed(deployment.pipeline) == {0: count}, 40)
     assert kafka.extents(deployment.raw)[0][1] > count
     assert_well(worker, 5)
     kafka.produce(deployment.raw, inline(10, start=300))
