@@ -64,6 +64,8 @@ class Contestant:
         Modules whose import time `benchmarks.startup` measures in a process of its own.
     missing
         Says why the contestant cannot take part, or returns nothing.
+    tells_legs
+        Whether its metrics tell where a batch spends its time, see `benchmarks.legs`.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Contestant:
     env: dict[str, str] = field(default_factory=dict)
     imports: tuple[str, ...] = ()
     missing: Callable[[], str | None] = lambda: None
+    tells_legs: bool = False
 
     def command(self, job: Job) -> list[str]:
         """Return the command line for a job."""
@@ -136,6 +139,7 @@ def _riverrun(name: str, guarantee: str) -> Contestant:
         },
         imports=("services.cli", "river.linear_model", "river.preprocessing"),
         missing=_riverrun_missing,
+        tells_legs=True,
     )
 
 

@@ -4,16 +4,18 @@
 
 The row `broker` is the floor: the same producer and reader on one topic, nobody between. How busy the machine is stands
 beside each row: where all cores are, threads wait for each other, and percentiles tell of that, too. Apache Kafka
-compiles itself in its first half minute under load: `--ramp 30` waits for it.
+compiles itself in its first half minute under load: `--ramp 30` waits for it. Below the table stands where riverrun's
+time goes, by its own metrics (`riverrun_batch_seconds`).
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import quantiles
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import psutil
 import typer
@@ -25,9 +27,11 @@ from benchmarks import machine, records, topics
 from benchmarks.broker import Engine, fresh_broker
 from benchmarks.child import Child, exit_on_sigterm
 from benchmarks.contestants import Contestant, Job, select
+from benchmarks.legs import Legs
 from benchmarks.race import RaceError
 from benchmarks.stopwatch import READER_SETTINGS, Arrivals, Stopwatch
 from benchmarks.table import save
+from services.broker.ports import free_port
 
 PRODUCER_SETTINGS = {"linger.ms": 0, "partitioner": "murmur2_random"}
 WARM_UP_RECORDS = 1_000
@@ -36,8 +40,10 @@ START_TIMEOUT_SECONDS = 60.0
 DRAIN_TIMEOUT_SECONDS = 30.0
 
 
-def play(bootstrap: str, topic: str, payloads: list[bytes], rate: int, ramp: int) -> tuple[Arrivals, float]:
-    """Produce one record every 1/rate seconds.
+def play(
+    bootstrap: str, topic: str, payloads: list[bytes], rate: int, ramp: int, mark: Callable[[], object]
+) -> tuple[Arrivals, float]:
+    """Produce one record every 1/rate seconds; after the first `ramp` records it counts, which `mark` is told.
 
     Returns
     -------
@@ -54,6 +60,7 @@ def play(bootstrap: str, topic: str, payloads: list[bytes], rate: int, ramp: int
     for index, payload in enumerate(payloads):
         if index == ramp:
             psutil.cpu_percent()
+            mark()
         due = start + index * interval
         if (left := due - time.monotonic_ns()) > 0:
             time.sleep(left / 1e9)
@@ -73,8 +80,10 @@ def measure(
     rate: int,
     engine: Engine = Engine.EMBEDDED,
     ramp_seconds: int = RAMP_SECONDS,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Return p50, p99 and maximum in milliseconds, how many predictions never came, and how busy the machine was.
+
+    Of riverrun, p50 and p99 of the legs of its batches, too.
 
     Parameters
     ----------
@@ -94,22 +103,31 @@ def measure(
         topics.fill(bootstrap, job.in_topic, payloads[:WARM_UP_RECORDS])
         stopwatch = Stopwatch(bootstrap, job.out_topic if contestant else job.in_topic, 1)
         log = Path(folder) / "log"
-        child = Child(contestant.command(job), log, contestant.environment(job)) if contestant else None
+        environment = contestant.environment(job) if contestant else {}
+        legs = Legs(free_port()) if contestant and contestant.tells_legs else None
+        if legs:
+            environment["RIVERRUN_METRICS_PORT"] = str(legs.port)
+        child = Child(contestant.command(job), log, environment) if contestant else None
+        told: dict[str, Any] = {}
         try:
             if not stopwatch.wait_until_seen(WARM_UP_RECORDS, START_TIMEOUT_SECONDS):
                 raise RaceError(f"no predictions for the warm-up: {child.last_words() if child else 'broker'}")
-            due_at, busy = play(bootstrap, job.in_topic, payloads[WARM_UP_RECORDS:], rate, ramp)
+            due_at, busy = play(
+                bootstrap, job.in_topic, payloads[WARM_UP_RECORDS:], rate, ramp, legs.mark if legs else lambda: None
+            )
             stopwatch.wait_until_seen(len(payloads), DRAIN_TIMEOUT_SECONDS)
+            if legs:
+                told["legs_ms"] = legs.percentiles()
         finally:
             if child:
                 child.stop()
             arrivals = stopwatch.stop()
     measured = [records.key_of(payload) for payload in payloads[WARM_UP_RECORDS + ramp :]]
     waits = [(arrivals[key] - due_at[key]) / 1e6 for key in measured if key in arrivals]
-    return summarise(waits, len(measured)) | {"busy": busy}
+    return summarise(waits, len(measured)) | {"busy": busy} | told
 
 
-def summarise(milliseconds: list[float], expected: int) -> dict[str, float]:
+def summarise(milliseconds: list[float], expected: int) -> dict[str, Any]:
     """Return the percentiles of the waits.
 
     Examples
@@ -138,6 +156,9 @@ def main(
     table = Table(title=f"latency at {rate:,} events/s, {seconds} s, {engine.value} broker, due → readable")
     for heading in ("contestant", "p50 ms", "p99 ms", "max ms", "missing", "cores busy"):
         table.add_column(heading)
+    legs = Table(title="of these, where a batch of riverrun's spends its time")
+    for heading in ("contestant", "leg", "p50 ms", "p99 ms"):
+        legs.add_column(heading)
     rows: dict[str, object] = {}
     for contestant in [None, *select(only.split(",") if only else None)]:
         name = contestant.name if contestant else "broker"
@@ -148,10 +169,14 @@ def main(
             rows[name] = figures = measure(contestant, model, payloads, rate, engine, ramp)
             waits = (f"{value:.1f}" for value in list(figures.values())[:3])
             table.add_row(name, *waits, str(figures["missing"]), f"{figures['busy']:.0%}")
+            for leg, percentiles in figures.get("legs_ms", {}).items():
+                legs.add_row(name, leg, *(f"{value:.1f}" for value in percentiles))
         except (RaceError, RuntimeError) as error:
             rows[name] = {"error": str(error)}
             table.add_row(name, str(error))
     Console(width=120).print(table)
+    if legs.row_count:
+        Console(width=120).print(legs)
     settings = {"producer": PRODUCER_SETTINGS, "reader": READER_SETTINGS}
     save(
         engine.named("latency"),

@@ -205,7 +205,7 @@ def main() -> None:
         measure(name, state, Desk(PIPELINE, state.task, store, arguments.keys), outputs, arguments.snapshots)
     if arguments.archived:
         for version in state.archived:
-            state.task.lifecycle.shadows.contest.archive.keep(version)
+            state.task.lifecycle.shadows.contest.past.archive.keep(version)
         for name, store in stores.items():
             desk = Desk(PIPELINE, state.task, store, arguments.keys)
             measure(f"{name}, {arguments.archived} archived", state, desk, outputs, arguments.snapshots)

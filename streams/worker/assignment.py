@@ -21,6 +21,7 @@ from streams.worker.restoration import Restoration
 from streams.worker.settings import Settings
 from streams.worker.shard import Shard
 from streams.worker.snapshots import Snapshots
+from streams.worker.timing import Timing
 
 log = logging.getLogger("riverrun.worker")
 
@@ -71,6 +72,7 @@ class Assignment:
         self.shards: dict[TP, Shard] = {}
         self.last_commit = time.monotonic()
         self.replayed = 0
+        self.timing = Timing()
         #: Whether a batch is being stepped through.
         self.stepping = False
         self.aborted = 0
@@ -254,11 +256,15 @@ class Assignment:
         self.stepping = False
         if self._quarantine is not None and shard.ended and position <= emit_from:
             self._quarantine.withdraw(batch.tp.partition)  # nothing was stepped through that could kill
+        stepped = time.perf_counter()
         self._delivery.emit(said, more_follow=of_many or self._more_follow(batch))
         shard.position = position
         if position >= emit_from:
             shard.task.orders.crosses_declarations = False
-        self._adapt(len(batch.messages), time.perf_counter() - began)
+        sent = time.perf_counter()
+        if batch.next_position > emit_from:
+            self.timing.note(batch, began, stepped, sent)
+        self._adapt(len(batch.messages), sent - began)
         self.on_progress()
 
     def _leave_to(self, declaration: str, tp: TP, position: int) -> None:

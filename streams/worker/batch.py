@@ -30,6 +30,8 @@ class Batch(Struct, frozen=True):
         Position after it. Offsets have gaps, so it is taken from the log and never counted.
     messages
         What librdkafka made of them.
+    arrived
+        When the first of them was polled, by `time.perf_counter`.
     """
 
     tp: TP
@@ -37,13 +39,14 @@ class Batch(Struct, frozen=True):
     fetched_from: int
     next_position: int
     messages: list[Message]
+    arrived: float = 0.0
 
     def singles(self) -> Iterator["Batch"]:
         """Yield batches of one record each."""
         start = self.fetched_from
         for message in self.messages:
             end = self.next_position if message is self.messages[-1] else message.offset() + 1
-            yield Batch(self.tp, self.epoch, start, end, [message])
+            yield Batch(self.tp, self.epoch, start, end, [message], self.arrived)
             start = end
 
     def records(self) -> Iterator[Record]:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -18,6 +19,7 @@ from streams.worker.batch import Batch
 from streams.worker.delivery import AtLeastOnce, CycleAborted
 from streams.worker.poller import Extent
 from streams.worker.settings import Settings
+from streams.worker.timing import LEGS
 from tests.streams.worker.declarations import small
 
 TP0, TP1 = TP("p.raw", 0), TP("p.raw", 1)
@@ -196,6 +198,33 @@ def test_commit_takes_the_position_after_a_batch_and_not_a_count() -> None:
         assert desk.journal.emitted == [7, 80, 95, 96]
 
     run(test)
+
+
+def test_timing_is_of_batches_that_say_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leg by leg from the oldest record's timestamp; what is only replayed tells nothing of today's latency."""
+    clock = iter(range(100))
+    monkeypatch.setattr("streams.worker.assignment.time.perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr("streams.worker.timing.time.time", lambda: 1_700_000_060.0)
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign(committed=3)
+        await desk.process(0, 3)
+        assert legs(desk) == {"fetch": (0, 0), "wait": (0, 0), "step": (0, 0), "send": (0, 0)}
+        began = next(clock)
+        batch = msgspec.structs.replace(desk.batch(3, 6), arrived=began - 4.0)
+        await desk.assignment.process(batch)
+        # The clock is asked when it begins, has stepped, has sent, and once more to find out when it was polled.
+        assert legs(desk) == {"fetch": (1, 60 - 8 - 0.003), "wait": (1, 5), "step": (1, 1), "send": (1, 1)}
+
+    run(test)
+
+
+def legs(desk: Desk) -> dict[str, tuple[float, float]]:
+    """Return number and sum of each leg's times, of the last in milliseconds' precision."""
+    [metric] = desk.assignment.timing.collect()
+    values = {(sample.name[-4:], sample.labels["leg"]): round(sample.value, 3) for sample in metric.samples}
+    return {leg: (values["ount", leg], values["_sum", leg]) for leg in LEGS}
 
 
 def test_commit_without_progress_asks_nobody() -> None:

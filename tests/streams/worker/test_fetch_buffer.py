@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +38,20 @@ def test_positions_chain_over_gaps_in_the_offsets() -> None:
         one.add(messages(0, *found))
         chains.append(chain(one.take(100)[P0]))
     assert chains == [(3, 10), (10, 21), (21, 22)]
+
+
+def test_batch_tells_since_when_its_first_record_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is added behind it; what is left behind has waited as long as what was taken, at most."""
+    one, now = buffer(), iter(range(10, 20))
+    monkeypatch.setattr("streams.worker.fetch_buffer.time.perf_counter", lambda: next(now))
+    one.add(messages(0, 0, 1))
+    one.add([*messages(0, 2), *messages(1, 0)])
+    assert {tp: batch.arrived for tp, batch in one.take(2).items()} == {P0: 10, P1: 11}
+    assert one.take(2)[P0].arrived == 10
+    one.add(messages(0, 3))
+    one.start({P0: 3}, 2)
+    one.add(messages(0, 3))
+    assert one.take(2)[P0].arrived == 13
 
 
 def test_new_assignment_forgets_what_waits() -> None:

@@ -10,6 +10,7 @@ from river import datasets, evaluate, metrics
 from services.backtest import Backtest
 from streams.accounting import OUTCOMES
 from streams.per_key import PerKey
+from streams.worker.timing import LEGS
 from tests.streams.worker import declarations
 from tests.streams.worker.engines import ON_BOTH
 from tests.streams.worker.events import BAD, delayed, inline
@@ -60,6 +61,9 @@ def assert_same(kafka: Kafka, deployment: Any, worker: Any) -> dict[str, float]:
     assert sum(read.values()) == sum(outcomes.values())
     values = worker.metrics("riverrun_metric", "partition")
     assert values == {str(p): sum(b.task.evaluation.values.values()) for p, b in backtests.items()}
+    legs = worker.metrics("riverrun_batch_seconds_count", "leg")
+    assert set(legs) == set(LEGS)
+    assert 1 <= min(legs.values()) == max(legs.values()) <= sum(read.values())
     learned = worker.metrics("riverrun_model_learned", "partition")
     assert learned == {str(p): b.task.lifecycle.champion.learned for p, b in backtests.items()}
     assert kafka.count(deployment.dead_letters) == sum(b.dead_letters.total() for b in backtests.values())

@@ -1,0 +1,87 @@
+"""Where riverrun says that its batches spend their time: its own histograms, read twice."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from math import inf
+from threading import Thread
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
+
+METRIC = "riverrun_batch_seconds"
+SCRAPE_TIMEOUT_SECONDS = 10.0
+
+Counts = Mapping[str, Mapping[float, float]]
+"""Leg → upper end of a bucket in seconds → batches that took so long or less."""
+
+
+class Legs:
+    """Reads the histograms of a worker between two moments.
+
+    Parameters
+    ----------
+    port
+        Of its metrics.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._before: Counts = {}
+        self._marking: Thread | None = None
+
+    def mark(self) -> None:
+        """Begin here; a thread asks, so that the caller need not wait."""
+        self._marking = Thread(target=self._mark, daemon=True)
+        self._marking.start()
+
+    def _mark(self) -> None:
+        self._before = self._scrape()
+
+    def percentiles(self) -> dict[str, tuple[float, float]]:
+        """Return p50 and p99 in milliseconds of each leg since the mark."""
+        if self._marking is not None:
+            self._marking.join()
+        after = self._scrape()
+        return {
+            leg: (quantile(counts, 0.5), quantile(counts, 0.99)) for leg, counts in since(self._before, after).items()
+        }
+
+    def _scrape(self) -> Counts:
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=SCRAPE_TIMEOUT_SECONDS) as answer:
+            return parse(answer.read().decode())
+
+
+def parse(text: str) -> Counts:
+    """Return the cumulative counts on a page of metrics."""
+    found: dict[str, dict[float, float]] = defaultdict(dict)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples if family.name == METRIC else ():
+            if sample.name == f"{METRIC}_bucket":
+                found[sample.labels["leg"]][float(sample.labels["le"])] = sample.value
+    return found
+
+
+def since(before: Counts, after: Counts) -> Counts:
+    """Return what has been added between two readings."""
+    return {
+        leg: {end: count - before.get(leg, {}).get(end, 0.0) for end, count in counts.items()}
+        for leg, counts in after.items()
+    }
+
+
+def quantile(counts: Mapping[float, float], share: float) -> float:
+    """Return a quantile in milliseconds, straight within its bucket, as Prometheus' `histogram_quantile` does.
+
+    Examples
+    --------
+    >>> quantile({0.001: 0.0, 0.002: 100.0, float("inf"): 100.0}, 0.5)
+    1.5
+    """
+    wanted, start, below = share * counts[inf], 0.0, 0.0
+    for end, count in sorted(counts.items()):
+        if count >= wanted > 0:
+            return 1000 * (start if end == inf else start + (end - start) * (wanted - below) / (count - below))
+        start, below = end, count
+    return 0.0
