@@ -30,19 +30,15 @@ class Alarms:
         self._last = "", 0
 
     @property
-    def is_warned(self) -> bool:
-        """Whether a warning waits for what comes of it."""
-        return self._warning is not None
-
-    @property
     def recent(self) -> str:
         """Id of the champion's newest drift event, empty when there is none that is not stale."""
         drift, at = self._last
         return drift if self._labelled - at <= self._drift.patience else ""
 
-    def note(self) -> None:
-        """Count a labelled event: time, for alarms."""
+    def note(self) -> bool:
+        """Count a labelled event, time for alarms; tell whether a warning waits for what comes of it."""
         self._labelled += 1
+        return self._warning is not None
 
     def weigh(self, change: Change, version: str, common: Common, *, answering: bool) -> DriftWarned | None:
         """Turn a change point into an event, unless it is a fall or comes too soon.

@@ -14,6 +14,7 @@ from streams.memory import Memory
 from streams.newcomer import Newcomer
 from streams.past import Past
 from streams.policy import ChampionVersions
+from streams.recent import Example
 from streams.rehearsal import Rehearsal
 from streams.restraint import Restraint
 from streams.shift import Alarm
@@ -153,9 +154,6 @@ class Contest:
 
     def learn(self, champion: Learner, x: dict[str, Any], y: Any, offset: int) -> None:
         """Let those learn that do; an error of theirs is their own, and may end them."""
-        self.past.recent.add((offset, x, y))
-        if not self.is_awake and self.steady is champion and not self.past.is_busy:
-            return  # nobody else is there
         self._newcomer.hear(x, y)
         self.past.milestones.hear((offset, x, y))
         if self.past.is_busy:
@@ -195,6 +193,7 @@ class Contest:
         offset: int,
         *,
         own: bool = True,
+        learned: Example | None = None,
     ) -> Verdict | None:
         """Take the losses of one labelled event; return the one that is better than the champion, if any is.
 
@@ -209,7 +208,11 @@ class Contest:
         own
             Whether the champion has given the answer. Else the event came before it served, `loss` is that of its
             answer in shadow, if there is any, and its probation has not begun.
+        learned
+            The event and its label as the champion has learned them, None when it has not.
         """
+        if learned is not None:
+            self.past.recent.add(learned)
         if own:
             self._labelled += 1
             if self.is_awake and self._labelled >= self._awake_until and not self._policy.always:
@@ -217,14 +220,12 @@ class Contest:
             if self.previous is not None and self._labelled >= self._probation_until:
                 self.previous = None
                 self.restraint.relax()
-        verdict = None
         if loss is not None:
-            if (alarm := self._alarm.update(loss)) >= self._policy.alarm and alarm > 1.0:
+            if (alarm := self._alarm.update(loss)) > 1.0 and alarm >= self._policy.alarm:
                 self._wake(champion)
             if self._late and own:
                 self._memory.add(loss, offset)
-        if self.is_awake:
-            verdict = self._compare(champion, loss, losses, offset)
+        verdict = self._compare(champion, loss, losses, offset) if self.is_awake else None
         if champion.learned >= self.past.milestones.due:
             self.past.copy(champion, offset, scored=self.is_awake)
         return verdict

@@ -168,18 +168,22 @@ class Lifecycle:
         moment
             The record that brought the label.
         """
-        self._alarms.note()
-        offset = asked.offset
+        is_warned, shadows, offset = self._alarms.note(), self.shadows, asked.offset
         own = offset >= self._serving_from
         if not own:  # the champion before it gave that answer
             loss = losses.get(self.champion.version)
         change = None if loss is None else self._watch.update(loss, asked, y)
-        verdict = self.shadows.update(self.champion, loss, losses, offset, own=own) if self.shadows.exist else None
-        idle = change is None and verdict is None and self._successor_of is None and not self._alarms.is_warned
+        verdict, were_awake = None, shadows.are_awake
+        if shadows.exist:
+            learned = (offset, asked.x, y) if self.learns else None
+            verdict = shadows.update(self.champion, loss, losses, offset, own=own, learned=learned)
+        idle = change is None and verdict is None and self._successor_of is None and not is_warned
+        if idle and not were_awake:
+            return _NOTHING
         events = _NOTHING if idle else self._act(change, verdict, moment)
-        if self.shadows.has_kept:
+        if shadows.has_kept:
             events = [*events, *self.tell_kept(moment)]
-        return self._eliminate(moment) if self.shadows.entrants is not None and not events else events
+        return self._eliminate(moment) if shadows.entrants is not None and not events else events
 
     def _act(self, change: Change | None, verdict: Verdict | None, moment: Moment) -> Sequence[LifecycleEvent]:
         """Do what the policy says about a change point, about a better model, and about what was begun before."""

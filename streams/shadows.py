@@ -14,6 +14,7 @@ from streams.past import Kept
 from streams.pipeline import Pipeline, label_of
 from streams.policy import ChampionVersions, ObserveOnly
 from streams.prequential import Loss
+from streams.recent import Example
 from streams.verdict import RACING, Verdict
 from streams.versions import Frozen
 
@@ -46,12 +47,22 @@ class Shadows:
         race = pipeline.race
         self.entrants = Entrants(race, pipeline.candidates, fresh, books) if race is not None else None
         self.exist = race is not None or isinstance(pipeline.policy, ChampionVersions)
+        #: Whether anybody has to be asked, or taught: nobody has while the world stands still.
+        self.are_awake = False
 
     def begin(self, champion: Learner) -> None:
         """Begin with a champion that none of them has met: the contest anew, while those that race go on."""
         self._serving = label_of(champion.version)
         self._begin_contest(champion)
         self._begin_race()
+        self._look_around(champion)
+
+    def _look_around(self, champion: Learner) -> None:
+        """See whether anybody is awake."""
+        contest = self.contest
+        self.are_awake = self.entrants is not None or (
+            contest is not None and (contest.is_awake or contest.steady is not champion or contest.past.is_busy)
+        )
 
     def _begin_contest(self, champion: Learner) -> None:
         self.contest = self._new_contest(champion)
@@ -95,6 +106,7 @@ class Shadows:
         contest, entrants = self.contest, self.entrants
         if contest is not None:
             contest.past.finish()  # who has stepped down just now can be meant, too
+            self._look_around(champion)
         if not self.exist:
             return f"{type(self._pipeline.policy).__name__} keeps no other models; ChampionVersions and Pool do"
         before = contest.before(champion) if contest is not None else entrants.before if entrants is not None else ""
@@ -136,7 +148,14 @@ class Shadows:
             self.entrants.learn(asked.x, y, asked.shadows or ())
 
     def update(
-        self, champion: Learner, loss: float | None, losses: Mapping[str, float | None], offset: int, *, own: bool
+        self,
+        champion: Learner,
+        loss: float | None,
+        losses: Mapping[str, float | None],
+        offset: int,
+        *,
+        own: bool,
+        learned: Example | None,
     ) -> Verdict | None:
         """Take the losses of one labelled event, as `Contest.update` does.
 
@@ -145,8 +164,13 @@ class Shadows:
         The one that should serve, if any is better: one that knows the world of today, else one that races.
         """
         contest, entrants = self.contest, self.entrants
-        verdict = contest.update(champion, loss, losses, offset, own=own) if contest is not None else None
-        faster = entrants.update(loss, losses, offset) if entrants is not None and loss is not None else None
+        verdict = None
+        if contest is not None:
+            verdict = contest.update(champion, loss, losses, offset, own=own, learned=learned)
+        self._look_around(champion)
+        if entrants is None or loss is None:
+            return verdict
+        faster = entrants.update(loss, losses, offset)
         if faster is None or (verdict is not None and not verdict.held):
             return verdict
         return msgspec.structs.replace(faster, held=self._held_back())
@@ -184,6 +208,7 @@ class Shadows:
         if self.entrants is not None:
             won = verdict.role in RACING and verdict.advantage.count > 0
             self.entrants.begin(self._serving, champion if self.contest is None else None, won=won)
+        self._look_around(new)
         return new
 
     def on_drift(self, *, certain: bool) -> None:
@@ -240,3 +265,4 @@ class Shadows:
             self._begin_race()
         else:
             self.entrants.restore(race, lambda version, learned: learner(f"{_RACE}{version}", version, learned))
+        self._look_around(champion)

@@ -97,8 +97,7 @@ class Task:
         self._decode = Decoder(pipeline).decode
         self._public_score = binary_score if pipeline.kind == "binary" else public_score
         self._keeps_shadow_scores = self.loss.wants_scores or pipeline.kind == "anomaly"
-        self._has_shadows = self.lifecycle.shadows.exist
-        self._rehearses = self._has_shadows and label is not None and label.comes_late
+        self._rehearses = label is not None and label.comes_late
         self._is_per_key = pipeline.model_per is not None
         self._name, self._declaration = pipeline.name, pipeline.declaration
         self.model_errors = 0
@@ -176,7 +175,9 @@ class Task:
         prediction, score = champion.predict(x)
         made = self._prediction(record, event_id, prediction, score, leapt)
         events: list[Event] = [made]
-        shadows = self.lifecycle.shadows.answers(champion, x, record.offset) if self._has_shadows else None
+        shadows = None
+        if self.lifecycle.shadows.are_awake:
+            shadows = self.lifecycle.shadows.answers(champion, x, record.offset)
         if shadows and not self._keeps_shadow_scores:
             shadows = {name: (answer, None) for name, (answer, _) in shadows.items()}
         asked = Asked(record.offset, prediction, score if self._keeps_scores else None, x, shadows)
@@ -252,25 +253,25 @@ class Task:
 
     def _learn(self, event_id: str, asked: Asked, y: Any, moment: Moment, *, assumed: bool = False) -> Sequence[Event]:
         """Learn first, so that a model error leaves no trace; then evaluate the answer and look for drift."""
-        lifecycle = self.lifecycle
-        champion = lifecycle.champion
-        rehearsed = None
+        lifecycle, answers, rehearsed = self.lifecycle, asked.shadows, None
+        champion, shadows = lifecycle.champion, lifecycle.shadows
         if lifecycle.learns:
-            if self._rehearses:
-                rehearsed = lifecycle.shadows.rehearse(champion, asked)
+            if shadows.are_awake and self._rehearses:
+                rehearsed = shadows.rehearse(champion, asked)
             evicted = champion.evicted if self._is_per_key else 0
             champion.learn(asked.x, y)
             if self._is_per_key:
                 self.books.count["entity_evicted"] += champion.evicted - evicted
-            if self._has_shadows:
-                lifecycle.shadows.learn(champion, asked, y)
+            if shadows.are_awake:
+                shadows.learn(champion, asked, y)
             if lifecycle.challenger is not None:
                 lifecycle.teach_challenger(asked.x, y)
         number = loss = None
         losses = _NO_LOSSES
         if y is not None:
             number = self.evaluation.update(y, asked.prediction, asked.score)
-            answers = lifecycle.shadows.all_answers(asked) if self._has_shadows else None
+            if shadows.are_awake:
+                answers = shadows.all_answers(asked)
             if rehearsed:
                 answers = {**(answers or {}), **rehearsed}
             if answers:

@@ -178,7 +178,7 @@ def test_previous_champion_learns_until_its_probation_ends() -> None:
     contest.crown(Verdict("steady", steady, Advantage(), 0.0), champion, 0, lambda _: steady)
     for offset in range(1, 1000):
         contest.learn(steady, {"a": 1.0}, True, offset)
-        contest.update(steady, float(300 < offset < 360), {}, offset)
+        contest.update(steady, float(300 < offset < 360), {}, offset, learned=(offset, {"a": 1.0}, True))
     assert (contest.previous, champion.learned) == (champion, 999)
     contest.update(steady, 0.0, {}, 1000)
     assert contest.previous is None
@@ -224,20 +224,20 @@ def test_champion_that_has_just_stepped_down_is_there_to_return(command: Order) 
 
 
 def test_alarm_that_is_higher_rings_later() -> None:
-    """What is declared is heard: the others are scored from the label on at which the evidence comes up to it."""
+    """What is declared is heard: the others are scored from the look on, one in eight labels, that finds so much."""
 
     def awake_at(alarm: float) -> int:
         fold = Fold(declared(ChampionVersions(alarm=alarm)))
         contest = fold.task.lifecycle.shadows.contest
         assert contest is not None
-        for record in world(0, 1).records:
+        for record in world(0, 1, noise=0.2).records:
             fold.step(record)
             if record.offset > SEGMENT and contest.is_awake:
                 return record.offset
         raise AssertionError("nobody was ever scored")
 
-    rung = [awake_at(alarm) for alarm in (30, 1e3, 1e6, 1e9)]
-    assert SEGMENT < rung[0] < rung[1] < rung[2] < rung[3] < SEGMENT + 40
+    rung = [awake_at(alarm) for alarm in (30, 1e4, 1e8)]
+    assert SEGMENT < rung[0] < rung[1] < rung[2] < SEGMENT + 120
 
 
 def test_calm_stream_asks_nobody_else() -> None:

@@ -45,7 +45,8 @@ def contest_by_chance(policy: Pool, rng: random.Random, rate: float, events: int
         champion.learn({}, True)
         contest.learn(champion, {}, True, offset)
         losses = {name: float(rng.random() < rate) for name in asked}
-        verdict = contest.update(champion, float(rng.random() < rate), losses, offset)
+        loss, learned = float(rng.random() < rate), (offset, dict[str, float](), True)
+        verdict = contest.update(champion, loss, losses, offset, learned=learned)
         if verdict is not None and not verdict.held:
             return True, True
         looked_better |= verdict is not None
