@@ -65,7 +65,7 @@ class Contestant:
     missing
         Says why the contestant cannot take part, or returns nothing.
     tells_legs
-        Whether its metrics tell where a batch spends its time, see `benchmarks.legs`.
+        Whether its metrics tell where a record spends its time, see `benchmarks.legs`.
     """
 
     name: str

@@ -5,7 +5,7 @@
 The row `broker` is the floor: the same producer and reader on one topic, nobody between. How busy the machine is stands
 beside each row: where all cores are, threads wait for each other, and percentiles tell of that, too. Apache Kafka
 compiles itself in its first half minute under load: `--ramp 30` waits for it. Below the table stands where riverrun's
-time goes, by its own metrics (`riverrun_batch_seconds`).
+time goes, by its own metrics (`riverrun_record_seconds`).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def measure(
 ) -> dict[str, Any]:
     """Return p50, p99 and maximum in milliseconds, how many predictions never came, and how busy the machine was.
 
-    Of riverrun, p50 and p99 of the legs of its batches, too.
+    Of riverrun, p50 and p99 of the legs of its records, too.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def main(
     table = Table(title=f"latency at {rate:,} events/s, {seconds} s, {engine.value} broker, due → readable")
     for heading in ("contestant", "p50 ms", "p99 ms", "max ms", "missing", "cores busy"):
         table.add_column(heading)
-    legs = Table(title="of these, where a batch of riverrun's spends its time")
+    legs = Table(title="of these, where riverrun's records spend their time")
     for heading in ("contestant", "leg", "p50 ms", "p99 ms"):
         legs.add_column(heading)
     rows: dict[str, object] = {}

@@ -1,4 +1,4 @@
-"""Where riverrun says that its batches spend their time: its own histograms, read twice."""
+"""Where riverrun says that its records spend their time: its own histograms, read twice."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-METRIC = "riverrun_batch_seconds"
+METRIC = "riverrun_record_seconds"
 SCRAPE_TIMEOUT_SECONDS = 10.0
 
 Counts = Mapping[str, Mapping[float, float]]
-"""Leg → upper end of a bucket in seconds → batches that took so long or less."""
+"""Leg → upper end of a bucket in seconds → records that took so long or less."""
 
 
 class Legs:

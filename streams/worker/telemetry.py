@@ -100,7 +100,7 @@ class Telemetry(Collector):
         aborted = CounterMetricFamily("riverrun_transactions_aborted", "Cycles that were taken back and done again")
         aborted.add_metric([], self._app.assignment.aborted)
         yield aborted
-        yield from self._app.assignment.timing.collect()
+        yield self._app.assignment.timing.collect()
         yield from self._snapshot_metrics(shards)
         age = time.monotonic() - self._app.assignment.last_commit
         yield GaugeMetricFamily("riverrun_last_commit_age_seconds", "Time since the last commit", value=age)
