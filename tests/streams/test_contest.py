@@ -4,13 +4,14 @@ import random
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from river import linear_model, naive_bayes, preprocessing, tree
 
 from riverrun import ChampionVersions, Label, ObserveOnly, Pipeline, Pool
 from schemas import cloudevents as ce
-from schemas.commands import Freeze, Order, RollBack, encode_command
+from schemas.commands import Freeze, Order, Retrain, RollBack, encode_command
 from schemas.errors import DeclarationError
 from schemas.events import (
     ActionSuppressed,
@@ -221,6 +222,21 @@ def test_champion_that_has_just_stepped_down_is_there_to_return(command: Order) 
     else:
         assert kinds == [CommandObeyed, ModelRolledBack, ModelArchived]
         assert told[1].restored == told[2].archived
+
+
+def test_champion_that_steps_down_by_command_learns_each_event() -> None:
+    """Nobody is awake when its successor takes over: the very next event is one for both."""
+    log = world(0, length=1200, noise=0.0)
+    fold = Fold(declared(ChampionVersions()), log.records[:600])
+    lifecycle, first = fold.task.lifecycle, fold.task.lifecycle.champion
+    headers = [("ce_id", b"c"), ("ce_type", ce.COMMAND.encode())]
+    fold.step(Record("p.raw", 0, 600, 0, None, encode_command(Retrain(pipeline="p")), headers))
+    for record in log.records[600:]:
+        assert lifecycle.champion is not first or not lifecycle.shadows.are_awake
+        learned = first.learned
+        fold.step(msgspec.structs.replace(record, offset=record.offset + 1))
+        assert first.learned == learned + 1
+    assert lifecycle.champion is not first
 
 
 def test_alarm_that_is_higher_rings_later() -> None:
