@@ -224,10 +224,11 @@ def test_champion_that_has_just_stepped_down_is_there_to_return(command: Order) 
         assert told[1].restored == told[2].archived
 
 
-def test_champion_that_steps_down_by_command_learns_each_event() -> None:
-    """Nobody is awake when its successor takes over: the very next event is one for both."""
-    log = world(0, length=1200, noise=0.0)
-    fold = Fold(declared(ChampionVersions()), log.records[:600])
+@pytest.mark.parametrize("probation", [0, 400])
+def test_champion_that_steps_down_by_command_learns_each_event(probation: int) -> None:
+    """Nobody is awake when its successor takes over: the very next event is one for both, and so is the last one."""
+    log = world(0, length=2000, noise=0.0)
+    fold = Fold(declared(ChampionVersions(probation=probation)), log.records[:600])
     lifecycle, first = fold.task.lifecycle, fold.task.lifecycle.champion
     headers = [("ce_id", b"c"), ("ce_type", ce.COMMAND.encode())]
     fold.step(Record("p.raw", 0, 600, 0, None, encode_command(Retrain(pipeline="p")), headers))
@@ -237,6 +238,9 @@ def test_champion_that_steps_down_by_command_learns_each_event() -> None:
         fold.step(msgspec.structs.replace(record, offset=record.offset + 1))
         assert first.learned == learned + 1
     assert lifecycle.champion is not first
+    contest = lifecycle.shadows.contest
+    assert contest is not None
+    assert not contest.is_awake
 
 
 def test_alarm_that_is_higher_rings_later() -> None:
