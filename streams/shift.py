@@ -9,8 +9,6 @@ _STAKES = (0.1, 0.25, 0.5)
 #: Of the alarm: fewer, since it bets at every event of every stream.
 _SLOW, _FAST = 0.1, 0.4
 _ALARM_BASELINE = 300
-#: Losses between two looks.
-_ALARM_CLOCK = 8
 #: More evidence than this is not counted, so that what has turned is forgotten in time.
 _MOST = 1e12
 _LEAST_SPREAD = 0.01
@@ -178,20 +176,20 @@ class Shift(_Watch):
 class Alarm(_Watch):
     """Evidence that a champion's own loss has risen: a reason to look closer, and no more, since a champion learns.
 
-    As `Shift` for rises, with two bets, and looked at once in eight losses: it is told of every event of every stream.
+    As `Shift` for rises, with two bets: it is told of every event of every stream.
 
     Examples
     --------
     >>> alarm = Alarm()
     >>> for i in range(400):
     ...     calm = alarm.update(float(i % 10 == 0))
-    >>> for i in range(24):
+    >>> for i in range(20):
     ...     risen = alarm.update(float(i % 2))
     >>> calm < 3 < 30 < risen
     True
     """
 
-    __slots__ = ("_count", "_fast", "_look_at", "_per_mean", "_recent", "_recent_sum", "_slow", "_sum", "_waiting")
+    __slots__ = ("_count", "_fast", "_look_at", "_per_mean", "_recent", "_recent_sum", "_slow", "_sum")
 
     def __init__(self) -> None:
         self._sum = self._recent_sum = 0.0
@@ -200,36 +198,22 @@ class Alarm(_Watch):
         #: 1 by the mean that bets are against.
         self._per_mean = 1.0
         self._slow = self._fast = 1.0
-        #: Losses that nobody has bet on yet.
-        self._waiting: list[float] = []
 
     def update(self, loss: float) -> float:
-        """Take the next loss, in [0, 1], and return the evidence, as an e-value: 1 is none, or between two looks."""
-        waiting = self._waiting
-        waiting.append(loss)
-        if len(waiting) < _ALARM_CLOCK:
+        """Take the next loss, in [0, 1], and return the evidence, as an e-value: 1 is none."""
+        if self._count < _ALARM_BASELINE or (not loss and self._slow == self._fast == 1.0):
+            self._sum += loss
+            self._count += 1
             return 1.0
-        self._waiting = []
-        return self._look(waiting)
-
-    def _look(self, losses: list[float]) -> float:
-        """Bet on losses, one after the other, and return the evidence."""
-        total, slow, fast = sum(losses), self._slow, self._fast
-        if self._count >= _ALARM_BASELINE and (total or slow > 1.0 or fast > 1.0):
-            if self._count >= self._look_at:
-                self._per_mean = 1.0 / _ends(self._sum, self._count)[1]
-                self._look_at = int(self._count * _LONGER) + 1
-            slow_won, fast_won = _SLOW * self._per_mean, _FAST * self._per_mean
-            for loss in losses:
-                slow *= 1.0 - _SLOW + slow_won * loss
-                fast *= 1.0 - _FAST + fast_won * loss
-                if slow < 1.0:
-                    slow = 1.0
-                if fast < 1.0:
-                    fast = 1.0
-            self._slow, self._fast = slow, fast = min(slow, _MOST), min(fast, _MOST)
-        self._recent_sum += total
-        self._recent += len(losses)
+        if self._count >= self._look_at:
+            self._per_mean = 1.0 / _ends(self._sum, self._count)[1]
+            self._look_at = int(self._count * _LONGER) + 1
+        self._recent_sum += loss
+        self._recent += 1
+        gain = loss * self._per_mean - 1.0
+        slow, fast = self._slow * (1.0 + _SLOW * gain), self._fast * (1.0 + _FAST * gain)
+        self._slow = slow = 1.0 if slow <= 1.0 else slow if slow < _MOST else _MOST
+        self._fast = fast = 1.0 if fast <= 1.0 else fast if fast < _MOST else _MOST
         if slow == fast == 1.0 or (self._recent > _PATIENCE and slow < _WORTH and fast < _WORTH):
             self._sum += self._recent_sum
             self._count += self._recent
