@@ -1,6 +1,6 @@
 """The process in which one combination is played: a job on standard input, lines of JSON on what was standard output.
 
-What a declaration prints goes to standard error. Standard input stays open for as long as somebody waits for the
+What a declaration prints goes to standard error, line by line: the last one tells of a death. Standard input stays open for as long as somebody waits for the
 answer: at its end the process leaves, so that nobody's death leaves it running.
 """
 
@@ -21,6 +21,7 @@ def main() -> None:
     """Play the job that stands on standard input."""
     said = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)
     job = decode_job(sys.stdin.buffer.readline())
     threading.Thread(target=_leave_with_the_owner, daemon=True).start()
     told = 0.0
