@@ -1,7 +1,7 @@
 """The process in which one combination is played: a job on standard input, lines of JSON on what was standard output.
 
-What a declaration prints goes to standard error, line by line: the last one tells of a death. Standard input stays open for as long as somebody waits for the
-answer: at its end the process leaves, so that nobody's death leaves it running.
+What a declaration prints goes to standard error, line by line: the last one tells of a death. Standard input stays open
+for as long as somebody waits for the answer: at its end the process leaves, so that nobody's death leaves it running.
 """
 
 import os
