@@ -11,7 +11,7 @@ from river import linear_model, naive_bayes, preprocessing, tree
 
 from riverrun import ChampionVersions, Label, ObserveOnly, Pipeline, Pool
 from schemas import cloudevents as ce
-from schemas.commands import Freeze, Order, Retrain, RollBack, encode_command
+from schemas.commands import Freeze, Order, Resume, Retrain, RollBack, encode_command
 from schemas.errors import DeclarationError
 from schemas.events import (
     ActionSuppressed,
@@ -241,6 +241,25 @@ def test_champion_that_steps_down_by_command_learns_each_event(probation: int) -
     contest = lifecycle.shadows.contest
     assert contest is not None
     assert not contest.is_awake
+
+
+def test_events_of_a_frozen_champion_are_none_that_it_has_learned() -> None:
+    """What puts it together again later must not teach them."""
+    log = world(0, length=900)
+    fold = Fold(declared(ChampionVersions()))
+    headers, frozen = [("ce_id", b"c"), ("ce_type", ce.COMMAND.encode())], range(301, 601)
+    orders = {frozen[0] - 1: Freeze(pipeline="p"), frozen[-1] + 1: Resume(pipeline="p")}
+    events = iter(log.records)
+    for offset in range(902):
+        if offset in orders:
+            fold.step(Record("p.raw", 0, offset, 0, None, encode_command(orders[offset]), headers))
+        else:
+            fold.step(msgspec.structs.replace(next(events), offset=offset))
+    contest = fold.task.lifecycle.shadows.contest
+    assert contest is not None
+    learned = [offset for offset, _, _ in contest.past.recent.newest(1000)]
+    assert learned == [offset for offset in range(902) if offset not in orders and offset not in frozen]
+    assert fold.task.lifecycle.champion.learned == len(learned) == 600
 
 
 def test_alarm_that_is_higher_rings_later() -> None:
