@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from math import inf
-from threading import Thread
 from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.race import RaceError
 
 METRIC = "riverrun_record_seconds"
 SCRAPE_TIMEOUT_SECONDS = 10.0
@@ -28,29 +30,31 @@ class Legs:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self._before: Counts = {}
-        self._marking: Thread | None = None
+        self._thread = ThreadPoolExecutor(1)
+        self._before: Future[Counts] = Future()
 
     def mark(self) -> None:
         """Begin here; a thread asks, so that the caller need not wait."""
-        self._marking = Thread(target=self._mark, daemon=True)
-        self._marking.start()
-
-    def _mark(self) -> None:
-        self._before = self._scrape()
+        self._before = self._thread.submit(self._scrape)
 
     def percentiles(self) -> dict[str, tuple[float, float]]:
-        """Return p50 and p99 in milliseconds of each leg since the mark."""
-        if self._marking is not None:
-            self._marking.join()
-        after = self._scrape()
-        return {
-            leg: (quantile(counts, 0.5), quantile(counts, 0.99)) for leg, counts in since(self._before, after).items()
-        }
+        """Return p50 and p99 in milliseconds of each leg since the mark.
+
+        Raises
+        ------
+        RaceError
+            If the worker has not answered, then or now.
+        """
+        counts = since(self._before.result(2 * SCRAPE_TIMEOUT_SECONDS), self._scrape())
+        return {leg: (quantile(its, 0.5), quantile(its, 0.99)) for leg, its in counts.items()}
 
     def _scrape(self) -> Counts:
-        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=SCRAPE_TIMEOUT_SECONDS) as answer:
-            return parse(answer.read().decode())
+        url = f"http://127.0.0.1:{self.port}/metrics"
+        try:
+            with urlopen(url, timeout=SCRAPE_TIMEOUT_SECONDS) as answer:
+                return parse(answer.read().decode())
+        except OSError as error:
+            raise RaceError(f"{url}: no metrics ({error})") from error
 
 
 def parse(text: str) -> Counts:

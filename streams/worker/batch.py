@@ -39,7 +39,7 @@ class Batch(Struct, frozen=True):
     fetched_from: int
     next_position: int
     messages: list[Message]
-    arrived: float = 0.0
+    arrived: float
 
     def singles(self) -> Iterator["Batch"]:
         """Yield batches of one record each."""

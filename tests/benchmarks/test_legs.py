@@ -1,6 +1,5 @@
 """What the benchmark reads off riverrun's own metrics."""
 
-from math import inf
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +8,9 @@ from confluent_kafka import Message
 from faust.types import TP
 from prometheus_client import generate_latest
 
-from benchmarks.legs import parse, quantile, since
+from benchmarks.legs import Legs, parse, quantile, since
+from benchmarks.race import RaceError
+from services.broker.ports import free_port
 from streams.worker.batch import Batch
 from streams.worker.timing import Timing
 
@@ -29,4 +30,12 @@ def test_percentiles_are_of_what_came_after_the_mark() -> None:
     assert 200 < quantile(counts["wait"], 0.99) <= 500
     assert 1 < quantile(counts["step"], 0.99) <= 2
     assert quantile(counts["send"], 0.99) == pytest.approx(0.099)
-    assert quantile(counts.get("fetch", {inf: 0.0}), 0.99) == 0.0
+    assert quantile(counts["fetch"], 0.99) == 0.0
+
+
+def test_worker_that_does_not_answer_is_no_row_of_figures() -> None:
+    """What was not read at the mark must not pass for nothing."""
+    legs = Legs(free_port())
+    legs.mark()
+    with pytest.raises(RaceError, match="no metrics"):
+        legs.percentiles()

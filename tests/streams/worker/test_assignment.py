@@ -139,7 +139,7 @@ class Desk:
         """Return a batch of the records from `start` up to `stop`."""
         messages: list[Any] = [Message(offset) for offset in range(start, stop)]
         fetched_from = start if fetched_from is None else fetched_from
-        return Batch(TP0, self.epoch if epoch is None else epoch, fetched_from, stop, messages)
+        return Batch(TP0, self.epoch if epoch is None else epoch, fetched_from, stop, messages, 0.0)
 
     async def process(self, start: int, stop: int, **further: int) -> None:
         """Process a batch."""
@@ -190,7 +190,7 @@ def test_commit_takes_the_position_after_a_batch_and_not_a_count() -> None:
     async def test() -> None:
         desk = Desk()
         desk.assign(committed=-1, low=0)
-        gappy = Batch(TP0, desk.epoch, 0, 90, [Message(7), Message(80)])  # type: ignore[list-item]
+        gappy = Batch(TP0, desk.epoch, 0, 90, [Message(7), Message(80)], 0.0)  # type: ignore[list-item]
         await desk.assignment.process(gappy)
         await desk.assignment.process(desk.batch(95, 97, fetched_from=90))
         await desk.assignment.commit()
@@ -444,7 +444,7 @@ def test_bad_record_moves_the_offset_like_a_good_one() -> None:
         desk = Desk()
         desk.assign()
         messages: list[Any] = [Message(0), Message(1, b"{"), Message(2)]
-        await desk.assignment.process(Batch(TP0, desk.epoch, 0, 3, messages))
+        await desk.assignment.process(Batch(TP0, desk.epoch, 0, 3, messages, 0.0))
         await desk.assignment.commit()
         assert desk.journal.entries == [("emit", 0), ("dead letter", 1), ("emit", 2), "flush", {0: 3}]
 

@@ -128,7 +128,7 @@ def batch() -> Batch:
     records: Any = messages(0, 4, 7)
     for record in records:
         record.timestamp = lambda: (1, 5000)
-    return Batch(TP("p.raw", 0), 1, 3, 8, records)
+    return Batch(TP("p.raw", 0), 1, 3, 8, records, 0.0)
 
 
 def test_batch_becomes_one_message_and_comes_out_as_it_was() -> None:
