@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from faust.types import TP
 
@@ -299,13 +299,15 @@ class Assignment:
     # ------------------------------------------------------------------ offsets
 
     async def commit(self) -> bool:
-        """Make outputs durable, and the positions they came from."""
+        """Make outputs durable, and the positions they came from; records are stepped through while only these wait."""
         async with self._busy:
+            earned, shards = self._earned_with_snapshots(), self.shards
             try:
-                return await self._commit(self._earned_with_snapshots())
+                committed = await self._begin_commit(earned)
             except CycleAborted as reason:
                 await self._restart(reason)
                 return False
+        return await self._end_commit(committed, earned, shards)
 
     async def finish(self) -> None:
         """Take a last snapshot of what has moved, as far as that is quickly done: the next start replays nothing."""
@@ -329,17 +331,26 @@ class Assignment:
         committed = {} if stored_for is None else {stored_for: self.shards[stored_for].committed}
         return committed | self._earned()
 
-    async def _commit(self, earned: dict[TP, int]) -> bool:
+    async def _commit(self, earned: Mapping[TP, int]) -> bool:
+        """Commit, and do nothing else meanwhile."""
+        return await self._end_commit(await self._begin_commit(earned), earned, self.shards)
+
+    async def _begin_commit(self, earned: Mapping[TP, int]) -> Awaitable[bool] | None:
         if self._broken or self._poller is None:
-            return False
+            return None
         if not earned:
             self.last_commit = time.monotonic()
-            return False
-        if not await self._delivery.commit(earned, self._poller):
+            return None
+        return await self._delivery.commit(earned, self._poller)
+
+    async def _end_commit(
+        self, committed: Awaitable[bool] | None, earned: Mapping[TP, int], shards: Mapping[TP, Shard]
+    ) -> bool:
+        if committed is None or not await committed:
             return False
         self._aborted_in_a_row = 0
         for tp, position in earned.items():
-            if tp in self.shards:
-                self.shards[tp].committed = position
+            if tp in shards:
+                shards[tp].committed = max(shards[tp].committed, position)
         self.last_commit = time.monotonic()
         return True

@@ -1,27 +1,16 @@
 """How outputs, and the positions they came from, become durable: the seam, and at-least-once behind it."""
 
 import asyncio
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 from faust.types import TP
 
 from schemas.errors import RiverrunError
 from schemas.outgoing import Outgoing
 from streams.worker.emitter import Emitter, OnDelivery
 from streams.worker.poller import Poller
-
-log = logging.getLogger("riverrun.worker")
-
-_STALE_COMMIT = (
-    KafkaError.ILLEGAL_GENERATION,
-    KafkaError.UNKNOWN_MEMBER_ID,
-    KafkaError.REBALANCE_IN_PROGRESS,
-    KafkaError._NO_OFFSET,
-    KafkaError._ASSIGNMENT_LOST,
-)
 
 
 class CycleAborted(RiverrunError):
@@ -42,8 +31,13 @@ class Delivery(Protocol):
             When the worker has to stop.
         """
 
-    async def commit(self, positions: Mapping[TP, int], poller: Poller) -> bool:
-        """Make the outputs durable, then or with them the positions; False when that is to be tried again later.
+    async def commit(self, positions: Mapping[TP, int], poller: Poller) -> Awaitable[bool]:
+        """Make the outputs durable, then or with them the positions.
+
+        Returns
+        -------
+        Whether the positions are committed; when not, that is to be tried again later. Until then further outputs may
+        be handed over, of the next cycle.
 
         Raises
         ------
@@ -84,17 +78,10 @@ class AtLeastOnce:
         if not more_follow:
             self._emitter.send_now()
 
-    async def commit(self, positions: Mapping[TP, int], poller: Poller) -> bool:
-        """Wait until all outputs are acknowledged, then commit; a commit of an earlier generation is refused."""
+    async def commit(self, positions: Mapping[TP, int], poller: Poller) -> Awaitable[bool]:
+        """Wait until all outputs are acknowledged, then begin to commit; an earlier generation is refused."""
         await asyncio.to_thread(self._emitter.flush)
-        try:
-            await asyncio.wrap_future(poller.commit(to_offsets(positions, self._declaration)))
-        except KafkaException as error:
-            if error.args[0].code() in _STALE_COMMIT or error.args[0].retriable():
-                log.warning("commit refused, to be tried again: %s", error.args[0].str())
-                return False
-            raise
-        return True
+        return asyncio.wrap_future(poller.commit(to_offsets(positions, self._declaration)))
 
     async def abort(self, seconds: float = 0.0) -> None:
         """Nothing: what was said stays said, and is said again with the same ids."""

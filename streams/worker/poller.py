@@ -1,7 +1,6 @@
 """The one thread that owns the librdkafka consumer: it polls, it is told of rebalances, nobody else touches it."""
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from msgspec import Struct
 
 from schemas.errors import BrokerError
 from streams.worker.batch import Batch
+from streams.worker.commits import Commits
 from streams.worker.fetch_buffer import FetchBuffer
 
 log = logging.getLogger("riverrun.worker")
@@ -99,6 +99,8 @@ class Poller(threading.Thread):
     ) -> None:
         super().__init__(name="riverrun-poller", daemon=True)
         self.max_records = max_records
+        self._commits = Commits()
+        config = config | {"on_commit": self._commits.answer}
         self.consumer = Consumer(config, logger=logging.getLogger("riverrun.kafka"))
         self._topic = topic
         self._listener = listener
@@ -107,7 +109,6 @@ class Poller(threading.Thread):
         self._buffer = FetchBuffer(topic)
         self.group_metadata: Any = None
         self._unfinished = 0
-        self._commits: queue.SimpleQueue[tuple[list[TopicPartition], Future[None]]] = queue.SimpleQueue()
         self._room = threading.Condition()
         self._stopping = False
         self._rejoining = False
@@ -139,16 +140,16 @@ class Poller(threading.Thread):
             if batch.epoch == self.epoch:
                 self._unfinished -= 1
 
-    def commit(self, offsets: list[TopicPartition]) -> "Future[None]":
-        """Ask the thread to commit offsets; the answer resolves when the broker has them.
+    def commit(self, offsets: list[TopicPartition]) -> "Future[bool]":
+        """Ask the thread to commit offsets; the answer tells whether the broker has them, or has refused them for now.
 
-        librdkafka's synchronous commit hangs when another thread polls meanwhile, so it is done between polls.
+        Polling goes on until the broker answers, unless it stands still anyway. Other threads cannot commit by
+        themselves: librdkafka's synchronous commit hangs when another one polls meanwhile.
         """
-        done: Future[None] = Future()
-        self._commits.put((offsets, done))
+        committed = self._commits.ask(offsets)
         with self._room:
             self._room.notify()
-        return done
+        return committed
 
     def pause(self, tp: TP) -> None:
         """Ask the thread to fetch no more of a partition until it is assigned again."""
@@ -168,7 +169,7 @@ class Poller(threading.Thread):
         while not done.done():
             if time.monotonic() > deadline:
                 raise BrokerError(f"a rebalance was not handled within {_REBALANCE_SECONDS} seconds")
-            self._serve_commits(0.005)
+            self._commits.do_all(self.consumer, 0.005)
         return done.result()
 
     def stop(self) -> None:
@@ -185,9 +186,10 @@ class Poller(threading.Thread):
             self._subscribe()
             while not self._stopping:
                 self._wait_for_room()
-                self._serve_commits(0)
                 if not self._has_room():
+                    self._commits.do_all(self.consumer)
                     continue  # it was a commit that woke us
+                self._commits.begin(self.consumer)
                 first = self.consumer.poll(_POLL_SECONDS)
                 if first is not None and not self._stopping:
                     more = self.consumer.consume(self.max_records - 1, 0) if self.max_records > 1 else []
@@ -203,6 +205,7 @@ class Poller(threading.Thread):
             self.consumer.close()
         except Exception as error:
             self._listener.failed(error)
+        self._commits.close()
 
     def _subscribe(self) -> None:
         self.consumer.subscribe(
@@ -212,9 +215,7 @@ class Poller(threading.Thread):
     def _wait_for_room(self) -> None:
         with self._room:
             self._room.wait_for(
-                lambda: (
-                    self._stopping or self._rejoining or self._pausing or self._has_room() or not self._commits.empty()
-                )
+                lambda: self._stopping or self._rejoining or self._pausing or self._has_room() or self._commits
             )
             pausing, self._pausing = self._pausing, set()
         if pausing:
@@ -227,18 +228,6 @@ class Poller(threading.Thread):
     def _has_room(self) -> bool:
         buffer = self._buffer
         return buffer.records < _WAITING_BATCHES * self.max_records and buffer.size_bytes < self._max_bytes
-
-    def _serve_commits(self, wait_seconds: float) -> None:
-        try:
-            offsets, done = self._commits.get(wait_seconds > 0, wait_seconds or None)
-        except queue.Empty:
-            return
-        try:
-            self.consumer.commit(offsets=offsets, asynchronous=False)
-        except Exception as error:
-            done.set_exception(error)
-        else:
-            done.set_result(None)
 
     def _add(self, messages: list[Message]) -> None:
         if any(map(_error, messages)):

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -79,10 +79,12 @@ class ExactlyOnce:
         except KafkaException as error:
             raise CycleAborted(error.args[0].str()) from error
 
-    async def commit(self, positions: Mapping[TP, int], poller: Poller) -> bool:
+    async def commit(self, positions: Mapping[TP, int], poller: Poller) -> Awaitable[bool]:
         """Commit outputs and positions; librdkafka waits for the outputs first."""
         await asyncio.to_thread(self._commit, positions, poller)
-        return True
+        committed = asyncio.get_running_loop().create_future()
+        committed.set_result(True)
+        return committed
 
     def _commit(self, positions: Mapping[TP, int], poller: Poller) -> None:
         self._begin()

@@ -63,6 +63,9 @@ class Journal:
         self.sent_now = 0
         self.flush_raises: Exception | None = None
         self.commit_raises: Exception | None = None
+        self.refuses = False
+        #: Commits that the broker has not answered; None when it answers at once.
+        self.unanswered: list[Future[bool]] | None = None
 
     def encode(self, event: Event, record: Record) -> tuple[Event, Record]:
         """Leave an event as it is."""
@@ -98,15 +101,19 @@ class Journal:
             raise self.flush_raises
         self.entries.append("flush")
 
-    def commit(self, offsets: list[TopicPartition]) -> "Future[None]":
+    def commit(self, offsets: list[TopicPartition]) -> "Future[bool]":
         """Note what is committed."""
-        done: Future[None] = Future()
+        committed: Future[bool] = Future()
         if self.commit_raises is not None:
-            done.set_exception(self.commit_raises)
-        else:
+            committed.set_exception(self.commit_raises)
+            return committed
+        if not self.refuses:
             self.entries.append({offset.partition: offset.offset for offset in offsets})
-            done.set_result(None)
-        return done
+        if self.unanswered is None:
+            committed.set_result(not self.refuses)
+        else:
+            self.unanswered.append(committed)
+        return committed
 
     @property
     def emitted(self) -> list[int]:
@@ -146,14 +153,15 @@ class Desk:
         await self.assignment.process(self.batch(start, stop, **further))
 
 
+async def until(is_so: Callable[[], bool]) -> None:
+    """Let others work until something is so."""
+    while not is_so():
+        await asyncio.sleep(0)
+
+
 def run(test: Callable[[], Awaitable[None]]) -> None:
     """Run a coroutine function."""
     asyncio.run(test())  # type: ignore[arg-type]
-
-
-def stale() -> KafkaException:
-    """Return what the broker says to a member of a generation that is over."""
-    return KafkaException(KafkaError(KafkaError.ILLEGAL_GENERATION))
 
 
 def test_commit_comes_after_all_outputs_are_acknowledged() -> None:
@@ -252,11 +260,77 @@ def test_commit_of_a_generation_that_is_over_is_tried_again() -> None:
         desk = Desk()
         desk.assign()
         await desk.process(0, 2)
-        desk.journal.commit_raises = stale()
+        desk.journal.refuses = True
         assert not await desk.assignment.commit()
-        desk.journal.commit_raises = None
+        desk.journal.refuses = False
         assert await desk.assignment.commit()
         assert desk.journal.commits == [{0: 2}]
+
+    run(test)
+
+
+def test_records_are_stepped_through_while_a_commit_is_on_its_way() -> None:
+    """Nobody waits for the broker's answer; what came meanwhile goes with the next commit."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.journal.unanswered = answers = []
+        desk.assign()
+        await desk.process(0, 2)
+        committing = asyncio.create_task(desk.assignment.commit())
+        await until(lambda: len(answers) == 1)
+        await desk.process(2, 4)
+        shard = desk.assignment.shards[TP0]
+        assert (shard.position, shard.committed) == (4, 0)
+        answers[0].set_result(True)
+        assert await committing
+        assert (shard.position, shard.committed) == (4, 2)
+        desk.journal.unanswered = None
+        assert await desk.assignment.commit()
+        assert desk.journal.commits == [{0: 2}, {0: 4}]
+
+    run(test)
+
+
+def test_release_commits_all_whatever_is_on_its_way() -> None:
+    """An answer that comes after a later commit's takes nothing back, neither here nor of what is parked."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.journal.unanswered = answers = []
+        desk.assign()
+        await desk.process(0, 2)
+        committing = asyncio.create_task(desk.assignment.commit())
+        await until(lambda: len(answers) == 1)
+        await desk.process(2, 4)
+        desk.journal.unanswered = None
+        shard = desk.assignment.shards[TP0]
+        await desk.assignment.release()
+        answers[0].set_result(True)
+        assert await committing
+        assert desk.journal.commits == [{0: 2}, {0: 4}]
+        assert shard.committed == 4
+        assert desk.assign(committed=4) == 4
+        assert desk.assignment.shards[TP0] is shard
+
+    run(test)
+
+
+def test_answer_for_partitions_that_are_gone_says_nothing_of_those_that_came() -> None:
+    """The same partition, assigned anew meanwhile, stands where the log says."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.journal.unanswered = answers = []
+        desk.assign()
+        await desk.process(0, 4)
+        committing = asyncio.create_task(desk.assignment.commit())
+        await until(lambda: len(answers) == 1)
+        await desk.assignment.lose()
+        desk.assign(committed=2)
+        answers[0].set_result(True)
+        await committing
+        assert desk.assignment.shards[TP0].committed == 2
 
     run(test)
 
@@ -379,10 +453,10 @@ def test_release_with_a_refused_commit_drops_the_task() -> None:
         desk = Desk()
         desk.assign()
         await desk.process(0, 4)
-        desk.journal.commit_raises = stale()
+        desk.journal.refuses = True
         await desk.assignment.release()
         assert desk.assign(committed=-1) == 0
-        desk.journal.commit_raises = None
+        desk.journal.refuses = False
         await desk.process(0, 4)
         assert desk.journal.emitted == [0, 1, 2, 3] * 2, "said again, with the same ids"
         assert desk.journal.answers[:4] == desk.journal.answers[4:]

@@ -59,7 +59,9 @@ class FakeConsumer:
         self.threads: set[int] = set()
         self.polls = self.subscriptions = 0
         self.closed = False
-        self.refuses: KafkaException | None = None
+        self.refuses: KafkaError | None = None
+        self.waited_for = 0
+        self._on_commit = config["on_commit"]
         self._rest: deque[FakeMessage] = deque()
         self._callbacks: dict[str, Any] = {}
 
@@ -125,13 +127,21 @@ class FakeConsumer:
         """Note that nothing is read."""
         self.assigned.append({})
 
-    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
-        """Note what is committed."""
+    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition] | None:
+        """Note what is committed, and answer: at once, or to a later poll, before the messages that wait."""
         self._note()
-        assert not asynchronous
+        if asynchronous:
+            self.script.appendleft(lambda: self._on_commit(self.refuses, self._committed(offsets)))
+            return None
+        self.waited_for += 1
         if self.refuses is not None:
-            raise self.refuses
-        self.commits.append({p.partition: p.offset for p in offsets})
+            raise KafkaException(self.refuses)
+        return self._committed(offsets)
+
+    def _committed(self, offsets: list[TopicPartition]) -> list[TopicPartition]:
+        if self.refuses is None:
+            self.commits.append({p.partition: p.offset for p in offsets})
+        return offsets
 
     def close(self) -> None:
         """Leave the group: what is assigned is revoked first."""
@@ -290,9 +300,9 @@ def test_commits_do_not_make_the_buffer_grow(stage: Callable[..., Stage]) -> Non
     one.play(*(messages(0, offset) for offset in range(20)))
     one.waiting(4)
     for offset in range(10):
-        one.poller.commit([TopicPartition("p.raw", 0, offset)]).result(5)
+        assert one.poller.commit([TopicPartition("p.raw", 0, offset)]).result(5)
     one.waiting(4)
-    assert len(one.consumer.commits) == 10
+    assert len(one.consumer.commits) == one.consumer.waited_for == 10
     assert [offsets(batch) for batch in one.taken(20)] == [[offset] for offset in range(20)]
 
 
@@ -320,22 +330,55 @@ def test_all_calls_to_the_consumer_come_from_one_thread(stage: Callable[..., Sta
     one = stage()
     one.play(messages(0, 0))
     one.taken(1)
-    one.poller.commit([TopicPartition("p.raw", 0, 1)]).result(5)
+    assert one.poller.commit([TopicPartition("p.raw", 0, 1)]).result(5)
     one.poller.stop()
     one.poller.join(5)
     assert one.consumer.threads == {one.poller.ident}
     assert one.consumer.closed
 
 
+def test_commit_does_not_stop_polling(stage: Callable[..., Stage]) -> None:
+    """Until the broker answers, records are polled."""
+    one = stage()
+    one.play()
+    one.played()
+    commit, one.consumer.commit = one.consumer.commit, lambda offsets, asynchronous: None  # type: ignore[method-assign]
+    committed = one.poller.commit([TopicPartition("p.raw", 0, 7)])
+    one.play(messages(0, 0, 1), messages(0, 2))
+    assert [offset for batch in one.taken(3) for offset in offsets(batch)] == [0, 1, 2]
+    assert not committed.done()
+    one.consumer.commit = commit  # type: ignore[method-assign]
+    one.play(lambda: one.consumer._on_commit(None, [TopicPartition("p.raw", 0, 7)]))
+    assert committed.result(5)
+    assert one.consumer.waited_for == 0
+
+
+def test_commit_is_done_again_when_its_answer_cannot_be_polled_for(stage: Callable[..., Stage]) -> None:
+    """With a full buffer nothing is polled, and whoever makes room may wait for that commit."""
+    one = stage(max_records=1)
+    one.play()
+    one.played()
+    commit, one.consumer.commit = one.consumer.commit, lambda offsets, asynchronous: None  # type: ignore[method-assign]
+    committed = one.poller.commit([TopicPartition("p.raw", 0, 7)])
+    until(lambda: one.poller._commits._begun, 5, "a commit that was begun")
+    one.consumer.commit = commit  # type: ignore[method-assign]
+    one.play(*(messages(0, offset) for offset in range(9)))
+    assert committed.result(5)
+    assert one.consumer.waited_for == 1
+    one.waiting(4)
+
+
 def test_refused_commit_is_told_and_polling_goes_on(stage: Callable[..., Stage]) -> None:
     """Who asked for a commit hears of its failure; the thread lives."""
     one = stage()
     one.play()
-    one.consumer.refuses = KafkaException(KafkaError(KafkaError.ILLEGAL_GENERATION))
+    one.consumer.refuses = KafkaError(KafkaError.ILLEGAL_GENERATION)
+    assert not one.poller.commit([TopicPartition("p.raw", 0, 1)]).result(5)
+    one.consumer.refuses = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
     with pytest.raises(KafkaException):
         one.poller.commit([TopicPartition("p.raw", 0, 1)]).result(5)
     one.consumer.refuses = None
-    one.poller.commit([TopicPartition("p.raw", 0, 2)]).result(5)
+    assert one.poller.commit([TopicPartition("p.raw", 0, 2)]).result(5)
     one.play(messages(0, 0))
     assert len(one.taken(1)) == 1
     assert one.consumer.commits == [{0: 2}]
@@ -385,12 +428,19 @@ def test_epoch_changes_before_the_listener_is_told(stage: Callable[..., Stage]) 
 
 
 def test_commit_within_a_rebalance_is_served(stage: Callable[..., Stage]) -> None:
-    """The listener waits for its last commit while the thread is inside the rebalance callback."""
+    """The listener waits for its last commit, and for the one before, while the thread is inside the callback."""
     one = stage()
     released: Future[str] = Future()
+    one.play()
+    one.played()
+    commit, one.consumer.commit = one.consumer.commit, lambda offsets, asynchronous: None  # type: ignore[method-assign]
+    before = one.poller.commit([TopicPartition("p.raw", 0, 5)])
+    until(lambda: one.poller._commits._begun, 5, "a commit that was begun")
+    one.consumer.commit = commit  # type: ignore[method-assign]
 
     def release() -> None:
-        one.poller.commit([TopicPartition("p.raw", 0, 7)]).result(5)
+        assert before.result(5)
+        assert one.poller.commit([TopicPartition("p.raw", 0, 7)]).result(5)
         released.set_result("released")
 
     def on_revoked() -> None:
@@ -400,7 +450,7 @@ def test_commit_within_a_rebalance_is_served(stage: Callable[..., Stage]) -> Non
     one.listener.on_revoked = on_revoked
     one.play(one.consumer.revoke_all(P0, P1))
     one.played()
-    assert one.consumer.commits == [{0: 7}]
+    assert one.consumer.commits == [{0: 5}, {0: 7}]
 
 
 def test_rebalance_that_nobody_finishes_stops_the_worker(

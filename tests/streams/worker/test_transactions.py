@@ -60,7 +60,11 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> tuple[ExactlyOnce, FakeProducer]:
 
 def commit(delivery: ExactlyOnce) -> bool:
     """Commit a cycle."""
-    return asyncio.run(delivery.commit(POSITIONS, POLLER))
+
+    async def committed() -> bool:
+        return await (await delivery.commit(POSITIONS, POLLER))
+
+    return asyncio.run(committed())
 
 
 def test_cycle_is_one_transaction(desk: tuple[ExactlyOnce, FakeProducer]) -> None:
