@@ -27,8 +27,8 @@ class Commits:
     librdkafka's synchronous commit hangs when another thread polls meanwhile, so all but `ask` is called by the thread
     that polls. It need not stand still for a commit: one that was begun is answered while it polls. Where it cannot
     poll, in a rebalance or when it has no room for more, nobody would hear that answer: what was begun is then done
-    again, and waited for. Should the broker take the first of the two last, after a later commit, the position falls back
-    to it: some records are done again.
+    again, and waited for. Should the broker take the first of the two last, after a later commit, the position falls
+    back to it: some records are done again.
     """
 
     def __init__(self) -> None:

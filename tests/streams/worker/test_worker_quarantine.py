@@ -1,5 +1,6 @@
-"""A record that takes the process with it: three workers die of it, the next one passes over it."""
+"""A record that takes the process with it: workers die of it, three at most at one offset; the next passes over it."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -29,16 +30,18 @@ def test_deadly_record_is_passed_over_and_all_others_are_answered(
     at = {"first": 0, "in the middle": 300, "last": 600}[place]
     log.insert(at, POISON)
     kafka.produce(deployment.raw, log)
-    deaths = 0
+    deaths: Counter[int] = Counter()
     while True:
+        before = kafka.committed(deployment.pipeline).get(0, 0)
         worker = deployment.start(batch_records=50, commit_interval=0.05, snapshot_interval=0.2)
         until(lambda worker=worker: not worker.running or done(kafka, deployment, len(log)), 40, "death or the end")
         if worker.running:
             break
         assert worker.wait() == -9, worker.log
-        deaths += 1
-        assert deaths < 6, "it is never passed over"
-    assert 3 <= deaths <= 5
+        deaths[before] += 1
+        assert deaths[before] <= 3, "it is never passed over"
+        assert len(deaths) < 10, "nobody comes near it"
+    assert max(deaths.values()) >= 2, "one of them was careful"
     [letter] = kafka.read(deployment.dead_letters)[0]
     assert (letter.value(), header(letter, "riverrun_stage")) == (POISON.value, b"quarantine")
     assert answered(kafka, deployment) == [i for i in range(len(log)) if i != at]
