@@ -1,11 +1,15 @@
 """The engine for one machine: as many processes at a time as there are workers."""
 
+import queue
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Protocol
 
 from services.laboratory.apart import Apart
 from services.laboratory.outcome import Job, Outcome
+
+_LISTEN_SECONDS = 0.25
 
 
 class Engine(Protocol):
@@ -34,13 +38,23 @@ class Processes:
         """Yield place and outcome of each job as it ends."""
         apart = Apart()
         pool = ThreadPoolExecutor(self._workers)
+        ended: queue.SimpleQueue[Future[tuple[int, Outcome]]] = queue.SimpleQueue()
 
         def play(place: int) -> tuple[int, Outcome]:
             return place, apart.play(jobs[place], lambda share: tell(place, share))
 
         try:
-            for done in as_completed([pool.submit(play, place) for place in range(len(jobs))]):
-                yield done.result()
+            for place in range(len(jobs)):
+                pool.submit(play, place).add_done_callback(ended.put)
+            for _ in jobs:
+                yield _next(ended).result()
         finally:
             apart.stop()
             pool.shutdown(cancel_futures=True)
+
+
+def _next(ended: "queue.SimpleQueue[Future[tuple[int, Outcome]]]") -> "Future[tuple[int, Outcome]]":
+    """Wait for what ends next. A ^C just before a wait without limit would only be heard after it: for hours."""
+    while True:
+        with suppress(queue.Empty):
+            return ended.get(timeout=_LISTEN_SECONDS)

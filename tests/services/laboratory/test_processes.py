@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -130,6 +131,29 @@ def test_interrupted_or_killed_command_leaves_nothing_running(
     assert process.returncode == code, err
     assert b"Traceback" not in err
     until(lambda: not any(is_playing(one) for one in playing), what="the end")
+
+
+def test_interrupt_is_heard_while_nothing_ends(source: FileSource, tmp_path: Path) -> None:
+    """A signal that does not wake the main thread, as one does not that comes just before it waits, is heard soon."""
+    slow = deadly(tmp_path, "slow", "time.sleep(600)")
+    outcomes = Processes(1).run([Job(slow, source)], lambda place, share: None)
+    heard, given_up = threading.Event(), threading.Event()
+
+    def interrupt() -> None:
+        [playing] = until(lambda: children(os.getpid()), what="a process")
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)  # handled by the main thread, once awake
+        if not heard.wait(15):
+            given_up.set()
+            playing.kill()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        next(outcomes)
+    heard.set()
+    thread.join()
+    assert not given_up.is_set()
+    assert children(os.getpid()) == []
 
 
 def test_process_with_another_hash_seed_refuses(source: FileSource, monkeypatch: pytest.MonkeyPatch) -> None:
