@@ -24,7 +24,7 @@ from streams.per_key import PerKey
 from streams.policy import ChampionVersions, ObserveOnly, Policy
 from streams.prequential import metric_name
 from streams.race import Race
-from streams.seeding import seeded
+from streams.seeding import Blueprint, seeded
 from streams.watch import Watch
 
 _LABEL = 6
@@ -203,6 +203,10 @@ class Pipeline:
         return {"": self.model, **{digest(model)[:_LABEL]: model for model in (self.race.models if self.race else ())}}
 
     @cached_property
+    def _blueprints(self) -> dict[str, Blueprint]:
+        return {label: Blueprint(model, self.name, "model") for label, model in self.candidates.items()}
+
+    @cached_property
     def model_name(self) -> str:
         """Class name of the model, of its last step for a River pipeline."""
         last = self.model._last_step if hasattr(self.model, "_last_step") else self.model
@@ -227,10 +231,8 @@ class Pipeline:
             Such as ``v1``; such as ``v7-a3f9c1`` of a model that races, `candidates` has its label. One that another
             declaration knew stands for the model.
         """
-        return self._fresh(self.candidates.get(label_of(version), self.model), version)
-
-    def _fresh(self, model: Any, version: str) -> Any:
-        fresh = seeded(model, self.name, version, "model")
+        label = label_of(version)
+        fresh = self._blueprints[label if label in self._blueprints else ""].copy(self.name, version, "model")
         if not isinstance(self.model_per, PerKey):
             return fresh
         return EntityModels(fresh, self.model_per.most, self.model_per.min_learned)
@@ -276,7 +278,7 @@ class Pipeline:
         if self.kind == "multiclass" and not getattr(last, "_multiclass", True):
             raise DeclarationError(field, type(last).__name__, "a multiclass classifier, e.g. OneVsRestClassifier(…)")
         try:
-            pickle.dumps(self._fresh(model, "v1"))
+            pickle.dumps(seeded(model, self.name, "v1", "model"))
         except (AttributeError, TypeError, pickle.PicklingError, NotPicklableError) as error:
             expected = "a model that pickle takes: functions that can be imported, no lambdas"
             raise DeclarationError(field, str(error), expected) from error

@@ -3,7 +3,8 @@
 import copy
 import hashlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from river import base
@@ -67,22 +68,19 @@ class RecordedSet(set[Any]):
         return RecordedSet, (tuple(self._insertions),)
 
 
-def seeded(estimator: Any, *path: str) -> Any:
-    """Return an unlearned copy of a River object in which every missing seed is filled in.
+class Blueprint:
+    """What unlearned copies of a River object are made by, with every missing seed filled in.
 
     Seeds that were given explicitly are kept. One source of chance is left to the process: some models walk
-    through sets of strings, whose order follows ``PYTHONHASHSEED``; the command line holds it fixed.
+    through sets of strings, whose order follows ``PYTHONHASHSEED``; the command line holds it fixed. What is to be
+    filled in is looked up once: a copy takes little more time than River's own.
 
     Parameters
     ----------
     estimator
         A River model, transformer, optimizer or detector, or a list, tuple or dict of them.
     path
-        Names that lead here, such as (pipeline, version, "model").
-
-    Returns
-    -------
-    The copy.
+        Names that lead to it, such as (pipeline, "model"): for error messages.
 
     Raises
     ------
@@ -92,34 +90,115 @@ def seeded(estimator: Any, *path: str) -> Any:
     Examples
     --------
     >>> from river import forest
-    >>> seeded(forest.ARFClassifier(), "flights", "v1").seed == seeded(forest.ARFClassifier(), "flights", "v1").seed
+    >>> blueprint = Blueprint(forest.ARFClassifier())
+    >>> blueprint.copy("flights", "v1").seed == blueprint.copy("flights", "v1").seed
     True
     """
-    clone = estimator.clone() if isinstance(estimator, base.Base) else copy.deepcopy(estimator)
-    return _fill(clone, path)
+
+    def __init__(self, estimator: Any, *path: str) -> None:
+        self._estimator = estimator
+        self._fill = _filling(estimator, path)
+
+    def copy(self, *path: str) -> Any:
+        """Return a copy, whose seeds follow from a path such as (pipeline, version, "model")."""
+        estimator = self._estimator
+        copied = estimator.clone() if isinstance(estimator, base.Base) else copy.deepcopy(estimator)
+        return copied if self._fill is None else self._fill(copied, path)
 
 
-def _fill(node: Any, path: tuple[str, ...]) -> Any:
-    """Return `node` rebuilt with seeds wherever one is missing below it."""
+def seeded(estimator: Any, *path: str) -> Any:
+    """Return an unlearned copy of a River object in which every missing seed is filled in, see `Blueprint`."""
+    return Blueprint(estimator, *path).copy(*path)
+
+
+#: Returns a node with what is missing in it filled in, given the path that leads to it.
+_Fill = Callable[[Any, tuple[str, ...]], Any]
+
+
+def _filling(node: Any, path: tuple[str, ...]) -> _Fill | None:
+    """Return what fills in a node, None where nothing is missing in it."""
     if isinstance(node, (list, tuple)):
-        filled = [_fill(child, (*path, str(i))) for i, child in enumerate(node)]
-        return filled if isinstance(node, list) else tuple(filled)
+        return _filling_items(node, path)
     if isinstance(node, dict):
-        return {key: _fill(child, (*path, str(key))) for key, child in node.items()}
+        return _filling_values(node, path)
     if not isinstance(node, base.Base):
-        return node
+        return None
     if type(node).__name__ in _CHANCE_WITHOUT_SEED:
         raise DeclarationError("/".join(path), type(node).__name__, _CHANCE_WITHOUT_SEED[type(node).__name__])
-    steps = _composed(node)
-    if steps is None:
-        node = _with_parameters_filled(node, path)
-    else:
-        for name, step in steps.items():
-            steps[name] = _fill(step, (*path, str(name)))
-    for name, value in _attributes(node).items():
-        if type(value) is set:
-            setattr(node, name, RecordedSet(value))
-    return node
+    attributes = _attributes(node)
+    steps = _steps_of(node)
+    fill = _filling_parameters(node, path, attributes) if steps is None else _filling_steps(steps, path)
+    sets = [name for name, value in attributes.items() if type(value) is set]
+    return _recording(fill, sets) if sets else fill
+
+
+def _fillings(parts: Iterable[tuple[Any, Any]], path: tuple[str, ...]) -> dict[Any, _Fill]:
+    """Return what fills in those of some named parts in which something is missing."""
+    fillings = ((name, _filling(part, (*path, str(name)))) for name, part in parts)
+    return {name: fill for name, fill in fillings if fill is not None}
+
+
+def _filling_items(node: Sequence[Any], path: tuple[str, ...]) -> _Fill | None:
+    fills = _fillings(enumerate(node), path)
+
+    def fill(node: Any, path: tuple[str, ...]) -> Any:
+        items = [fills[i](item, (*path, str(i))) if i in fills else item for i, item in enumerate(node)]
+        return items if isinstance(node, list) else tuple(items)
+
+    return fill if fills else None
+
+
+def _filling_values(node: Mapping[Any, Any], path: tuple[str, ...]) -> _Fill | None:
+    fills = _fillings(node.items(), path)
+
+    def fill(node: Any, path: tuple[str, ...]) -> Any:
+        return {
+            name: fills[name](value, (*path, str(name))) if name in fills else value for name, value in node.items()
+        }
+
+    return fill if fills else None
+
+
+def _filling_steps(steps: Mapping[Any, Any], path: tuple[str, ...]) -> _Fill | None:
+    fills = _fillings(steps.items(), path)
+
+    def fill(node: Any, path: tuple[str, ...]) -> Any:
+        steps = _steps_of(node) or {}
+        for name, fill_step in fills.items():
+            steps[name] = fill_step(steps[name], (*path, str(name)))
+        return node
+
+    return fill if fills else None
+
+
+def _filling_parameters(node: Any, path: tuple[str, ...], attributes: Mapping[str, Any]) -> _Fill | None:
+    names = _parameters(type(node).__init__)
+    if "seed" not in names and any(map(_is_chance, attributes.values())):
+        raise DeclarationError(
+            "/".join(path), type(node).__name__, "an estimator whose chance a seed parameter controls"
+        )
+    lacks_seed = "seed" in names and getattr(node, "seed", None) is None
+    fills = _fillings(((name, getattr(node, name, None)) for name in names), path)
+
+    def fill(node: Any, path: tuple[str, ...]) -> Any:
+        changed = {name: fill_part(getattr(node, name), (*path, name)) for name, fill_part in fills.items()}
+        if lacks_seed:
+            changed["seed"] = derive_seed(*path, "seed")
+        return _rebuilt(node, changed)
+
+    return fill if fills or lacks_seed else None
+
+
+def _recording(fill: _Fill | None, sets: Iterable[str]) -> _Fill:
+    """Return what also makes sets of a node record what they are given."""
+
+    def fill_sets(node: Any, path: tuple[str, ...]) -> Any:
+        node = node if fill is None else fill(node, path)
+        for name in sets:
+            setattr(node, name, RecordedSet(getattr(node, name)))
+        return node
+
+    return fill_sets
 
 
 def _attributes(node: base.Base) -> dict[str, Any]:
@@ -132,25 +211,8 @@ def _attributes(node: base.Base) -> dict[str, Any]:
     return attributes
 
 
-def _with_parameters_filled(node: Any, path: tuple[str, ...]) -> Any:
-    """Return an estimator with seeds in its own parameters and below them."""
-    parameters = inspect.signature(type(node).__init__).parameters
-    if _draws_unseeded(node, parameters):
-        raise DeclarationError(
-            "/".join(path), type(node).__name__, "an estimator whose chance a seed parameter controls"
-        )
-    changed: dict[str, Any] = {}
-    for name in parameters:
-        value = getattr(node, name, None)
-        if name == "seed" and value is None:
-            changed[name] = derive_seed(*path, name)
-        elif isinstance(value, (base.Base, list, tuple, dict)) and _holds_estimator(value):
-            changed[name] = _fill(value, (*path, name))
-    return _rebuilt(node, changed) if changed else node
-
-
-def _composed(node: base.Base) -> dict[Any, Any] | None:
-    """Return the named parts of a Pipeline or TransformerUnion."""
+def _steps_of(node: Any) -> dict[Any, Any] | None:
+    """Return the named parts of a Pipeline or TransformerUnion, None of anything else."""
     for attribute in ("steps", "transformers"):
         parts = getattr(node, attribute, None)
         if isinstance(parts, dict):
@@ -158,18 +220,22 @@ def _composed(node: base.Base) -> dict[Any, Any] | None:
     return None
 
 
-def _holds_estimator(value: Any) -> bool:
-    if isinstance(value, base.Base):
-        return True
-    children = value.values() if isinstance(value, dict) else value
-    return any(isinstance(child, base.Base) for child in children)
+@cache
+def _parameters(initializer: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(initializer).parameters
+
+
+def _is_chance(value: Any) -> bool:
+    """Tell whether a value is a generator of random numbers."""
+    kind = type(value)
+    return kind.__module__ in ("random", "numpy.random") and kind.__name__ in ("Random", "RandomState", "Generator")
 
 
 def _rebuilt(node: base.Base, changed: dict[str, Any]) -> Any:
     """Construct the same estimator with some parameters changed."""
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    for name, parameter in inspect.signature(type(node).__init__).parameters.items():
+    for name, parameter in _parameters(type(node).__init__).items():
         if name == "self" or not hasattr(node, name):
             continue
         value = changed.get(name, getattr(node, name))
@@ -182,11 +248,3 @@ def _rebuilt(node: base.Base, changed: dict[str, Any]) -> Any:
         else:
             kwargs[name] = value
     return type(node)(*args, **kwargs)
-
-
-def _draws_unseeded(node: base.Base, parameters: Any) -> bool:
-    """Tell whether an object holds a generator of chance although it takes no seed."""
-    if "seed" in parameters:
-        return False
-    rngs = (value for value in _attributes(node).values() if type(value).__module__ in ("random", "numpy.random"))
-    return any(type(value).__name__ in ("Random", "RandomState", "Generator") for value in rngs)
