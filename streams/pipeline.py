@@ -232,7 +232,10 @@ class Pipeline:
             declaration knew stands for the model.
         """
         label = label_of(version)
-        fresh = self._blueprints[label if label in self._blueprints else ""].copy(self.name, version, "model")
+        blueprint = self._blueprints[label if label in self._blueprints else ""]
+        return self._per_entity(blueprint.copy(self.name, version, "model"))
+
+    def _per_entity(self, fresh: Any) -> Any:
         if not isinstance(self.model_per, PerKey):
             return fresh
         return EntityModels(fresh, self.model_per.most, self.model_per.min_learned)
@@ -278,7 +281,7 @@ class Pipeline:
         if self.kind == "multiclass" and not getattr(last, "_multiclass", True):
             raise DeclarationError(field, type(last).__name__, "a multiclass classifier, e.g. OneVsRestClassifier(…)")
         try:
-            pickle.dumps(seeded(model, self.name, "v1", "model"))
+            pickle.dumps(self._per_entity(seeded(model, self.name, "v1", "model")))
         except (AttributeError, TypeError, pickle.PicklingError, NotPicklableError) as error:
             expected = "a model that pickle takes: functions that can be imported, no lambdas"
             raise DeclarationError(field, str(error), expected) from error

@@ -73,7 +73,7 @@ class Blueprint:
 
     Seeds that were given explicitly are kept. One source of chance is left to the process: some models walk
     through sets of strings, whose order follows ``PYTHONHASHSEED``; the command line holds it fixed. What is to be
-    filled in is looked up once: a copy takes little more time than River's own.
+    filled in is looked up once. Copies share nothing that learns, not even where River's own do (`StatImputer`).
 
     Parameters
     ----------
@@ -178,15 +178,33 @@ def _filling_parameters(node: Any, path: tuple[str, ...], attributes: Mapping[st
             "/".join(path), type(node).__name__, "an estimator whose chance a seed parameter controls"
         )
     lacks_seed = "seed" in names and getattr(node, "seed", None) is None
-    fills = _fillings(((name, getattr(node, name, None)) for name in names), path)
+    values = {name: getattr(node, name, None) for name in names}
+    fills = _fillings(values.items(), path)
+    positional = [name for name, parameter in names.items() if parameter.kind is parameter.VAR_POSITIONAL]
+    shared = [name for name in positional if _holds_estimator(values[name])]
 
     def fill(node: Any, path: tuple[str, ...]) -> Any:
-        changed = {name: fill_part(getattr(node, name), (*path, name)) for name, fill_part in fills.items()}
+        changed = {name: _copied(getattr(node, name)) for name in shared}
+        for name, fill_part in fills.items():
+            changed[name] = fill_part(changed.get(name, getattr(node, name)), (*path, name))
         if lacks_seed:
             changed["seed"] = derive_seed(*path, "seed")
         return _rebuilt(node, changed)
 
-    return fill if fills or lacks_seed else None
+    return fill if fills or shared or lacks_seed else None
+
+
+def _holds_estimator(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_estimator, value))
+    return isinstance(value, base.Base)
+
+
+def _copied(value: Any) -> Any:
+    """Return an unlearned copy of what River's `clone` hands on as it is: positional arguments without a name."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_copied, value))
+    return value.clone() if isinstance(value, base.Base) else value
 
 
 def _recording(fill: _Fill | None, sets: Iterable[str]) -> _Fill:

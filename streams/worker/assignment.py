@@ -301,8 +301,9 @@ class Assignment:
     async def commit(self) -> bool:
         """Make outputs durable, and the positions they came from; records are stepped through while only these wait."""
         async with self._busy:
-            earned, shards = self._earned_with_snapshots(), self.shards
+            shards = self.shards
             try:
+                earned = self._earned_with_snapshots()
                 committed = await self._begin_commit(earned)
             except CycleAborted as reason:
                 await self._restart(reason)

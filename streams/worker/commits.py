@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 log = logging.getLogger("riverrun.worker")
 
-#: Why a commit may be refused that is tried again later: a rebalance is under way, or the consumer is closed.
+#: Why a commit may be refused that is tried again later: a rebalance is under way, or the coordinator is on its way.
 _REFUSED_FOR_NOW = (
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
@@ -18,6 +18,14 @@ _REFUSED_FOR_NOW = (
     KafkaError._NO_OFFSET,
     KafkaError._ASSIGNMENT_LOST,
     KafkaError._DESTROY,
+    KafkaError._WAIT_COORD,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
 )
 
 
@@ -27,13 +35,14 @@ class Commits:
     librdkafka's synchronous commit hangs when another thread polls meanwhile, so all but `ask` is called by the thread
     that polls. It need not stand still for a commit: one that was begun is answered while it polls. Where it cannot
     poll, in a rebalance or when it has no room for more, nobody would hear that answer: what was begun is then done
-    again, and waited for. Should the broker take the first of the two last, after a later commit, the position falls
-    back to it: some records are done again.
+    again, and waited for. If the broker applies the first of the two only after a later commit, the position falls
+    back: some records are done again, and a snapshot from beyond it is passed over.
     """
 
     def __init__(self) -> None:
         self._asked: queue.SimpleQueue[_Commit] = queue.SimpleQueue()
         self._begun: list[_Commit] = []
+        self._closed = False
 
     def __bool__(self) -> bool:
         return bool(self._begun) or not self._asked.empty()
@@ -42,6 +51,8 @@ class Commits:
         """Ask for a commit; the answer is True when the broker has it, False when it has refused it for now."""
         commit = _Commit(offsets)
         self._asked.put(commit)
+        if self._closed:
+            self._give_up()
         return commit.answer
 
     def begin(self, consumer: Consumer) -> None:
@@ -51,28 +62,34 @@ class Commits:
             self._begun.append(commit)
             consumer.commit(offsets=commit.offsets, asynchronous=True)
 
-    def do_all(self, consumer: Consumer, wait_seconds: float = 0.0) -> None:
-        """Do what was begun, and the next that is asked for within some seconds, and wait for the broker."""
-        while self._begun:
-            self._begun.pop(0).do(consumer)
-        with suppress(queue.Empty):
-            self._asked.get(wait_seconds > 0, wait_seconds or None).do(consumer)
-
-    def answer(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        """Take an answer of the broker to what was begun (librdkafka's ``on_commit``)."""
+    def hear(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """Take the broker's answer to what was begun (librdkafka's ``on_commit``)."""
         for commit in self._begun:
             if commit.is_of(partitions):
                 self._begun.remove(commit)
                 commit.settle(error, partitions)
                 break  # none of them: it was done again meanwhile
 
+    def finish(self, consumer: Consumer, wait_seconds: float = 0.0) -> None:
+        """Do what was begun, and what is asked for within some seconds, and wait for the broker."""
+        while self._begun:
+            self._begun.pop(0).do(consumer)
+        with suppress(queue.Empty):
+            while True:
+                self._asked.get(wait_seconds > 0, wait_seconds or None).do(consumer)
+                wait_seconds = 0.0
+
     def close(self) -> None:
-        """Give up what is left: nobody will commit it."""
-        while not self._asked.empty():
-            self._begun.append(self._asked.get())
-        for commit in self._begun:
-            commit.settle(KafkaError(KafkaError._DESTROY))
-        self._begun.clear()
+        """Give up what is left, and what comes: nobody will commit it."""
+        self._closed = True
+        self._give_up()
+
+    def _give_up(self) -> None:
+        with suppress(queue.Empty):
+            while True:
+                self._begun.append(self._asked.get_nowait())
+        while self._begun:
+            self._begun.pop().answer.set_result(False)
 
 
 class _Commit:
@@ -90,6 +107,8 @@ class _Commit:
             self.settle(None, consumer.commit(offsets=self.offsets, asynchronous=False))
         except KafkaException as error:
             self.settle(error.args[0])
+        except Exception as error:
+            self.answer.set_exception(error)
 
     def settle(self, error: KafkaError | None, partitions: Iterable[TopicPartition] = ()) -> None:
         """Pass on what the broker said, of all or of one of the partitions."""

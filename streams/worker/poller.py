@@ -100,7 +100,7 @@ class Poller(threading.Thread):
         super().__init__(name="riverrun-poller", daemon=True)
         self.max_records = max_records
         self._commits = Commits()
-        config = config | {"on_commit": self._commits.answer}
+        config = config | {"on_commit": self._commits.hear}
         self.consumer = Consumer(config, logger=logging.getLogger("riverrun.kafka"))
         self._topic = topic
         self._listener = listener
@@ -169,7 +169,7 @@ class Poller(threading.Thread):
         while not done.done():
             if time.monotonic() > deadline:
                 raise BrokerError(f"a rebalance was not handled within {_REBALANCE_SECONDS} seconds")
-            self._commits.do_all(self.consumer, 0.005)
+            self._commits.finish(self.consumer, 0.005)
         return done.result()
 
     def stop(self) -> None:
@@ -187,7 +187,7 @@ class Poller(threading.Thread):
             while not self._stopping:
                 self._wait_for_room()
                 if not self._has_room():
-                    self._commits.do_all(self.consumer)
+                    self._commits.finish(self.consumer)
                     continue  # it was a commit that woke us
                 self._commits.begin(self.consumer)
                 first = self.consumer.poll(_POLL_SECONDS)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import OFFSET_INVALID, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 from faust.types import TP
 
 from tests.simulation.broker import Broker, failure
@@ -35,6 +35,10 @@ class Consumer:
         self._fetched: list[Message] = []
         self._leaving = False
         self._generation = -1
+        self._on_commit = config.get("on_commit", lambda *_: None)
+        #: Commits that are on their way, and answers to them that were not heard yet.
+        self._sent: list[tuple[list[TopicPartition], Metadata]] = []
+        self._answers: list[tuple[KafkaError | None, list[TopicPartition]]] = []
         #: So many of the next commits are refused.
         self.glitches = 0
         self.member: Member | None = None
@@ -95,6 +99,7 @@ class Consumer:
         self._process.world.counts[callback] += 1
         self._process.world.say("%s: %s %s", self._process, callback, _names(tps))
         self._callbacks[callback](self, [TopicPartition(*tp) for tp in tps])
+        self._arrive()  # whoever gives partitions up waits for its commits
 
     def _leave(self, member: Member) -> None:
         self._group.leave(member, CLOCK.now)
@@ -108,6 +113,7 @@ class Consumer:
         self._give_up("on_revoke" if member in self._group.members else "on_lost")
         if member.instance is None:
             self._leave(member)
+        self._hear()
 
     def consumer_group_metadata(self) -> Metadata:
         """Return member and generation as they are now."""
@@ -123,21 +129,41 @@ class Consumer:
         found = self._group.committed
         return [TopicPartition(*tp, found.get(tp, OFFSET_INVALID)) for tp in tps]
 
-    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition] | None:
         """Commit offsets outside of transactions."""
         self._process.pause("before it commits offsets")
         if self.member is None:
             raise failure(KafkaError.UNKNOWN_MEMBER_ID)
-        refusal = self._group.refusal(Metadata(self.member))
-        if refusal is None and self._group.preparing_since is not None and self.member.joined:
-            refusal = KafkaError.REBALANCE_IN_PROGRESS
-        if self.glitches:
-            self.glitches -= 1
-            raise failure(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, retriable=True)
-        if refusal is not None:
-            raise failure(refusal)
-        self._broker.commit_offsets({TP(o.topic, o.partition): o.offset for o in offsets})
+        self._sent.append((offsets, Metadata(self.member)))
+        if asynchronous and self._rng.random() < 0.5:
+            return None  # it is on its way
+        self._arrive()
+        if asynchronous:
+            return None
+        error, offsets = self._answers.pop()
+        if error is not None:
+            raise KafkaException(error)
         self._process.pause("after it has committed offsets")
+        return offsets
+
+    def _arrive(self) -> None:
+        """Let the broker have the commits that are on their way, in their order; answers come with a poll."""
+        for offsets, metadata in self._sent:
+            refusal = self._group.refusal(metadata)
+            if refusal is None and self._group.preparing_since is not None and metadata.member.joined:
+                refusal = KafkaError.REBALANCE_IN_PROGRESS
+            if self.glitches:
+                self.glitches -= 1
+                refusal = KafkaError.COORDINATOR_LOAD_IN_PROGRESS
+            if refusal is None:
+                self._broker.commit_offsets({TP(o.topic, o.partition): o.offset for o in offsets})
+            self._answers.append((None if refusal is None else KafkaError(refusal), offsets))
+        self._sent.clear()
+
+    def _hear(self) -> None:
+        """Tell of the commits that were answered."""
+        while self._answers:
+            self._on_commit(*self._answers.pop(0))
 
     # ------------------------------------------------------------------ records
 
@@ -161,7 +187,10 @@ class Consumer:
         return log.low, log.stable
 
     def poll(self, timeout: float) -> Message | None:
-        """Attend to the group, then return the next record."""
+        """Tell of commits, attend to the group, then return the next record."""
+        if self._rng.random() < 0.7:
+            self._arrive()
+        self._hear()
         if self._callbacks and self._attend():
             return None
         if not self._callbacks:

@@ -27,13 +27,19 @@ from tests.simulation.producer import Producer
 
 
 class _Poller(Poller):
-    """A poller without a thread: what is to be committed is committed at once."""
+    """A poller without a thread: a commit is done at once, or begun where somebody can wait for it."""
 
-    def commit(self, offsets: list[TopicPartition]) -> "Future[None]":
-        """Commit."""
-        done = super().commit(offsets)
-        self._serve_commits(0)
-        return done
+    #: Whether whoever asks for a commit now can wait until a later poll.
+    is_patient = False
+
+    def commit(self, offsets: list[TopicPartition]) -> "Future[bool]":
+        """Commit, or begin to."""
+        committed = super().commit(offsets)
+        if self.is_patient and self._has_room():
+            self._commits.begin(self.consumer)
+        else:
+            self._commits.finish(self.consumer)
+        return committed
 
 
 class Process:
@@ -58,6 +64,8 @@ class Process:
         #: In the middle of something, further down the stack.
         self.busy = False
         self.batches: dict[TP, deque[Batch]] = {}
+        #: A commit that is on its way.
+        self._committing: Coroutine[Any, Any, bool] | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -123,6 +131,7 @@ class Process:
 
     def revoked(self, tps: set[TP], *, lost: bool) -> None:
         """Finish and commit what was begun, or drop it."""
+        self.poller._commits.finish(self.poller.consumer)  # as while it waits for the others
         run(self.assignment.lose() if lost else self.assignment.release())
 
     def failed(self, error: Exception) -> None:
@@ -134,8 +143,10 @@ class Process:
     def poll(self) -> None:
         """Go once round the loop of `Poller.run`."""
         poller = self.poller
-        if not (poller._rejoining or poller._has_room()):
-            return
+        if not poller._has_room():
+            poller._commits.finish(poller.consumer)
+            if not poller._rejoining:
+                return
         poller._wait_for_room()
         first = poller.consumer.poll(0.1)
         if first is not None:
@@ -161,9 +172,18 @@ class Process:
         return True
 
     def commit(self) -> None:
-        """Commit what was earned, with a step of a snapshot."""
-        if run(self.assignment.commit()):
-            self.world.say("%s: committed", self)
+        """Commit what was earned, with a step of a snapshot, or see what came of the commit that is on its way."""
+        committing, self._committing = self._committing or self.assignment.commit(), None
+        self.poller.is_patient = not self.world.calm and self.world.rng.random() < 0.5
+        try:
+            committing.send(None)
+            self.world.counts["commits_begun"] += 1
+            self._committing = committing
+        except StopIteration as end:
+            if end.value:
+                self.world.say("%s: committed", self)
+        finally:
+            self.poller.is_patient = False
 
     def end(self) -> None:
         """Take a last snapshot, release everything and leave, as on SIGTERM, or after an error."""

@@ -51,7 +51,14 @@ async def _to_thread(call: Callable[..., Any], *arguments: Any) -> Any:
 
 
 async def _wrap_future(future: "Future[Any]") -> Any:
-    return future.result(timeout=0)
+    while not future.done():
+        await _Later()
+    return future.result()
+
+
+class _Later:
+    def __await__(self) -> Iterator[None]:
+        yield
 
 
 async def _sleep(seconds: float) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from river import anomaly, compose, forest, linear_model, naive_bayes, optim, preprocessing, tree
+from river import anomaly, compose, feature_extraction, forest, linear_model, naive_bayes, optim, preprocessing, tree
 
 from riverrun import ChampionVersions, Drift, Label, ObserveOnly, PerKey, Pipeline, Pool, Watch
+from schemas.errors import DeclarationError
 from services.model_diff import differences
 from streams import pickling
 from streams.entity_models import EntityModels
@@ -431,3 +432,9 @@ def test_key_that_is_lost_while_its_event_waits_is_seen(monkeypatch: pytest.Monk
     monkeypatch.setattr(Learner, "learn", lambda self, x, y: learn(self, {k: v for k, v in x.items() if k != KEY}, y))
     fold, answers, _ = late((100, 0))
     assert said(fold) != answers
+
+
+def test_model_that_cannot_be_copied_for_each_key_is_refused_when_it_is_declared() -> None:
+    """What knows things by their place in memory cannot be restored, nor be made anew for a key."""
+    with pytest.raises(DeclarationError, match=r"^model: got .*RandomTreesEmbedding"):
+        declare(feature_extraction.RandomTreesEmbedding() | linear_model.LogisticRegression(), PerKey(3, 4))

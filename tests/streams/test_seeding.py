@@ -24,11 +24,12 @@ from river import (
     multiclass,
     neighbors,
     preprocessing,
+    stats,
     tree,
 )
 
 from schemas.errors import DeclarationError
-from streams.seeding import derive_seed, seeded
+from streams.seeding import Blueprint, derive_seed, seeded
 
 STOCHASTIC: dict[str, Any] = {
     "forest": forest.ARFClassifier(n_models=2),
@@ -115,6 +116,43 @@ def test_arguments_are_kept_when_seeds_are_filled() -> None:
     assert filled.predict_proba_one({"a": 1.0}) == {}
     union = seeded(STOCHASTIC["union"], "p")
     assert str(union) == str(STOCHASTIC["union"])
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_copies_share_nothing_that_learns(name: str) -> None:
+    """What one learns, neither another nor the declared object knows."""
+    blueprint = Blueprint(STOCHASTIC[name], "p")
+    one, other = (estimators(blueprint.copy("p", "v1")) for _ in range(2))
+    declared = estimators(STOCHASTIC[name])
+    for this, that in ((one, other), (one, declared)):
+        assert not {id(part) for part in this} & {id(part) for part in that}
+
+
+def test_imputers_of_copies_learn_for_themselves() -> None:
+    """River's own clones of a StatImputer share its statistics, with each other and with what was cloned."""
+    declared = preprocessing.StatImputer(("a", stats.Mean()), ("b", "none")) | preprocessing.StandardScaler()
+    blueprint = Blueprint(declared, "p")
+    one, other = blueprint.copy("p", "v1"), blueprint.copy("p", "v2")
+    one["StatImputer"].learn_one({"a": 4.0, "b": None})
+    told = [model["StatImputer"].transform_one({"a": None, "b": None}) for model in (one, other, declared)]
+    assert told == [{"a": 4.0, "b": "none"}, {"a": 0.0, "b": "none"}, {"a": 0.0, "b": "none"}]
+
+
+def test_seeds_are_filled_in_below_any_nesting() -> None:
+    """A list of pairs, a dict of lists: what is missing in there is found."""
+
+    class Nest(base.Classifier):
+        def __init__(self, pairs: list[tuple[str, Any]], groups: dict[str, list[Any]]) -> None:
+            self.pairs, self.groups = pairs, groups
+
+        def learn_one(self, x: dict[str, Any], y: Any) -> None:
+            """Learn nothing."""
+
+    tree_, forest_ = tree.HoeffdingAdaptiveTreeClassifier(), forest.ARFClassifier(n_models=1)
+    filled = seeded(Nest([("a", tree_), ("b", 1)], {"c": [forest_]}), "p")
+    assert filled.pairs[0][1].seed == derive_seed("p", "pairs", "0", "1", "seed")
+    assert filled.groups["c"][0].seed == derive_seed("p", "groups", "c", "0", "seed")
+    assert (filled.pairs[1], tree_.seed, forest_.seed) == (("b", 1), None, None)
 
 
 def test_estimator_that_no_seed_can_tame_is_refused_by_name() -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,7 @@ def stop_fetching() -> None:
     def deaf(poller: Any, messages: list[Any]) -> None:
         add(poller, messages)
         while messages[-1].offset() >= 300 and not poller._stopping:
-            poller._serve_commits(0.1)
+            poller._commits.finish(poller.consumer, 0.1)
 
     Poller._add = deaf  # type: ignore[method-assign]
 
@@ -200,8 +200,11 @@ def commit_nothing() -> None:
     """Put every commit off to the next time."""
     from streams.worker.transactions import ExactlyOnce
 
-    async def commit(*_: Any) -> bool:
+    async def refused() -> bool:
         return False
+
+    async def commit(*_: Any) -> Awaitable[bool]:
+        return refused()
 
     ExactlyOnce.commit = commit  # type: ignore[method-assign]
 

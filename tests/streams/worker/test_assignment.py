@@ -592,7 +592,7 @@ class Doubtful(AtLeastOnce):
         self._journal = journal
         self.aborts = False
 
-    async def commit(self, positions: Mapping[TP, int], poller: Any) -> bool:
+    async def commit(self, positions: Mapping[TP, int], poller: Any) -> Awaitable[bool]:
         """Commit, or have to abort."""
         if self.aborts:
             raise CycleAborted("no")
@@ -609,6 +609,32 @@ def doubtful() -> tuple[Desk, Doubtful]:
     delivery = Doubtful(desk.journal)
     desk.assignment._delivery = delivery
     return desk, delivery
+
+
+class Aborting:
+    """Snapshots, a piece of which cannot be emitted any more."""
+
+    def advance(self, *_: Any) -> None:
+        """Meet a transaction that has to be aborted."""
+        raise CycleAborted("no")
+
+    def forget(self) -> None:
+        """Nothing to forget."""
+
+
+def test_cycle_that_a_snapshot_finds_aborted_is_done_again() -> None:
+    """Pieces of a snapshot go out within the cycle, too: what has to be aborted is found there as well."""
+    desk, _ = doubtful()
+    desk.assignment._snapshots = Aborting()  # type: ignore[assignment]
+
+    async def test() -> None:
+        desk.assign()
+        await desk.process(0, 5)
+        assert not await desk.assignment.commit()
+        assert desk.journal.entries[-2:] == ["abort", "rejoin"]
+        assert desk.assignment.shards == {}
+
+    run(test)
 
 
 def test_aborted_cycle_drops_all_state_and_asks_for_the_partitions_anew() -> None:

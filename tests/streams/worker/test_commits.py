@@ -13,13 +13,13 @@ class FakeConsumer:
 
     def __init__(self) -> None:
         self.commits: list[tuple[int, bool]] = []
-        self.error: KafkaError | None = None
+        self.error: KafkaError | Exception | None = None
 
     def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition] | None:
         """Note it."""
         self.commits.append((offsets[0].offset, asynchronous))
         if self.error is not None and not asynchronous:
-            raise KafkaException(self.error)
+            raise KafkaException(self.error) if isinstance(self.error, KafkaError) else self.error
         return None if asynchronous else offsets
 
 
@@ -40,9 +40,9 @@ def test_commit_that_was_begun_is_answered_later() -> None:
     assert commits
     commits.begin(consumer)
     assert consumer.commits == [(1, True), (2, True)]
-    commits.answer(None, at(2))
+    commits.hear(None, at(2))
     assert (first.done(), second.result(0)) == (False, True)
-    commits.answer(None, at(1))
+    commits.hear(None, at(1))
     assert first.result(0)
     assert not commits
 
@@ -53,11 +53,11 @@ def test_commit_that_was_begun_is_done_again_where_nobody_would_hear_its_answer(
     begun = commits.ask(at(1))
     commits.begin(consumer)
     asked = commits.ask(at(2))
-    commits.do_all(consumer)
+    commits.finish(consumer)
     assert consumer.commits == [(1, True), (1, False), (2, False)]
     assert begun.result(0)
     assert asked.result(0)
-    commits.answer(None, at(1))
+    commits.hear(None, at(1))
     assert not commits
 
 
@@ -66,16 +66,24 @@ def test_answer_to_nobody_is_passed_over() -> None:
     commits, consumer = desk()
     asked = commits.ask(at(1))
     commits.begin(consumer)
-    commits.answer(None, at(7))
+    commits.hear(None, at(7))
     assert not asked.done()
 
 
 @pytest.mark.parametrize("begun", [True, False])
 @pytest.mark.parametrize(
-    "code", [KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS, KafkaError._ASSIGNMENT_LOST]
+    "code",
+    [
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError._ASSIGNMENT_LOST,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError._WAIT_COORD,
+    ],
 )
 def test_refusal_that_passes_is_no_error(code: int, begun: bool) -> None:
-    """What a rebalance refuses may be committed after it."""
+    """What a rebalance refuses may be committed after it, and what a coordinator, once there is one."""
     commits, consumer = desk()
     asked = commits.ask(at(1))
     settle(commits, consumer, KafkaError(code), begun=begun)
@@ -97,9 +105,9 @@ def settle(commits: Commits, consumer: Any, error: KafkaError, *, begun: bool) -
     consumer.error = error
     if begun:
         commits.begin(consumer)
-        commits.answer(error, at(1))
+        commits.hear(error, at(1))
     else:
-        commits.do_all(consumer)
+        commits.finish(consumer)
 
 
 def test_partition_that_is_refused_is_no_success() -> None:
@@ -115,7 +123,7 @@ def test_partition_that_is_refused_is_no_success() -> None:
     answers = [commits.ask(at(1)) for _ in range(2)]
     commits.begin(consumer)
     for code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED):
-        commits.answer(None, [Partition(None), Partition(code)])  # type: ignore[list-item]
+        commits.hear(None, [Partition(None), Partition(code)])  # type: ignore[list-item]
     assert [type(answer.exception(0)) for answer in answers] == [KafkaException] * 2
 
 
@@ -124,16 +132,27 @@ def test_whoever_gives_up_takes_nothing_back() -> None:
     commits, consumer = desk()
     asked = commits.ask(at(1))
     assert not asked.cancel()
-    commits.do_all(consumer)
+    commits.finish(consumer)
     assert consumer.commits == [(1, False)]
 
 
 def test_close_answers_everybody() -> None:
-    """What was begun and what was only asked for is not committed, and nobody waits for ever."""
+    """What was begun, what was only asked for, and what is asked for later is not committed; nobody waits for ever."""
     commits, consumer = desk()
     begun = commits.ask(at(1))
     commits.begin(consumer)
     asked = commits.ask(at(2))
     commits.close()
-    assert [begun.result(0), asked.result(0)] == [False, False]
+    late = commits.ask(at(3))
+    assert [begun.result(0), asked.result(0), late.result(0)] == [False, False, False]
     assert not commits
+
+
+def test_error_that_is_not_of_kafka_is_told_to_whoever_asked() -> None:
+    """A consumer that is closed already, for one."""
+    commits, consumer = desk()
+    consumer.error = RuntimeError("Consumer closed")
+    asked = commits.ask(at(1))
+    commits.finish(consumer)
+    with pytest.raises(RuntimeError):
+        asked.result(0)
