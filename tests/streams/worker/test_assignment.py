@@ -148,6 +148,14 @@ class Desk:
         fetched_from = start if fetched_from is None else fetched_from
         return Batch(TP0, self.epoch if epoch is None else epoch, fetched_from, stop, messages, 0.0)
 
+    async def begin_commit(self) -> "tuple[asyncio.Task[bool], Future[bool]]":
+        """Begin a commit that the broker does not answer; return who waits for it, and the answer to be given."""
+        self.journal.unanswered = answers = []
+        committing = asyncio.create_task(self.assignment.commit())
+        await until(lambda: bool(answers))
+        self.journal.unanswered = None
+        return committing, answers[0]
+
     async def process(self, start: int, stop: int, **further: int) -> None:
         """Process a batch."""
         await self.assignment.process(self.batch(start, stop, **further))
@@ -274,18 +282,15 @@ def test_records_are_stepped_through_while_a_commit_is_on_its_way() -> None:
 
     async def test() -> None:
         desk = Desk()
-        desk.journal.unanswered = answers = []
         desk.assign()
         await desk.process(0, 2)
-        committing = asyncio.create_task(desk.assignment.commit())
-        await until(lambda: len(answers) == 1)
+        committing, answer = await desk.begin_commit()
         await desk.process(2, 4)
         shard = desk.assignment.shards[TP0]
         assert (shard.position, shard.committed) == (4, 0)
-        answers[0].set_result(True)
+        answer.set_result(True)
         assert await committing
         assert (shard.position, shard.committed) == (4, 2)
-        desk.journal.unanswered = None
         assert await desk.assignment.commit()
         assert desk.journal.commits == [{0: 2}, {0: 4}]
 
@@ -297,16 +302,13 @@ def test_release_commits_all_whatever_is_on_its_way() -> None:
 
     async def test() -> None:
         desk = Desk()
-        desk.journal.unanswered = answers = []
         desk.assign()
         await desk.process(0, 2)
-        committing = asyncio.create_task(desk.assignment.commit())
-        await until(lambda: len(answers) == 1)
+        committing, answer = await desk.begin_commit()
         await desk.process(2, 4)
-        desk.journal.unanswered = None
         shard = desk.assignment.shards[TP0]
         await desk.assignment.release()
-        answers[0].set_result(True)
+        answer.set_result(True)
         assert await committing
         assert desk.journal.commits == [{0: 2}, {0: 4}]
         assert shard.committed == 4
@@ -321,14 +323,12 @@ def test_answer_for_partitions_that_are_gone_says_nothing_of_those_that_came() -
 
     async def test() -> None:
         desk = Desk()
-        desk.journal.unanswered = answers = []
         desk.assign()
         await desk.process(0, 4)
-        committing = asyncio.create_task(desk.assignment.commit())
-        await until(lambda: len(answers) == 1)
+        committing, answer = await desk.begin_commit()
         await desk.assignment.lose()
         desk.assign(committed=2)
-        answers[0].set_result(True)
+        answer.set_result(True)
         await committing
         assert desk.assignment.shards[TP0].committed == 2
 

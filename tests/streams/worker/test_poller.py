@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
+from unittest import mock
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -194,6 +195,15 @@ class Stage:
         if self.poller.ident is None:
             self.poller.start()
 
+    def begun(self, offset: int) -> "Future[bool]":
+        """Begin, and have it begin, a commit that the broker does not answer."""
+        self.play()
+        self.played()
+        with mock.patch.object(self.consumer, "commit", return_value=None) as commit:
+            committed = self.poller.commit([TopicPartition("p.raw", 0, offset)])
+            until(lambda: commit.called, 5, "a commit that was begun")
+        return committed
+
     def taken(self, count: int) -> list[Batch]:
         """Return the next batches that hold this many records."""
         batches: list[Batch] = []
@@ -340,14 +350,10 @@ def test_all_calls_to_the_consumer_come_from_one_thread(stage: Callable[..., Sta
 def test_commit_does_not_stop_polling(stage: Callable[..., Stage]) -> None:
     """Until the broker answers, records are polled."""
     one = stage()
-    one.play()
-    one.played()
-    commit, one.consumer.commit = one.consumer.commit, lambda offsets, asynchronous: None  # type: ignore[method-assign]
-    committed = one.poller.commit([TopicPartition("p.raw", 0, 7)])
+    committed = one.begun(7)
     one.play(messages(0, 0, 1), messages(0, 2))
     assert [offset for batch in one.taken(3) for offset in offsets(batch)] == [0, 1, 2]
     assert not committed.done()
-    one.consumer.commit = commit  # type: ignore[method-assign]
     one.play(lambda: one.consumer._on_commit(None, [TopicPartition("p.raw", 0, 7)]))
     assert committed.result(5)
     assert one.consumer.waited_for == 0
@@ -356,12 +362,7 @@ def test_commit_does_not_stop_polling(stage: Callable[..., Stage]) -> None:
 def test_commit_is_done_again_when_its_answer_cannot_be_polled_for(stage: Callable[..., Stage]) -> None:
     """With a full buffer nothing is polled, and whoever makes room may wait for that commit."""
     one = stage(max_records=1)
-    one.play()
-    one.played()
-    commit, one.consumer.commit = one.consumer.commit, lambda offsets, asynchronous: None  # type: ignore[method-assign]
-    committed = one.poller.commit([TopicPartition("p.raw", 0, 7)])
-    until(lambda: one.poller._commits._begun, 5, "a commit that was begun")
-    one.consumer.commit = commit  # type: ignore[method-assign]
+    committed = one.begun(7)
     one.play(*(messages(0, offset) for offset in range(9)))
     assert committed.result(5)
     assert one.consumer.waited_for == 1
@@ -431,12 +432,7 @@ def test_commit_within_a_rebalance_is_served(stage: Callable[..., Stage]) -> Non
     """The listener waits for its last commit, and for the one before, while the thread is inside the callback."""
     one = stage()
     released: Future[str] = Future()
-    one.play()
-    one.played()
-    commit, one.consumer.commit = one.consumer.commit, lambda offsets, asynchronous: None  # type: ignore[method-assign]
-    before = one.poller.commit([TopicPartition("p.raw", 0, 5)])
-    until(lambda: one.poller._commits._begun, 5, "a commit that was begun")
-    one.consumer.commit = commit  # type: ignore[method-assign]
+    before = one.begun(5)
 
     def release() -> None:
         assert before.result(5)
