@@ -17,6 +17,7 @@ from schemas.record import Headers, Record
 from services.topics import log as kafka_log
 from services.topics import require_topic
 from streams.pipeline import Pipeline
+from streams.worker.commits import is_refused_for_now
 from streams.worker.settings import Settings
 
 log = logging.getLogger("riverrun.bridge")
@@ -25,13 +26,6 @@ COMMIT_RECORDS = 5_000
 COMMIT_SECONDS = 1.0
 _POLL_SECONDS = 0.2
 _FLUSH_SECONDS = 60.0
-_STALE_COMMIT = (
-    KafkaError.ILLEGAL_GENERATION,
-    KafkaError.UNKNOWN_MEMBER_ID,
-    KafkaError.REBALANCE_IN_PROGRESS,
-    KafkaError._ASSIGNMENT_LOST,
-    KafkaError._NO_OFFSET,
-)
 
 
 def bridged_headers(record: Record, *, sets_id: bool) -> Headers:
@@ -223,7 +217,7 @@ class Bridge:
         try:
             consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            if error.args[0].code() not in _STALE_COMMIT and not error.args[0].retriable():
+            if not is_refused_for_now(error.args[0]):
                 raise
             log.warning("commit refused, records may be sent twice: %s", error.args[0].str())
         self._earned.clear()

@@ -163,7 +163,8 @@ def _filling_steps(steps: Mapping[Any, Any], path: tuple[str, ...]) -> _Fill | N
     fills = _fillings(steps.items(), path)
 
     def fill(node: Any, path: tuple[str, ...]) -> Any:
-        steps = _steps_of(node) or {}
+        steps = _steps_of(node)
+        assert steps is not None, "a copy has the parts that it was copied with"
         for name, fill_step in fills.items():
             steps[name] = fill_step(steps[name], (*path, str(name)))
         return node
@@ -203,7 +204,8 @@ def _holds_estimator(value: Any) -> bool:
 def _copied(value: Any) -> Any:
     """Return an unlearned copy of what River's `clone` hands on as it is: positional arguments without a name."""
     if isinstance(value, (list, tuple)):
-        return tuple(map(_copied, value))
+        copies = map(_copied, value)
+        return list(copies) if isinstance(value, list) else tuple(copies)
     return value.clone() if isinstance(value, base.Base) else value
 
 

@@ -29,6 +29,21 @@ _REFUSED_FOR_NOW = (
 )
 
 
+def is_refused_for_now(error: KafkaError) -> bool:
+    """Tell whether a commit that got this error may be tried again later: nobody has to end for it.
+
+    Errors that confluent-kafka makes of a code are never `retriable`, whatever the code.
+
+    Examples
+    --------
+    >>> is_refused_for_now(KafkaError(KafkaError.NOT_COORDINATOR))
+    True
+    >>> is_refused_for_now(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+    False
+    """
+    return error.code() in _REFUSED_FOR_NOW or bool(error.retriable())
+
+
 class Commits:
     """What is asked for, and what the broker has not answered yet; true while there is any of it.
 
@@ -115,7 +130,7 @@ class _Commit:
         error = error or next((partition.error for partition in partitions if partition.error is not None), None)
         if error is None:
             self.answer.set_result(True)
-        elif error.code() in _REFUSED_FOR_NOW or error.retriable():
+        elif is_refused_for_now(error):
             log.warning("commit refused, to be tried again: %s", error.str())
             self.answer.set_result(False)
         else:

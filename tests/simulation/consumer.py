@@ -132,6 +132,9 @@ class Consumer:
     def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition] | None:
         """Commit offsets outside of transactions."""
         self._process.pause("before it commits offsets")
+        if self.member is None and asynchronous:
+            self._answers.append((KafkaError(KafkaError.UNKNOWN_MEMBER_ID), offsets))
+            return None
         if self.member is None:
             raise failure(KafkaError.UNKNOWN_MEMBER_ID)
         self._sent.append((offsets, Metadata(self.member)))
