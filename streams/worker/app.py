@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import tempfile
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -77,7 +76,6 @@ class App(faust.App):
         super().__init__(
             self.group_id,
             broker=f"riverrun://{first_server}",
-            datadir=tempfile.mkdtemp(prefix="riverrun-"),
             web_enabled=False,
             topic_disable_leader=True,
             topic_allow_declare=False,
@@ -103,6 +101,9 @@ class App(faust.App):
             pipeline, partitions, encoder, self.delivery, settings, operators, self.recovery, self.snapshots, quarantine
         )
         self.raw_topic = self.topic(pipeline.source_topic, schema=BatchSchema())
+
+    def _create_directories(self) -> None:
+        """Make none: Faust's are for tables, and what a worker knows is in the log."""
 
     def _check_topics(self) -> None:
         source = self.pipeline.source_topic

@@ -138,8 +138,15 @@ def eventually(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
 
 
 @pytest.mark.parametrize("name", ["single", pytest.param("spring", marks=pytest.mark.slow)])
-def test_worker_and_backtest_give_the_same_predictions(desk: Desk, events: Path, name: str) -> None:
-    """What is sent, scored by a worker and read back equals what a backtest of the file answers, in JSON and Avro."""
+def test_worker_and_backtest_give_the_same_predictions(
+    desk: Desk, events: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent, scored by a worker and read back equals what a backtest of the file answers, in JSON and Avro.
+
+    The worker leaves no file behind.
+    """
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     desk.run("topics", "apply", desk.pipeline(name))
     sent = desk.read("send", str(events), desk.pipeline(name), "--key-field", "k")
     assert (sent["sent"], sent["acknowledged"], sent["refused"]) == (EVENTS, EVENTS, 0)
@@ -152,6 +159,7 @@ def test_worker_and_backtest_give_the_same_predictions(desk: Desk, events: Path,
             process.terminate()
         said = worker.communicate(timeout=20)[1]
     assert (said.count(b"\n"), b"riverrun doctor --probe" in said, worker.returncode) == (1, True, 0), said
+    assert list(temporary.iterdir()) == []
     report = desk.read("backtest", str(events), desk.pipeline(name))
     assert report["balanced"]
     assert digest_of(told) == (report["predictions"], report["digest"])
