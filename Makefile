@@ -44,7 +44,7 @@ demo: $(STAMP) ## Run the demo: a broker, a stream, a drift, a recovery
 	@$(BIN)/riverrun demo $(ARGS)
 
 test: $(STAMP) ## Run the quick tests and the doctests
-	@$(PYTEST) -m "not slow and not kafka" $(ARGS)
+	@$(PYTEST) -m "not slow and not kafka" --numprocesses 2 --dist loadgroup $(ARGS)
 
 test-sample: $(STAMP) ## Run a share of the slow tests and of those against Apache Kafka
 	@$(BIN)/python -m pytest tests -m "slow or kafka" --sample $(SAMPLE) $(ARGS)

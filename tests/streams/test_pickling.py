@@ -311,7 +311,9 @@ def test_functions_of_python_and_numpy_may_come_with_a_declaration() -> None:
 
 
 @pytest.mark.parametrize(
-    "thing", [Own().Node(), np.load, os.path.join, open, sys, {"a": [sys.stdout]}, iter({}).__next__], ids=repr
+    "thing",
+    [Own().Node(), np.load, os.path.join, open, sys, {"a": [sys.stdout]}, iter({}).__next__],
+    ids=["nested class", "of numpy", "of Python", "builtin", "module", "open file", "method of an iterator"],
 )
 def test_what_could_not_be_read_is_not_written(thing: Any) -> None:
     """Refused when it is written, whatever it is."""
