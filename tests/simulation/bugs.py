@@ -16,6 +16,7 @@ from streams.worker.assignment import Assignment, Shard
 from streams.worker.fetch_buffer import FetchBuffer
 from streams.worker.recovery import Recovery
 from streams.worker.snapshots import Snapshots
+from streams.worker.stores import kafka
 from streams.worker.stores.kafka import KafkaStore
 from streams.worker.transactions import ExactlyOnce
 from tests.simulation.dump import Dump
@@ -245,6 +246,15 @@ def _chunks_outside() -> Patches:
     return [(KafkaStore, "put", outside)]
 
 
+def _places_unknown() -> Patches:
+    """A manifest names chunks of which nobody knows where they stand."""
+
+    def as_it_comes(stored: Any, answer: Any) -> Any:
+        return stored
+
+    return [(kafka, "_then", as_it_comes)]
+
+
 def _manifest_before_commit() -> Patches:
     """A manifest does not wait until its position is committed."""
     take = Snapshots._take
@@ -339,6 +349,7 @@ BUGS: Mapping[str, Callable[[], Patches]] = {
         _no_checkpoint,
         _moving_dump,
         _chunks_outside,
+        _places_unknown,
         _manifest_before_commit,
         _manifest_ahead,
         _snapshot_outlives_its_cycle,

@@ -42,9 +42,9 @@ class Message:
         """The partition."""
         return self._partition
 
-    def offset(self) -> int:
-        """The offset."""
-        return self._offset
+    def offset(self) -> int | None:
+        """The offset; None when it is not known."""
+        return self._offset if self._offset >= 0 else None
 
     def timestamp(self) -> tuple[int, int]:
         """Kind and milliseconds."""

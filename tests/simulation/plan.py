@@ -135,6 +135,8 @@ class Plan:
         self.crashes = rng.choice((0.0, 0.005, 0.03))
         self.pauses = rng.choice((0.0, 0.02, 0.08))
         self.signed = rng.random() < 0.1
+        #: Share of what is delivered of which the producer does not hear where it stands.
+        self.unplaced = random.Random(f"unplaced {seed}").choice((0.0, 0.0, 0.02, 0.1))
         self.leaps = rng.choice((0.5, 2.0, 4.0))
         self.with_faults = {name for name in FAULTS if rng.random() < 0.5}
         if quarantine:

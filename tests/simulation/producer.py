@@ -90,7 +90,7 @@ class Producer:
     def _report(self) -> None:
         sent, self._sent = self._sent, []
         for message, on_delivery in sent:
-            on_delivery(None, message)
+            on_delivery(None, message.placed(-1) if self._world.loses_a_place() else message)
 
     # ------------------------------------------------------------------ transactions
 

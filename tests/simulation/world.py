@@ -49,6 +49,7 @@ class World:
         self.calm = False
         self.counts: Counter[str] = Counter()
         self.manifests_seen = 0
+        self._places = random.Random(f"places {seed}")
         self._trace = trace
         self._depth = 0
         self._processes: list[Process | None] = [None] * self.plan.workers
@@ -87,6 +88,12 @@ class World:
         """Tell the trace."""
         if self._trace is not None:
             self._trace(f"{CLOCK.now:9.2f} {'  ' * self._depth}{words % arguments}")
+
+    def loses_a_place(self) -> bool:
+        """Tell whether nobody hears where something stands that was delivered: an answer was lost."""
+        lost = not self.calm and self._places.random() < self.plan.unplaced
+        self.counts["unplaced"] += lost
+        return lost
 
     # ------------------------------------------------------------------ from beginning to end
 

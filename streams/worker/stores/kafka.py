@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, Message
 
@@ -18,6 +18,8 @@ _NEWEST = 16
 _LOOKED_AT = 128
 _NOTE = b"/note"
 
+T = TypeVar("T")
+Offsets = tuple[int | None, ...]
 #: Hands messages to a producer; it calls back with the error, if any, and each message as it was stored.
 Emit = Callable[[Sequence[Outgoing], Callable[[KafkaError | None, Message], None]], None]
 
@@ -51,26 +53,38 @@ class KafkaStore:
         self._config = config
 
     def put(self, partition: int, part: Part, data: bytes) -> "Future[tuple[int, ...]]":
-        """Produce a part in chunks; the answer is their offsets, once the broker has them."""
+        """Produce a part in chunks; the answer is their offsets, once the broker has them.
+
+        An offset may stay unknown: where the answer to a request is lost, librdkafka takes the next one's for it. What
+        cannot be found again is as good as not stored.
+        """
         chunks = [data[start : start + _CHUNK_BYTES] for start in range(0, len(data), _CHUNK_BYTES)]
         keys = [f"{_part_key(partition, part)}/{number}" for number in range(len(chunks))]
-        return self._produce(self._snapshots, partition, dict(zip(keys, chunks, strict=True)))
+
+        def known(offsets: Sequence[int | None]) -> tuple[int, ...]:
+            found = tuple(offset for offset in offsets if offset is not None)
+            if len(found) < len(offsets):
+                raise SnapshotError(f"{self._snapshots}[{partition}]: {part.name} is stored, but not known where")
+            return found
+
+        return _then(self._produce(self._snapshots, partition, dict(zip(keys, chunks, strict=True))), known)
 
     def seal(self, partition: int, position: int, document: bytes) -> "Future[None]":
         """Produce a manifest."""
         stored = self._produce(self._manifests, partition, {f"{partition}/{position}": document})
-        return _without_answer(stored)
+        return _then(stored, _nothing)
 
     def drop(self, partition: int, positions: Collection[int], parts: Collection[Part]) -> "Future[None]":
         """Produce tombstones."""
         chunks = {f"{_part_key(partition, part)}/{n}": None for part in parts for n in range(len(part.places))}
         self._produce(self._snapshots, partition, chunks)
         stored = self._produce(self._manifests, partition, {f"{partition}/{p}": None for p in positions})
-        return _without_answer(stored)
+        return _then(stored, _nothing)
 
-    def _produce(self, topic: str, partition: int, values: Mapping[str, bytes | None]) -> "Future[tuple[int, ...]]":
-        stored: Future[tuple[int, ...]] = Future()
-        offsets: dict[str, int] = {}
+    def _produce(self, topic: str, partition: int, values: Mapping[str, bytes | None]) -> "Future[Offsets]":
+        """Produce values by key; the answer is their offsets, None where the broker has one and it is not known."""
+        stored: Future[Offsets] = Future()
+        offsets: dict[str, int | None] = {}
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             if stored.done():
@@ -136,15 +150,19 @@ def _part_key(partition: int, part: Part) -> str:
     return f"{partition}/{part.since}/{part.digest}/{part.writing}"
 
 
-def _without_answer(stored: "Future[tuple[int, ...]]") -> "Future[None]":
-    done: Future[None] = Future()
+def _then(stored: "Future[Offsets]", answer: Callable[[Offsets], T]) -> "Future[T]":
+    """Return what is made of the offsets, once they are there."""
+    done: Future[T] = Future()
 
-    def forward(stored: "Future[tuple[int, ...]]") -> None:
-        error = stored.exception()
-        if error is not None:
+    def forward(stored: "Future[Offsets]") -> None:
+        try:
+            done.set_result(answer(stored.result()))
+        except SnapshotError as error:
             done.set_exception(error)
-        else:
-            done.set_result(None)
 
     stored.add_done_callback(forward)
     return done
+
+
+def _nothing(_: Offsets) -> None:
+    """Return nothing: where a record stands is of no interest, when it is there."""

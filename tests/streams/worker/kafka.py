@@ -87,7 +87,7 @@ class Kafka:
         def delivered(error: Any, message: Message) -> None:
             if error is not None:
                 failures.append(error)
-            else:
+            elif message.offset() is not None:  # where an answer was lost, the one after it says enough
                 ends[message.partition()] = max(ends.get(message.partition(), 0), message.offset() + 1)
 
         for event in events:

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import OFFSET_INVALID, Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import ConfigurationError, InvariantError, SnapshotError
+from schemas.manifest import Part
 from streams.worker.settings import load_settings
 from streams.worker.stores import LocalStore, ObjectStore, local, open_store
+from streams.worker.stores.kafka import KafkaStore
 
 Store = LocalStore | ObjectStore
 ROOT = Path(__file__).resolve().parents[3]
@@ -86,6 +89,30 @@ def new_store(
 def store(new_store: Callable[[], tuple[str, Store]]) -> Store:
     """An empty store of either kind."""
     return new_store()[1]
+
+
+# ------------------------------------------------------------------ topics
+
+
+@pytest.mark.parametrize(
+    ("offsets", "places"), [((7, 8), (7, 8)), ((7, OFFSET_INVALID), None)], ids=["known", "unknown"]
+)
+def test_chunk_that_cannot_be_found_again_is_not_stored(
+    offsets: tuple[int, ...], places: tuple[int, ...] | None
+) -> None:
+    """A producer may hear that the broker has a record, and not where. A manifest is found without."""
+    answers: list[tuple[bytes, Callable[..., None]]] = []
+    store = KafkaStore("p", {}, lambda messages, done: answers.extend((m.key, done) for m in messages), lambda _: None)
+    part = store.put(3, Part("champion", MISSING, MEBIBYTE, 0, 5), bytes(MEBIBYTE))
+    sealed = store.seal(3, 6, b"manifest")
+    for (key, done), offset in zip(answers, (*offsets, OFFSET_INVALID), strict=True):
+        done(None, Message("p.snapshots", 3, offset, key=key))
+    assert sealed.result(0) is None
+    if places is None:
+        with pytest.raises(SnapshotError, match=r"^p\.snapshots\[3\]: champion is stored, but not known where$"):
+            part.result(0)
+    else:
+        assert part.result(0) == places
 
 
 # ------------------------------------------------------------------ the laws of both
