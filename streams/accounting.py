@@ -27,7 +27,7 @@ REMARKS = {
     "assumed": "labels assumed when the time to live was over",
     "expired": "events that were forgotten without a label",
     "evicted": "events that fell out of the full buffer of pending labels",
-    "time_leap": "records whose time lay far ahead of the watermark",
+    "time_leap": "events whose time lay far ahead of the watermark",
     "foreign_key": "events whose key belongs to another partition: their producer uses another partitioner",
     "loss_fell": "change points where the loss fell",
     "alarm_suppressed": "alarms during the cool-down",

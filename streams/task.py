@@ -147,7 +147,7 @@ class Task:
             events = self._bury(decoded)
         self.next_offset = record.offset + 1
         self.books.read += 1
-        if not isinstance(decoded, DeadLetter):
+        if not isinstance(decoded, DeadLetter | Command):  # an operator's clock is no event's
             self.clock.advance(decoded.time_ms)
             if self.join.pending.size_bytes or self.join.held.size_bytes:
                 events += self._expire(record, decoded.time_ms, self.clock.watermark_ms)

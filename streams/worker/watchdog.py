@@ -80,6 +80,8 @@ class Watchdog(threading.Thread):
         shards = dict(self._assignment.shards)
         stepped = {tp: max(s.position, s.task.next_offset) for tp, s in shards.items()}
         ends = self._log_ends(stepped)
+        # Where another declaration begins there is nothing more to read: who waits there is well.
+        ends |= {tp: stepped[tp] for tp, shard in shards.items() if shard.ended and tp in ends}
         return [Standing(tp, stepped[tp], s.position, s.committed, ends.get(tp)) for tp, s in shards.items()]
 
     def _log_ends(self, positions: dict[TP, int]) -> dict[TP, int]:

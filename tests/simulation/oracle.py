@@ -137,8 +137,9 @@ class Oracle:
         if said is None:
             self.counts["dead_letter"] += 1
             return
-        self._watermark = now
-        self._expire(now)
+        if record.kind != "command":  # whose time is the operator's
+            self._watermark = now
+            self._expire(now)
 
     def pass_over(self, offset: int) -> None:
         """Workers have died at the next record."""

@@ -1,5 +1,6 @@
 """Operators' commands: each does one thing at its place in the log, or says why not."""
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -258,3 +259,17 @@ def test_memory_of_commands_survives_a_snapshot() -> None:
     kept.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(fold.task.orders.snapshot())))
     fold.task.orders = kept
     assert "taken before" in fold.write(body, "c").reason
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: type(order).__name__)
+def test_command_is_not_what_time_it_is(order: Command) -> None:
+    """The log may be of last year, and operators command today: nobody who waits for a label loses it by that."""
+    label = Label("y", type=bool, ttl=timedelta(minutes=30), on_expiry=False)
+    model = linear_model.LogisticRegression()
+    log = Log()
+    log.event({"a": 1.0}, "e0", time_ms=1_000)
+    log.raw(encode_command(order), headers=[("ce_id", b"c"), ("ce_type", ce.COMMAND.encode())], time_ms=3_600_000)
+    fold = Fold(Pipeline("p", features={"a": float}, label=label, model=model), log.records)
+    assert fold.task.clock.watermark_ms == 1_000
+    fold.step(log.label("e0", True, time_ms=2_000))
+    assert (fold.counts.get("label_joined"), fold.counts.get("assumed")) == (1, None)

@@ -70,7 +70,7 @@ class Fakes:
 
     def __init__(self) -> None:
         self.last_commit = time.monotonic()
-        self.shard = SimpleNamespace(task=SimpleNamespace(next_offset=300), position=300, committed=300)
+        self.shard = SimpleNamespace(task=SimpleNamespace(next_offset=300), position=300, committed=300, ended=False)
         self.shards: dict[TP, Any] = {TP0: self.shard}
         self.end_offset: int | None = 300
         self.raises: Exception | None = None
@@ -129,6 +129,20 @@ def test_thread_ends_the_process_with_what_it_found() -> None:
     assert fakes.words[0].endswith("RIVERRUN_STALL_LIMIT=0.5 is the time allowed")
     assert set(fakes.armed) == {1.0}
     assert fakes.disarmed
+
+
+def test_worker_that_waits_where_another_declaration_begins_is_well() -> None:
+    """It reads no further, whatever comes; what it has done has to be committed all the same."""
+    fakes = Fakes()
+    fakes.shard.ended, fakes.end_offset = True, 400
+    watchdog = fakes.watchdog(0.2)
+    watchdog.start()
+    time.sleep(0.5)
+    assert (watchdog.report()["status"], fakes.words) == ("ok", [])
+    fakes.shard.committed = 290
+    until(lambda: fakes.words, 5)
+    watchdog.stop()
+    assert "nothing committed" in fakes.words[0]
 
 
 @pytest.mark.parametrize("stepping", [True, False])
