@@ -12,6 +12,9 @@ from schemas.record import Record
 from streams.pipeline import Pipeline
 from streams.task import Task
 
+#: Dead letters of which a report says why.
+_FIRST = 3
+
 
 class PredictionDigest:
     """A hash over a sequence of predictions: equal for a backtest and for the worker over the same log.
@@ -72,6 +75,7 @@ class Backtest:
         self.lifecycle: list[LifecycleEvent] = []
         self.lifecycle_dropped = 0
         self.dead_letters: Counter[str] = Counter()
+        self.first_dead_letters: list[DeadLetter] = []
         self._most_lifecycle = most_lifecycle
 
     def run(self, records: Iterable[Record]) -> Iterator[tuple[Record, list[Event]]]:
@@ -88,6 +92,8 @@ class Backtest:
                 self.digest.add(event)
             elif isinstance(event, DeadLetter):
                 self.dead_letters[event.stage] += 1
+                if len(self.first_dead_letters) < _FIRST:
+                    self.first_dead_letters.append(event)
             elif self._most_lifecycle is None or len(self.lifecycle) < self._most_lifecycle:
                 self.lifecycle.append(event)
             else:

@@ -46,7 +46,8 @@ class Prequential:
         self._cumulative = _cumulative(self._metrics)
         sizes = [m.window_size for m in self._metrics if isinstance(m, utils.Rolling)]
         self._window: deque[tuple[Any, Any, Any]] = deque(maxlen=max(sizes, default=0))
-        self._fed = 0
+        #: Number of answers that were fed.
+        self.count = 0
         self.wants_scores = any(wants_score(metric) for metric in self._metrics)
 
     @property
@@ -74,8 +75,8 @@ class Prequential:
         self._window.append((y, prediction, score))
         for metric, scores in self._cumulative:
             _feed(metric.update, y, score if scores else prediction)
-        self._fed += 1
-        return self._fed
+        self.count += 1
+        return self.count
 
     def correct(self, number: int, old: Any, new: Any, prediction: Any, score: Any) -> None:
         """Put the label of an answer right: in cumulative metrics, and in the window if it is still there.
@@ -92,17 +93,17 @@ class Prequential:
         for metric, scores in self._cumulative:
             _feed(metric.revert, old, score if scores else prediction)
             _feed(metric.update, new, score if scores else prediction)
-        index = len(self._window) - 1 - (self._fed - number)
+        index = len(self._window) - 1 - (self.count - number)
         if index >= 0:
             self._window[index] = (new, prediction, score)
 
     def snapshot(self) -> Any:
         """Return the state."""
-        return self._metrics, list(self._window), self._fed
+        return self._metrics, list(self._window), self.count
 
     def restore(self, state: Any) -> None:
         """Become what `snapshot` was taken of."""
-        self._metrics, window, self._fed = state
+        self._metrics, window, self.count = state
         self._cumulative = _cumulative(self._metrics)
         self._window.clear()
         self._window.extend(window)

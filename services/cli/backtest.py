@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.cli.errors import FAILED
 from services.cli.laboratory import Asked, EngineName, LossName, experiment
 from services.cli.loading import load_pipeline
-from services.cli.options import KeyFieldOption, Output, OutputOption, ServersOption, check_file
+from services.cli.options import KeyFieldOption, Output, OutputOption, ServersOption, check_file, check_output
 from services.cli.printing import open_lines, print_json, progress
 from services.cli.showing import describe_lifecycle
 
@@ -145,6 +146,8 @@ def backtest(
         check_file(Path(file))
     if not paths:
         raise typer.BadParameter("got no PIPELINE, expected FILE.py:NAME or MODULE:NAME behind the FILE")
+    for option, written in (("--predictions", predictions), ("--html", html)):
+        check_output(option, written, [file, *paths, *(name for names in model or () for name in names.split(","))])
     asks = (policy, model, baseline, loss, html, topic, workers, engine, scheduler)
     if len(paths) == 1 and all(option is None for option in asks):
         if (start, end) != ("beginning", "end"):
@@ -225,6 +228,9 @@ def _fold(
     books = test.task.books
     if not books.balanced:
         raise InvariantError(f"books: got {books.read} records read, expected the sum of their outcomes {books.count}")
+    if not test.digest.count and key_field is None:  # of a share of the records there may be none
+        typer.echo(f"{file}: got {books.read} records and no event among them that could be scored", err=True)
+        raise typer.Exit(FAILED)
 
 
 def _counted(lines: Any, advance: Any) -> Iterator[bytes]:
@@ -240,6 +246,7 @@ def _report(test: "Backtest", seconds: float) -> dict[str, Any]:
 
     task, count = test.task, test.task.books.count
     estimate = task.watcher.estimated if task.watcher else {}
+    values = task.evaluation.values
     return {
         "pipeline": task.pipeline.name,
         "declaration": task.pipeline.declaration,
@@ -249,8 +256,12 @@ def _report(test: "Backtest", seconds: float) -> dict[str, Any]:
         "outcomes": {name: count[name] for name in OUTCOMES if count[name]},
         "remarks": {name: count[name] for name in REMARKS if count[name]},
         "balanced": task.books.balanced,
-        "metrics": {**task.evaluation.values, **estimate},
+        "metrics": {**(values if task.evaluation.count else dict.fromkeys(values)), **estimate},
         "dead_letters": dict(test.dead_letters),
+        "first_dead_letters": [
+            {"offset": letter.record.offset, "stage": letter.stage, "reason": letter.reason}
+            for letter in test.first_dead_letters
+        ],
         "lifecycle": [{"type": event.type, **msgspec.to_builtins(event)} for event in test.lifecycle],
         "predictions": test.digest.count,
         "digest": test.digest.hexdigest(),
@@ -267,8 +278,10 @@ def _print(report: dict[str, Any], test: "Backtest") -> None:
         typer.echo(f"  {count:>9}  {name:<16} {(OUTCOMES | REMARKS)[name]}")
     for stage, count in report["dead_letters"].items():
         typer.echo(f"  {count:>9}  dead letters at stage {stage}")
+    for letter in report["first_dead_letters"]:
+        typer.echo(f"    offset {letter['offset']}: {letter['reason']}")
     for name, value in report["metrics"].items():
-        typer.echo(f"{name}: {value:.4f}")
+        typer.echo(f"{name}: no answer has got its label" if value is None else f"{name}: {value:.4f}")
     for event in test.lifecycle:
         typer.echo(describe_lifecycle(event.type, msgspec.to_builtins(event)))
     typer.echo(f"{report['predictions']} predictions, digest {report['digest']}, declaration {report['declaration']}")

@@ -2,6 +2,7 @@
 
 import getpass
 import logging
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +27,14 @@ def check_file(path: Path) -> Path:
         what = "a folder" if path.is_dir() else f"no such file (in {Path.cwd()})"
         raise typer.BadParameter(f"{path}: got {what}, expected a file of JSON lines, or - for standard input")
     return path
+
+
+def check_output(option: str, path: Path | None, inputs: Iterable[Path | str]) -> None:
+    """Refuse to write over what is read: a file, or that of a declaration, FILE.py:NAME."""
+    for read in map(str, inputs):
+        names = {read, read.rpartition(":")[0]} - {""}
+        if path is not None and path.exists() and any(Path(name).exists() and path.samefile(name) for name in names):
+            raise typer.BadParameter(f"{option}: got {path}, which is read, expected another file to write to")
 
 
 PipelineArgument = Annotated[

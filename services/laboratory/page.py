@@ -111,6 +111,7 @@ def _panel(entries: Sequence[Entry], against: Entry, partition: int, data: dict[
         if base is not None and run is not base and run.loss == base.loss
     ]
     panel: dict[str, Any] = {"partition": partition, "span": span * width, "runs": runs, "width": width}
+    panel |= {"loss": None, "gain": None}
     loss = runs[0][2].loss
     if any(run.labelled for _, _, run in runs):
         said = f"Rolling mean of the {loss} over {span * width} offsets, by offset of the event; marks below the lines."

@@ -1,11 +1,14 @@
 """What a deployment sets: brokers, security, intervals. All of it comes from ``RIVERRUN_…`` in the environment."""
 
+import difflib
+import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from schemas.errors import ConfigurationError
 
@@ -154,9 +157,24 @@ def load_settings(**overrides: Any) -> Settings:
     ConfigurationError
         Naming the environment variable, what it holds and what it takes.
     """
+    _refuse_misspelled(os.environ)
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except SettingsError as error:
+        # The one setting that is JSON; what it holds may be secret.
+        told = 'got no JSON, expected an object of librdkafka\'s settings, such as {"debug": "broker"}'
+        raise ConfigurationError(f"RIVERRUN_KAFKA: {told} ({error.__cause__})") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = "RIVERRUN_" + "_".join(str(part) for part in first["loc"]).upper()
         raise ConfigurationError(f"{name}: got {first['input']!r}, expected: {first['msg']}") from None
+
+
+def _refuse_misspelled(environment: Iterable[str]) -> None:
+    """Refuse what is nearly a setting; others may have variables of their own that begin alike."""
+    known = [f"RIVERRUN_{name}".upper() for name in Settings.model_fields]
+    for name in environment:
+        if name.startswith("RIVERRUN_") and name not in known:
+            meant = difflib.get_close_matches(name, known, 1, 0.9)
+            if meant:
+                raise ConfigurationError(f"{name}: no such setting, expected {meant[0]} or another one of README.md")

@@ -278,6 +278,29 @@ def test_backtest_of_a_model_per_key_says_when_no_record_has_a_key(folder: Path)
     assert "no record has a key" not in run("backtest", "events.jsonl", "keyed.py:pipeline", "--key-field", "id").stderr
 
 
+def test_backtest_in_which_nothing_can_be_scored_says_why(folder: Path) -> None:
+    """The first reasons, no metric, and exit code 1; there is a report to open all the same."""
+    (folder / "table.jsonl").write_text("id,a,y\n1,1.0,true\n2,2.0,false\n3,1.0,true\n")
+    result = run("backtest", "table.jsonl", "declared.py:pipeline", code=1)
+    assert "table.jsonl: got 4 records and no event among them that could be scored" in result.stderr
+    assert "accuracy_1000: no answer has got its label\n" in result.stdout
+    reasons = [line for line in result.stdout.splitlines() if line.startswith("    offset ")]
+    assert [line.split(":")[0].strip() for line in reasons] == ["offset 0", "offset 1", "offset 2"]
+    assert "invalid" in reasons[0].lower() or "json" in reasons[0].lower()
+    run("backtest", "table.jsonl", "declared.py:pipeline", "--policy", "pool,declared", "--html", "out.html")
+    assert "Nothing was labelled" in (folder / "out.html").read_text()
+
+
+@pytest.mark.parametrize("option", ["--predictions", "--html"])
+@pytest.mark.parametrize("file", ["events.jsonl", "declared.py", "./declared.py"])
+def test_backtest_does_not_write_over_what_it_reads(folder: Path, option: str, file: str) -> None:
+    """The recording, or the declaration: both are as they were."""
+    before = (folder / file).read_bytes()
+    result = run("backtest", "events.jsonl", "declared.py:pipeline", option, file, code=2)
+    assert f"{option}: got {Path(file)}, which is read, expected another file" in result.stderr.replace("\n", " ")
+    assert (folder / file).read_bytes() == before
+
+
 def test_backtest_output_folder_missing_is_told() -> None:
     """A file that cannot be written is one line."""
     result = run("backtest", "events.jsonl", "declared.py:pipeline", "--predictions", "no/out.jsonl", code=1)

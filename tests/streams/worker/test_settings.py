@@ -58,3 +58,23 @@ def test_further_kafka_settings_win_over_ours(monkeypatch: pytest.MonkeyPatch) -
         "client.rack": "a",
         "client.id": "riverrun",
     }
+
+
+def test_json_that_is_none_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold a password."""
+    monkeypatch.setenv("RIVERRUN_KAFKA", '{"sasl.password": hunter2')
+    with pytest.raises(ConfigurationError, match=r"^RIVERRUN_KAFKA: got no JSON, expected an object") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_misspelled_setting_is_refused_and_what_others_may_set_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes sets variables for each service, those of one called riverrun begin like ours."""
+    for name in ("PORT", "PORT_9100_TCP_ADDR", "SERVICE_HOST", "SERVICE_PORT", "HOME"):
+        monkeypatch.setenv(f"RIVERRUN_{name}", "tcp://10.0.0.1:9100")
+    load_settings()
+    monkeypatch.setenv("RIVERRUN_COMIT_INTERVAL", "3")
+    with pytest.raises(
+        ConfigurationError, match=r"^RIVERRUN_COMIT_INTERVAL: no such setting, expected RIVERRUN_COMMIT"
+    ):
+        load_settings()
