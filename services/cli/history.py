@@ -10,7 +10,7 @@ from services.cli.printing import print_json, print_table
 from services.cli.reading import read
 from services.cli.showing import body_of, headers_of
 
-_CHANGES = ("riverrun.model.promoted", "riverrun.model.rolled-back", "riverrun.model.retrained")
+CHANGES = ("riverrun.model.promoted", "riverrun.model.rolled-back", "riverrun.model.retrained")
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def history(
     for record in read(settings_of(servers), pipeline_topic(pipeline, "lifecycle"), "beginning", follow=False):
         headers = headers_of(record)
         body, kind = body_of(record, headers), str(headers.get("ce_type"))
-        if isinstance(body, dict) and kind in _CHANGES and partition in (None, body["partition"]):
+        if isinstance(body, dict) and kind in CHANGES and partition in (None, body["partition"]):
             told.setdefault(body["partition"], []).append({"type": kind, **body})
     rows = [row for number in sorted(told) for row in _without_repetition(told[number])]
     if output is Output.JSON:

@@ -12,9 +12,9 @@ from services.cli.ordering import (
     PartitionsOption,
     WaitOption,
     WhyOption,
+    champions,
     conclude,
     issue,
-    newest_predictions,
 )
 from services.cli.printing import print_json, print_table
 
@@ -53,10 +53,10 @@ def register(app: typer.Typer) -> None:
 
 
 def ls(pipeline: NamedPipelineArgument, servers: ServersOption = None, output: OutputOption = Output.TEXT) -> None:
-    """Show who serves in each partition, as its newest prediction says."""
+    """Show who serves in each partition, as its newest prediction says, or a change behind it."""
     rows = [
         {name: body[name] for name in ("partition", "version", "model", "learned", "offset", "declaration")}
-        for body in newest_predictions(settings_of(servers), pipeline).values()
+        for body in champions(settings_of(servers), pipeline).values()
     ]
     if output is Output.JSON:
         print_json(rows)

@@ -7,6 +7,7 @@ import typer
 
 from services.cli.answers import REFUSED, answers_to
 from services.cli.errors import FAILED
+from services.cli.history import CHANGES
 from services.cli.loading import pipeline_name, pipeline_topic
 from services.cli.options import Output, settings_of, user_name
 from services.cli.printing import print_json
@@ -27,7 +28,7 @@ ExpectOption = Annotated[
     typer.Option(
         "--expect",
         metavar="VERSION",
-        help="The champion it is meant for; any: whichever serves. Else that of the newest predictions.",
+        help="The champion it is meant for; any: whichever serves. Else the one that models ls shows.",
         show_default=False,
     ),
 ]
@@ -36,6 +37,8 @@ WaitOption = Annotated[
     float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for the answers of the partitions.")
 ]
 
+#: Lifecycle events in which a change is looked for that is newer than the newest prediction.
+_NEWEST = 200
 #: Says of the commands, by partition, that they cannot be written to a topic, by raising.
 Check = Callable[["Settings", str, "dict[int, Command]"], None]
 
@@ -67,7 +70,7 @@ def issue(
     for number in wanted or ():
         if number not in partitions:
             raise typer.BadParameter(f"--partition: got {number}, expected less than {len(partitions)}: {topic}")
-    seen = newest_predictions(settings, pipeline) if expect is None else {}
+    seen = champions(settings, pipeline) if expect is None else {}
     who = user_name()
     commands = {
         number: make(
@@ -124,11 +127,18 @@ def conclude(
     return obeyed
 
 
-def newest_predictions(settings: "Settings", pipeline: str) -> dict[int, dict[str, Any]]:
-    """Return the newest prediction of each partition that has any."""
+def champions(settings: "Settings", pipeline: str) -> dict[int, dict[str, Any]]:
+    """Return the newest prediction of each partition that has any, with who serves since, if that is another one."""
     found: dict[int, dict[str, Any]] = {}
     for record in read(settings, pipeline_topic(pipeline, "predictions"), "-1", follow=False):
         body = body_of(record, headers_of(record))
         if isinstance(body, dict) and "version" in body:
             found[record.partition] = body
+    for record in read(settings, pipeline_topic(pipeline, "lifecycle"), f"-{_NEWEST}", follow=False):
+        headers = headers_of(record)
+        body = body_of(record, headers)
+        if isinstance(body, dict) and headers.get("ce_type") in CHANGES:
+            champion = found.get(body["partition"])
+            if champion is not None and body["offset"] >= champion["offset"]:
+                champion |= {name: body[name] for name in ("version", "learned", "offset")}
     return dict(sorted(found.items()))

@@ -268,3 +268,16 @@ def test_nobody_trusted_shows_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatc
     """Without keys there is nothing to believe; the setting is named."""
     monkeypatch.setenv("RIVERRUN_TRUSTED_KEYS", str(tmp_path))
     assert "RIVERRUN_TRUSTED_KEYS" in desk.run("models", "show", "shown", code=2).stderr
+
+
+def test_who_serves_after_a_command_is_known_before_the_next_event(
+    desk: Desk, keys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No prediction says so yet; the next command is meant for the one who serves now."""
+    monkeypatch.setenv("RIVERRUN_SIGNING_KEY", str(keys["signing_key"]))
+    [before] = desk.json("models", "ls", "shown")
+    [answer, *_] = desk.json("models", "rollback", "shown")["answers"]
+    [after] = desk.json("models", "ls", "shown")
+    assert (before["version"] != after["version"], after["offset"]) == (True, answer["offset"])
+    for order in ("pin", "resume"):
+        assert desk.json("models", order, "shown")["silent"] == []
