@@ -40,7 +40,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(STAMP) ## Run the demo: a broker, a stream, a drift, a recovery
+demo: $(STAMP) ## Run the demo: a broker, a stream, its drifts, and what is done about them
 	@$(BIN)/riverrun demo $(ARGS)
 
 test: $(STAMP) ## Run the quick tests and the doctests

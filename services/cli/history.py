@@ -25,8 +25,13 @@ def history(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show each change of the champion: when, from whom to whom, and what spoke for it."""
+    from services.topics import require_topic
+
+    settings = settings_of(servers)
+    if partition is not None and partition >= (there := require_topic(settings, pipeline_topic(pipeline, "raw"))):
+        raise typer.BadParameter(f"--partition: got {partition}, expected less than {there}")
     told: dict[int, list[dict[str, Any]]] = {}
-    for record in read(settings_of(servers), pipeline_topic(pipeline, "lifecycle"), "beginning", follow=False):
+    for record in read(settings, pipeline_topic(pipeline, "lifecycle"), "beginning", follow=False):
         headers = headers_of(record)
         body, kind = body_of(record, headers), str(headers.get("ce_type"))
         if isinstance(body, dict) and kind in CHANGES and partition in (None, body["partition"]):

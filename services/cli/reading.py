@@ -34,15 +34,15 @@ def first_offset(start: str, low: int, high: int) -> int:
 
     Examples
     --------
-    >>> [first_offset(start, 10, 50) for start in ("beginning", "end", "20", "-5", "-100", "7")]
-    [10, 50, 20, 45, 10, 10]
+    >>> [first_offset(start, 10, 50) for start in ("beginning", "end", "20", "-5", "-100", "7", "99")]
+    [10, 50, 20, 45, 10, 10, 50]
     """
     if start in ("beginning", "end"):
         return low if start == "beginning" else high
     if not start.lstrip("-").isdigit():
         raise ValueError(f"--from: got {start!r}, expected beginning, end, an offset, or -N for the newest N")
     offset = int(start)
-    return max(low, high + offset if offset < 0 else offset)
+    return max(low, high + offset if offset < 0 else min(offset, high))
 
 
 def read(settings: "Settings", topic: str, start: str, *, follow: bool) -> "Generator[Record, None, None]":

@@ -73,6 +73,8 @@ class Assignment:
         self.last_commit = time.monotonic()
         self.replayed = 0
         self.timing = Timing()
+        #: Whether the group has assigned anything yet, be it nothing.
+        self.was_answered = False
         #: Whether a batch is being stepped through.
         self.stepping = False
         self.aborted = 0
@@ -109,7 +111,7 @@ class Assignment:
         BrokerError
             When the log no longer reaches back and `on_state_lost` is ``stop``.
         """
-        self._epoch = epoch
+        self._epoch, self.was_answered = epoch, True
         restored = {extent.tp: self._restored(extent) for extent in extents}
         self.shards = {tp: shard for tp, shard in restored.items() if shard is not None}
         self._parked = {}

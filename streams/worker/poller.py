@@ -290,4 +290,9 @@ def _broker_error(topic: str, partition: int, error: KafkaError) -> BrokerError:
             f"{topic}[{partition}]: the log no longer holds the position to read from ({error.str()}). "
             "RIVERRUN_ON_STATE_LOST=earliest relearns from what is left, =fresh goes on with a new model."
         )
+    if error.code() == KafkaError._FATAL:
+        return BrokerError(
+            f"consumer: {error.str()}. Where it was fenced, another worker has begun under the same RIVERRUN_WORKER_ID, "
+            "and this one ends: each needs its own"
+        )
     return BrokerError(f"{topic}[{partition}]: {error.str()}")

@@ -16,6 +16,7 @@ log = logging.getLogger("riverrun.worker")
 
 _LOOK_SECONDS = 5.0
 _UNWELL = 0.5
+_JOIN_SECONDS = 60.0
 
 
 class Watchdog(threading.Thread):
@@ -48,17 +49,33 @@ class Watchdog(threading.Thread):
         self._limit_seconds = limit_seconds
         self._last_resort = last_resort
         self._watch = Watch(limit_seconds)
+        #: When to say that the group has not answered; None when it has, or when that has been said.
+        self._patient_until: float | None = time.monotonic() + _JOIN_SECONDS
         self._stopped = threading.Event()
 
     def run(self) -> None:
         """Look until stopped."""
         while not self._stopped.wait(min(_LOOK_SECONDS, self._limit_seconds / 10)):
             self._last_resort.arm(2 * self._limit_seconds)
+            self._tell_of_silence()
             self.stall = self._watch.look(time.monotonic(), self._standings())
             if self.stall is not None and self.stall.share > 1 and not self._stopped.is_set():
                 # Unless it hangs within a step, no record is to blame.
                 blameless = (lambda: None) if self._assignment.stepping else self._assignment.forgive
                 self._last_resort.end(self._words(self.stall), blameless)
+
+    def _tell_of_silence(self) -> None:
+        """Say once that the group has not answered: who waits for it does no work, and nothing is wrong with that."""
+        if self._assignment.was_answered:
+            self._patient_until = None
+        elif self._patient_until is not None and time.monotonic() > self._patient_until:
+            self._patient_until = None
+            log.warning(
+                "the group has not answered for %g s: it waits for a member that is gone, or busy. Kafka misses one "
+                "after half a minute; the embedded broker never does: riverrun broker stop, then start. A worker with "
+                "RIVERRUN_WORKER_ID that was killed comes back at once",
+                _JOIN_SECONDS,
+            )
 
     def stop(self) -> None:
         """Look no more."""

@@ -79,6 +79,7 @@ class Fakes:
         self.words: list[str] = []
         self.stepping = False
         self.forgiven = 0
+        self.was_answered = True
 
     def beyond(self, positions: dict[TP, int]) -> dict[TP, int]:
         """The ends of the logs."""
@@ -143,6 +144,23 @@ def test_worker_that_waits_where_another_declaration_begins_is_well() -> None:
     until(lambda: fakes.words, 5)
     watchdog.stop()
     assert "nothing committed" in fakes.words[0]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_worker_whose_group_does_not_answer_says_so_once(
+    answered: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And lives on: the one that it waits for may come back. A worker that was given nothing was answered."""
+    monkeypatch.setattr("streams.worker.watchdog._JOIN_SECONDS", 0.1)
+    fakes = Fakes()
+    fakes.shards, fakes.was_answered = {}, answered
+    watchdog = fakes.watchdog(0.2)
+    watchdog.start()
+    until(lambda: len(fakes.armed) > 20, 5)
+    watchdog.stop()
+    told = [line.message.partition(":")[0] for line in caplog.records]
+    assert told == ([] if answered else ["the group has not answered for 0.1 s"])
+    assert fakes.words == []
 
 
 @pytest.mark.parametrize("stepping", [True, False])
