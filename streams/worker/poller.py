@@ -292,7 +292,7 @@ def _broker_error(topic: str, partition: int, error: KafkaError) -> BrokerError:
         )
     if error.code() == KafkaError._FATAL:
         return BrokerError(
-            f"consumer: {error.str()}. Where it was fenced, another worker has begun under the same RIVERRUN_WORKER_ID, "
+            f"consumer: {error.str()}. Where it was fenced, another worker has begun under the same RIVERRUN_WORKER_ID "
             "and this one ends: each needs its own"
         )
     return BrokerError(f"{topic}[{partition}]: {error.str()}")
