@@ -1,5 +1,8 @@
 """What a demo did, in words, and what to try next."""
 
+import os
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +70,7 @@ def next_steps(session: Session, data_dir: Path) -> Iterator[str]:
         first, *others = session.topics
         shortened = [topic.removeprefix(name) for topic in others]
         yield f"The broker stays. Topics: {', '.join([first, *shortened])}"
+        yield from _activation()
         yield f"  export RIVERRUN_BOOTSTRAP_SERVERS={session.bootstrap}"
         yield f"  riverrun tail lifecycle {name} --from beginning"
         yield f"  riverrun tail predictions {name} -n 3"
@@ -75,9 +79,17 @@ def next_steps(session: Session, data_dir: Path) -> Iterator[str]:
     other = "recurring" if name == "flights" else "flights"
     yield f"Nothing is left running. The worker's log: {session.worker.log_path}"
     yield "Next:"
+    yield from _activation()
     yield f"  riverrun demo {'--scenario recurring' if other == 'recurring' else ''}".rstrip().ljust(40) + _ABOUT[other]
     yield "  riverrun demo --keep".ljust(40) + "and look at the topics afterwards"
     yield f"  less examples/{name}.py".ljust(40) + "the declaration that was run"
+
+
+def _activation() -> Iterator[str]:
+    """Yield how a shell finds riverrun, where it does not yet."""
+    script = Path(sys.prefix, "bin", "activate")
+    if shutil.which("riverrun") is None and script.exists():
+        yield f"  . {os.path.relpath(script)}".ljust(40) + "lets the shell find riverrun"
 
 
 _ABOUT = {"recurring": "a stream in which drift is certain", "flights": "flights, weather and late labels"}
