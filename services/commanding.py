@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec import Struct
@@ -71,7 +72,7 @@ def send(settings: Settings, topic: str, commands: Mapping[int, Command], by: st
         "message.max.bytes": _LARGEST_BYTES,  # the topic knows better
     }
     producer = Producer(settings.client(**config), logger=log)
-    offsets: dict[int, int] = {}
+    offsets: dict[int, Any] = {}
     commits = False
 
     def delivered(error: KafkaError | None, message: Message) -> None:
@@ -88,6 +89,12 @@ def send(settings: Settings, topic: str, commands: Mapping[int, Command], by: st
     except KafkaException as error:
         what = "it is not known whether the command was taken" if commits else "the command was not taken"
         raise BrokerError(f"{topic}: {what}: {error.args[0].str()}") from None
+    if unknown := sorted(partition for partition, offset in offsets.items() if offset is None):
+        # An answer was lost, and a later one taken for it: see streams/worker/stores/kafka.py.
+        raise BrokerError(
+            f"{topic}: the command is in the log as {id}, but where is not known for partitions {unknown}: the "
+            "lifecycle topic tells what becomes of it"
+        )
     return Sent(id, offsets)
 
 

@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         starts = any(item.path.is_relative_to(folder) for folder in STARTING)
-        item.add_marker(pytest.mark.xdist_group("starting" if starts else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group("starting" if starts else item.nodeid.partition("::")[0]))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -74,6 +74,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run a share in this process alone: others would choose by the names that they give to tests, and say nothing."""
+    if config.getoption("--sample") != 1 and config.pluginmanager.has_plugin("xdist"):
+        config.option.numprocesses = 0
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not in the sample, after ``-m`` and ``-k`` have left out theirs."""

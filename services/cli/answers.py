@@ -1,6 +1,7 @@
 """What the partitions answer to a command."""
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from services.cli.loading import pipeline_topic
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 #: Type of the event that says no.
 REFUSED = "riverrun.command.refused"
 
-_NEWEST = 200
+_NEWEST, _NEWEST_OF_EACH = 200, 20
 _LOOK_SECONDS = 0.3
 
 
@@ -38,11 +39,29 @@ def answers_to(
     answers: dict[int, tuple[str, dict[str, Any]]] = {}
     deadline = time.monotonic() + seconds
     while True:
-        for record in read(settings, pipeline_topic(pipeline, "lifecycle"), f"-{_NEWEST}", follow=False):
-            headers = headers_of(record)
-            body = body_of(record, headers)
-            if isinstance(body, dict) and body.get("command") == command:
-                answers[body["partition"]] = str(headers.get("ce_type")), body
+        for kind, body in newest_events(settings, pipeline, len(partitions)):
+            if body.get("command") == command:
+                answers[body["partition"]] = kind, body
         if answers.keys() >= partitions or time.monotonic() >= deadline:
             return dict(sorted(answers.items()))
         time.sleep(_LOOK_SECONDS)
+
+
+def newest_events(settings: "Settings", pipeline: str, partitions: int) -> "Iterator[tuple[str, dict[str, Any]]]":
+    """Yield type and fields of the newest lifecycle events: those of all partitions stand in one.
+
+    Parameters
+    ----------
+    settings
+        Of the deployment.
+    pipeline
+        Its name, or where it is declared.
+    partitions
+        How many have something to say: the more, the further back.
+    """
+    newest = max(_NEWEST, _NEWEST_OF_EACH * partitions)
+    for record in read(settings, pipeline_topic(pipeline, "lifecycle"), f"-{newest}", follow=False):
+        headers = headers_of(record)
+        body = body_of(record, headers)
+        if isinstance(body, dict):
+            yield str(headers.get("ce_type")), body

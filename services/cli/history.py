@@ -28,8 +28,10 @@ def history(
     from services.topics import require_topic
 
     settings = settings_of(servers)
-    if partition is not None and partition >= (there := require_topic(settings, pipeline_topic(pipeline, "raw"))):
-        raise typer.BadParameter(f"--partition: got {partition}, expected less than {there}")
+    if partition is not None:
+        there = require_topic(settings, pipeline_topic(pipeline, "predictions"))
+        if partition >= there:
+            raise typer.BadParameter(f"--partition: got {partition}, expected less than {there}")
     told: dict[int, list[dict[str, Any]]] = {}
     for record in read(settings, pipeline_topic(pipeline, "lifecycle"), "beginning", follow=False):
         headers = headers_of(record)

@@ -61,7 +61,8 @@ def ls(pipeline: NamedPipelineArgument, servers: ServersOption = None, output: O
     if output is Output.JSON:
         print_json(rows)
         return
-    print_table(["partition", "champion", "model", "learned", "at offset"], [[*row.values()][:5] for row in rows])
+    cells = [["" if cell is None else cell for cell in row.values()][:5] for row in rows]
+    print_table(["partition", "champion", "model", "learned", "at offset"], cells)
 
 
 def promote(

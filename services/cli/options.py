@@ -30,9 +30,10 @@ def check_file(path: Path) -> Path:
 
 
 def check_output(option: str, path: Path | None, inputs: Iterable[Path | str]) -> None:
-    """Refuse to write over what is read: a file, or that of a declaration, FILE.py:NAME."""
+    """Refuse to write over what is read: a file, or that of a declaration, FILE.py:NAME or MODULE:NAME."""
     for read in map(str, inputs):
-        names = {read, read.rpartition(":")[0]} - {""}
+        declared = read.rpartition(":")[0]
+        names = {read, declared, declared.replace(".", "/") + ".py"} - {""}
         if path is not None and path.exists() and any(Path(name).exists() and path.samefile(name) for name in names):
             raise typer.BadParameter(f"{option}: got {path}, which is read, expected another file to write to")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from services.cli.answers import REFUSED, answers_to
+from services.cli.answers import REFUSED, answers_to, newest_events
 from services.cli.errors import FAILED
 from services.cli.history import CHANGES
 from services.cli.loading import pipeline_name, pipeline_topic
@@ -37,8 +37,9 @@ WaitOption = Annotated[
     float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for the answers of the partitions.")
 ]
 
-#: Lifecycle events in which a change is looked for that is newer than the newest prediction.
-_NEWEST = 200
+#: Lifecycle events that tell who serves from there on, and what they tell of it.
+_SERVES = (*CHANGES, "riverrun.declaration.changed")
+_SAID = ("version", "learned", "offset", "declaration")
 #: Says of the commands, by partition, that they cannot be written to a topic, by raising.
 Check = Callable[["Settings", str, "dict[int, Command]"], None]
 
@@ -134,11 +135,10 @@ def champions(settings: "Settings", pipeline: str) -> dict[int, dict[str, Any]]:
         body = body_of(record, headers_of(record))
         if isinstance(body, dict) and "version" in body:
             found[record.partition] = body
-    for record in read(settings, pipeline_topic(pipeline, "lifecycle"), f"-{_NEWEST}", follow=False):
-        headers = headers_of(record)
-        body = body_of(record, headers)
-        if isinstance(body, dict) and headers.get("ce_type") in CHANGES:
-            champion = found.get(body["partition"])
-            if champion is not None and body["offset"] >= champion["offset"]:
-                champion |= {name: body[name] for name in ("version", "learned", "offset")}
+    for kind, body in newest_events(settings, pipeline, len(found)):
+        champion = found.get(body["partition"])
+        if kind in _SERVES and champion is not None and body["offset"] >= champion["offset"]:
+            if body["version"] != champion["version"]:
+                champion |= {"model": None, "learned": None}  # not every event says so
+            champion |= {name: body[name] for name in _SAID if name in body}
     return dict(sorted(found.items()))

@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from schemas.errors import ConfigurationError
 
+#: How much alike names are when one letter is wrong.
+_NEARLY = 0.94
 _STORE_URL = re.compile(r"file:///[^?#\s]+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#\s]*)?")
 
 
@@ -167,14 +169,15 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "RIVERRUN_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise ConfigurationError(f"{name}: got {first['input']!r}, expected: {first['msg']}") from None
+        got = "something else" if name == "RIVERRUN_KAFKA" else repr(first["input"])  # which may be secret
+        raise ConfigurationError(f"{name}: got {got}, expected: {first['msg']}") from None
 
 
 def _refuse_misspelled(environment: Iterable[str]) -> None:
     """Refuse what is nearly a setting; others may have variables of their own that begin alike."""
     known = [f"RIVERRUN_{name}".upper() for name in Settings.model_fields]
     for name in environment:
-        if name.startswith("RIVERRUN_") and name not in known:
-            meant = difflib.get_close_matches(name, known, 1, 0.9)
+        if name.startswith("RIVERRUN_") and name.upper() not in known:
+            meant = difflib.get_close_matches(name.upper(), known, 1, _NEARLY)
             if meant:
                 raise ConfigurationError(f"{name}: no such setting, expected {meant[0]} or another one of README.md")

@@ -296,8 +296,9 @@ def test_backtest_in_which_nothing_can_be_scored_says_why(folder: Path) -> None:
 def test_backtest_does_not_write_over_what_it_reads(folder: Path, option: str, file: str) -> None:
     """The recording, or the declaration: both are as they were."""
     before = (folder / file).read_bytes()
-    result = run("backtest", "events.jsonl", "declared.py:pipeline", option, file, code=2)
-    assert f"{option}: got {Path(file)}, which is read, expected another file" in result.stderr.replace("\n", " ")
+    for pipeline in ("declared.py:pipeline", "declared:pipeline"):
+        result = run("backtest", "events.jsonl", pipeline, option, file, code=2)
+        assert f"{option}: got {Path(file)}, which is read, expected another file" in result.stderr.replace("\n", " ")
     assert (folder / file).read_bytes() == before
 
 

@@ -147,6 +147,7 @@ def test_worker_and_backtest_give_the_same_predictions(
     """
     (temporary := tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.chdir(temporary)
     desk.run("topics", "apply", desk.pipeline(name))
     sent = desk.read("send", str(events), desk.pipeline(name), "--key-field", "k")
     assert (sent["sent"], sent["acknowledged"], sent["refused"]) == (EVENTS, EVENTS, 0)

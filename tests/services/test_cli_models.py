@@ -12,11 +12,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from schemas.events import DataDrifted
-from services.cli import app
+from schemas.record import Record
+from services.cli import app, ordering
 from services.cli.drift import _account
 from services.drift_story import Story
 from streams import pickling
 from streams.policy import BackgroundChallenger, Pool
+from streams.worker.settings import Settings
 from tests.schemas.instances import INSTANCES
 from tests.streams.worker.conftest import Deployment
 from tests.streams.worker.declarations import small
@@ -281,3 +283,25 @@ def test_who_serves_after_a_command_is_known_before_the_next_event(
     assert (before["version"] != after["version"], after["offset"]) == (True, answer["offset"])
     for order in ("pin", "resume"):
         assert desk.json("models", order, "shown")["silent"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "expected"),
+    [
+        ("model.promoted", {"offset": 9, "version": "v2", "learned": 7}, ("v2", None, 7, 9, "d1")),
+        ("declaration.changed", {"offset": 12, "version": "v2", "declaration": "d2"}, ("v2", None, None, 12, "d2")),
+        ("declaration.changed", {"offset": 12, "version": "v1", "declaration": "d2"}, ("v1", "LR", 40, 12, "d2")),
+        ("model.promoted", {"offset": 8, "version": "v0", "learned": 7}, ("v1", "LR", 40, 9, "d1")),
+        ("drift.detected", {"offset": 12, "version": "v2"}, ("v1", "LR", 40, 9, "d1")),
+    ],
+)
+def test_champion_is_that_of_the_newest_prediction_or_change(
+    monkeypatch: pytest.MonkeyPatch, kind: str, said: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    """What an event does not say is not known of another model; what is older than the prediction is over."""
+    prediction = {"version": "v1", "model": "LR", "learned": 40, "offset": 9, "declaration": "d1"}
+    record = Record("p.predictions", 3, 0, 0, None, orjson.dumps(prediction), [])
+    events = [(f"riverrun.{kind}", {"partition": 3, **said})]
+    monkeypatch.setattr(ordering, "read", lambda *_, **__: [record])
+    monkeypatch.setattr(ordering, "newest_events", lambda *_: events)
+    assert tuple(ordering.champions(Settings(), "p")[3].values()) == expected

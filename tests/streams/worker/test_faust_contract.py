@@ -80,6 +80,7 @@ CALLED: dict[str, tuple[Any, str]] = {
     "Consumer.resume_flow": (base.Consumer.resume_flow, "self"),
     "Fetcher._fetcher": (inspect.unwrap(Fetcher._fetcher.fun), "self"),
     "App.on_rebalance_start": (faust.App.on_rebalance_start, "self"),
+    "App._create_directories": (faust.App._create_directories, "self"),
     "App.crash": (faust.App.crash, "self reason"),
     "Schema.loads_key": (faust.Schema.loads_key, "self app message loads serializer"),
     "Schema.loads_value": (faust.Schema.loads_value, "self app message loads serializer"),

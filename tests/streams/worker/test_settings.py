@@ -70,7 +70,14 @@ def test_json_that_is_none_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPa
 
 def test_misspelled_setting_is_refused_and_what_others_may_set_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kubernetes sets variables for each service, those of one called riverrun begin like ours."""
-    for name in ("PORT", "PORT_9100_TCP_ADDR", "SERVICE_HOST", "SERVICE_PORT", "HOME"):
+    for name in (
+        "PORT",
+        "PORT_9100_TCP_ADDR",
+        "SERVICE_HOST",
+        "SERVICE_PORT",
+        "SSL_CERT_LOCATION",
+        "METRICS_HOST",
+    ):
         monkeypatch.setenv(f"RIVERRUN_{name}", "tcp://10.0.0.1:9100")
     load_settings()
     monkeypatch.setenv("RIVERRUN_COMIT_INTERVAL", "3")
