@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 STAMP  := $(VENV)/.setup-done
 BENCH  := .venv-bench
 BENCH_STAMP := $(BENCH)/.setup-done
-PYTEST := $(BIN)/python -m pytest --doctest-modules schemas streams tests
+PYTEST := $(BIN)/python -m pytest --doctest-modules schemas streams services tests
 # The share of what `make test` leaves out that continuous integration runs with each commit.
 SAMPLE := 0.06
 

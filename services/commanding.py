@@ -90,7 +90,7 @@ def send(settings: Settings, topic: str, commands: Mapping[int, Command], by: st
         what = "it is not known whether the command was taken" if commits else "the command was not taken"
         raise BrokerError(f"{topic}: {what}: {error.args[0].str()}") from None
     if unknown := sorted(partition for partition, offset in offsets.items() if offset is None):
-        # An answer was lost, and a later one taken for it: see streams/worker/stores/kafka.py.
+        # The broker has it, but not its answer has come: see streams/worker/stores/kafka.py.
         raise BrokerError(
             f"{topic}: the command is in the log as {id}, but where is not known for partitions {unknown}: the "
             "lifecycle topic tells what becomes of it"

@@ -1,4 +1,4 @@
-"""What the partitions answer to a command."""
+"""What the partitions say: of a command, and of their models."""
 
 import time
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def answers_to(
     answers: dict[int, tuple[str, dict[str, Any]]] = {}
     deadline = time.monotonic() + seconds
     while True:
-        for kind, body in newest_events(settings, pipeline, len(partitions)):
+        for kind, body in lifecycle_events(settings, pipeline, newest_of(len(partitions))):
             if body.get("command") == command:
                 answers[body["partition"]] = kind, body
         if answers.keys() >= partitions or time.monotonic() >= deadline:
@@ -47,20 +47,20 @@ def answers_to(
         time.sleep(_LOOK_SECONDS)
 
 
-def newest_events(settings: "Settings", pipeline: str, partitions: int) -> "Iterator[tuple[str, dict[str, Any]]]":
-    """Yield type and fields of the newest lifecycle events: those of all partitions stand in one.
+def newest_of(partitions: int) -> str:
+    """Return where to begin to hear from so many partitions, whose events all stand in one; as `read` takes it.
 
-    Parameters
-    ----------
-    settings
-        Of the deployment.
-    pipeline
-        Its name, or where it is declared.
-    partitions
-        How many have something to say: the more, the further back.
+    Examples
+    --------
+    >>> newest_of(1), newest_of(100)
+    ('-200', '-2000')
     """
-    newest = max(_NEWEST, _NEWEST_OF_EACH * partitions)
-    for record in read(settings, pipeline_topic(pipeline, "lifecycle"), f"-{newest}", follow=False):
+    return f"-{max(_NEWEST, _NEWEST_OF_EACH * partitions)}"
+
+
+def lifecycle_events(settings: "Settings", pipeline: str, start: str) -> "Iterator[tuple[str, dict[str, Any]]]":
+    """Yield type and fields of each lifecycle event from a place on, as `read` takes it."""
+    for record in read(settings, pipeline_topic(pipeline, "lifecycle"), start, follow=False):
         headers = headers_of(record)
         body = body_of(record, headers)
         if isinstance(body, dict):

@@ -4,11 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
+from services.cli.answers import lifecycle_events
 from services.cli.loading import pipeline_topic
 from services.cli.options import NamedPipelineArgument, Output, OutputOption, ServersOption, settings_of
 from services.cli.printing import print_json, print_table
-from services.cli.reading import read
-from services.cli.showing import body_of, headers_of
 
 CHANGES = ("riverrun.model.promoted", "riverrun.model.rolled-back", "riverrun.model.retrained")
 
@@ -33,10 +32,8 @@ def history(
         if partition >= there:
             raise typer.BadParameter(f"--partition: got {partition}, expected less than {there}")
     told: dict[int, list[dict[str, Any]]] = {}
-    for record in read(settings, pipeline_topic(pipeline, "lifecycle"), "beginning", follow=False):
-        headers = headers_of(record)
-        body, kind = body_of(record, headers), str(headers.get("ce_type"))
-        if isinstance(body, dict) and kind in CHANGES and partition in (None, body["partition"]):
+    for kind, body in lifecycle_events(settings, pipeline, "beginning"):
+        if kind in CHANGES and partition in (None, body["partition"]):
             told.setdefault(body["partition"], []).append({"type": kind, **body})
     rows = [row for number in sorted(told) for row in _without_repetition(told[number])]
     if output is Output.JSON:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from services.cli.answers import REFUSED, answers_to, newest_events
+from services.cli.answers import REFUSED, answers_to, lifecycle_events, newest_of
 from services.cli.errors import FAILED
 from services.cli.history import CHANGES
 from services.cli.loading import pipeline_name, pipeline_topic
@@ -135,7 +135,7 @@ def champions(settings: "Settings", pipeline: str) -> dict[int, dict[str, Any]]:
         body = body_of(record, headers_of(record))
         if isinstance(body, dict) and "version" in body:
             found[record.partition] = body
-    for kind, body in newest_events(settings, pipeline, len(found)):
+    for kind, body in lifecycle_events(settings, pipeline, newest_of(len(found))):
         champion = found.get(body["partition"])
         if kind in _SERVES and champion is not None and body["offset"] >= champion["offset"]:
             if body["version"] != champion["version"]:

@@ -110,8 +110,14 @@ def _panel(entries: Sequence[Entry], against: Entry, partition: int, data: dict[
         for number, title, run in runs
         if base is not None and run is not base and run.loss == base.loss
     ]
-    panel: dict[str, Any] = {"partition": partition, "span": span * width, "runs": runs, "width": width}
-    panel |= {"loss": None, "gain": None}
+    panel: dict[str, Any] = {
+        "partition": partition,
+        "span": span * width,
+        "runs": runs,
+        "width": width,
+        "loss": None,
+        "gain": None,
+    }
     loss = runs[0][2].loss
     if any(run.labelled for _, _, run in runs):
         said = f"Rolling mean of the {loss} over {span * width} offsets, by offset of the event; marks below the lines."

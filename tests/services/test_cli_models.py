@@ -266,6 +266,11 @@ def test_what_cannot_be_is_one_line(desk: Desk, arguments: list[str], code: int,
     assert not Path("never").exists()
 
 
+def test_history_of_a_partition_that_is_not_there_is_wrong_usage(desk: Desk) -> None:
+    """It has no past; that nothing has changed in it would be another thing."""
+    assert "--partition: got 7, expected less than 1" in desk.run("history", "shown", "--partition", "7", code=2).stderr
+
+
 def test_nobody_trusted_shows_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without keys there is nothing to believe; the setting is named."""
     monkeypatch.setenv("RIVERRUN_TRUSTED_KEYS", str(tmp_path))
@@ -303,5 +308,5 @@ def test_champion_is_that_of_the_newest_prediction_or_change(
     record = Record("p.predictions", 3, 0, 0, None, orjson.dumps(prediction), [])
     events = [(f"riverrun.{kind}", {"partition": 3, **said})]
     monkeypatch.setattr(ordering, "read", lambda *_, **__: [record])
-    monkeypatch.setattr(ordering, "newest_events", lambda *_: events)
+    monkeypatch.setattr(ordering, "lifecycle_events", lambda *_: events)
     assert tuple(ordering.champions(Settings(), "p")[3].values()) == expected

@@ -16,6 +16,7 @@ from services.demo.child import Worker, WorkerFailed
 from services.demo.scenario import ROOT, SCENARIOS
 from services.demo.screen import View, log_line, sparkline
 from services.demo.session import Session
+from services.demo.summary import _activation
 from services.demo.watch import parse
 from tests.services.broker.processes import is_gone
 
@@ -183,3 +184,16 @@ def test_log_line_without_lag_shows_that_it_is_unknown() -> None:
 def test_sparkline_of_a_steady_value_is_flat() -> None:
     """Noise of a hundredth is no mountain range."""
     assert sparkline([0.70, 0.71, 0.70]) == "▁▁▁"
+
+
+def test_shell_is_told_where_riverrun_is_unless_it_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script of the environment that runs the demo."""
+    (binaries := tmp_path / "bin").mkdir()
+    (binaries / "activate").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    assert list(_activation()) == ["  . bin/activate".ljust(40) + "lets the shell find riverrun"]
+    (binaries / "riverrun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(binaries))
+    assert list(_activation()) == []

@@ -16,7 +16,7 @@ from faust.types import TP
 from schemas.errors import BrokerError
 from streams.worker import poller as module
 from streams.worker.batch import Batch, timestamp_ms
-from streams.worker.poller import Extent, Poller
+from streams.worker.poller import Extent, Poller, _broker_error
 from tests.streams.worker.kafka import until
 
 P0, P1 = TP("p.raw", 0), TP("p.raw", 1)
@@ -545,3 +545,10 @@ def test_rejoin_gives_the_partitions_up_and_asks_for_some(stage: Callable[..., S
     assert [told[0] for told in one.listener.told] == ["assigned", "revoked", "assigned"]
     assert one.taken(1)[0].epoch == one.poller.epoch
     assert one.poller.group_metadata != first
+
+
+def test_fenced_consumer_names_the_setting() -> None:
+    """Its error comes without topic and partition."""
+    told = str(_broker_error(None, -1, KafkaError(KafkaError._FATAL, "Static consumer fenced")))  # type: ignore[arg-type]
+    assert told.startswith("consumer: Static consumer fenced. ")
+    assert "RIVERRUN_WORKER_ID" in told

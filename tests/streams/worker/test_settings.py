@@ -60,10 +60,19 @@ def test_further_kafka_settings_win_over_ours(monkeypatch: pytest.MonkeyPatch) -
     }
 
 
-def test_json_that_is_none_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may hold a password."""
-    monkeypatch.setenv("RIVERRUN_KAFKA", '{"sasl.password": hunter2')
-    with pytest.raises(ConfigurationError, match=r"^RIVERRUN_KAFKA: got no JSON, expected an object") as caught:
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ('{"sasl.password": hunter2', "RIVERRUN_KAFKA: got no JSON, expected an object"),
+        ('"sasl.password=hunter2"', "RIVERRUN_KAFKA: got something else, expected: "),
+    ],
+)
+def test_kafka_settings_that_are_no_object_are_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, value: str, told: str
+) -> None:
+    """They may hold a password."""
+    monkeypatch.setenv("RIVERRUN_KAFKA", value)
+    with pytest.raises(ConfigurationError, match=f"^{told}") as caught:
         load_settings()
     assert "hunter2" not in str(caught.value)
 

@@ -138,7 +138,7 @@ def test_worker_that_waits_where_another_declaration_begins_is_well() -> None:
     fakes.shard.ended, fakes.end_offset = True, 400
     watchdog = fakes.watchdog(0.2)
     watchdog.start()
-    time.sleep(0.5)
+    until(lambda: len(fakes.armed) > 25, 5)  # twice the limit
     assert (watchdog.report()["status"], fakes.words) == ("ok", [])
     fakes.shard.committed = 290
     until(lambda: fakes.words, 5)
