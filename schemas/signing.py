@@ -179,7 +179,11 @@ def _canonical(document: dict[str, Any]) -> bytes:
         raise SealError(f"a document to seal: got {type(document).__name__}, expected a dict")
     try:
         return rfc8785.dumps(document)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:  # whose words are not the same in every Python
+        raise SealError(
+            "a document without a canonical form (RFC 8785): nested deeper than the recursion limit"
+        ) from None
+    except ValueError as error:
         raise SealError(f"a document without a canonical form (RFC 8785): {error}") from None
 
 
