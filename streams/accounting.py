@@ -30,7 +30,7 @@ REMARKS = {
     "time_leap": "events whose time lay far ahead of the watermark",
     "foreign_key": "events whose key belongs to another partition: their producer uses another partitioner",
     "loss_fell": "change points where the loss fell",
-    "alarm_suppressed": "alarms during the cool-down",
+    "alarm_suppressed": "alarms during the cool-down, of a loss no higher than was told",
     "model_error": "exceptions inside a model",
     "action_suppressed": "labelled events at which a better model was held back",
     "entity_evicted": "entities whose model had to make room for another one's, of the champion's",

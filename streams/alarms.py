@@ -25,6 +25,7 @@ class Alarms:
         self._count = books.count
         self._labelled = 0
         self._quiet_until = 0
+        self._told: tuple[str, float] | None = None
         self._warning: str | None = None
         self._warned_at = 0
         self._last = "", 0
@@ -41,7 +42,7 @@ class Alarms:
         return self._warning is not None
 
     def weigh(self, change: Change, version: str, common: Common, *, answering: bool) -> DriftWarned | None:
-        """Turn a change point into an event, unless it is a fall or comes too soon.
+        """Turn a change point into an event, unless it is a fall or comes too soon and is no worse than what was told.
 
         Parameters
         ----------
@@ -61,7 +62,7 @@ class Alarms:
         if change.level == "fall":
             self._count["loss_fell"] += 1
             return None
-        if self._labelled < self._quiet_until or answering:
+        if answering or (self._labelled < self._quiet_until and not self._is_worse(change)):
             self._count["alarm_suppressed"] += 1
             return None
         if change.level == "warning" and self._warning is not None:
@@ -72,7 +73,15 @@ class Alarms:
             self._warning, self._warned_at = event.id, self._labelled
         else:
             self._warning, self._quiet_until = None, self._labelled + self._drift.cooldown
+            self._told = change.segment, change.after
         return event
+
+    def _is_worse(self, change: Change) -> bool:
+        """Tell whether a loss has risen above what the newest detection about this champion said: that is news."""
+        if self._told is None or change.level != "drift":
+            return False
+        segment, after = self._told
+        return change.segment == segment and change.after > after
 
     def clear_if_stale(self, version: str, common: Common) -> DriftCleared | None:
         """Drop a warning that led to nothing."""
@@ -89,16 +98,16 @@ class Alarms:
     def begin(self) -> None:
         """Be quiet for a while: another champion serves, of which nothing is known."""
         self._quiet_until = self._labelled + self._drift.cooldown
-        self._warning = None
+        self._warning = self._told = None
         self._last = "", 0
 
     def snapshot(self) -> Any:
         """Return the state."""
-        return self._labelled, self._quiet_until, self._warning, self._warned_at, self._last
+        return self._labelled, self._quiet_until, self._told, self._warning, self._warned_at, self._last
 
     def restore(self, state: Any) -> None:
         """Become what `snapshot` was taken of."""
-        self._labelled, self._quiet_until, self._warning, self._warned_at, self._last = state
+        self._labelled, self._quiet_until, self._told, self._warning, self._warned_at, self._last = state
 
 
 def _event(kind: type[DriftWarned], change: Change, version: str, common: Common) -> DriftWarned:

@@ -132,6 +132,21 @@ def test_alarms_during_the_cool_down_are_counted_and_not_acted_on() -> None:
     assert kinds(calm)[-1] is ModelRetrained
 
 
+def test_a_rise_above_what_was_told_is_told_within_the_cool_down() -> None:
+    """A change of the world soon after a smaller alarm is not hidden by it; a rise that is no higher is."""
+    log = scripted((1000, 0.1), (150, 0.24), (200, 0.12), (600, 0.6), seed=2)
+    smaller, larger = (
+        e for e in followed(log, policy=ObserveOnly(), drift=Drift()).lifecycle if type(e) is DriftDetected
+    )
+    assert smaller.offset < 1350 < larger.offset < 1350 + 100
+    assert larger.offset < smaller.offset + Drift().cooldown
+    assert larger.after > smaller.after
+    log = scripted((1000, 0.0), *[(200, 0.9), (200, 0.0)], (300, 0.5))
+    fold = followed(log, policy=ObserveOnly(), drift=Drift())
+    assert kinds(fold).count(DriftDetected) == 1
+    assert fold.counts["alarm_suppressed"] > 0
+
+
 def test_lifecycle_ids_derive_from_positions_and_are_the_same_in_a_replay() -> None:
     """Ids name position and kind, no two are equal, and a second fold gives equal events."""
     first, replayed = followed(RISE), followed(RISE)
