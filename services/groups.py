@@ -1,11 +1,11 @@
-"""How far a consumer group is."""
+"""How far a consumer group is, and how many are in it."""
 
 from collections.abc import Iterable
 from contextlib import closing
 
 from confluent_kafka import Consumer, TopicPartition
 
-from services.topics import log
+from services.topics import log, new_admin
 from streams.worker.settings import Settings
 
 
@@ -40,3 +40,24 @@ def committed_offsets(
     with closing(Consumer(settings.client(**config), logger=log)) as consumer:
         found = consumer.committed(wanted, timeout=seconds)
     return {place.partition: place.offset for place in found if place.offset >= 0}
+
+
+def member_count(settings: Settings, group: str, seconds: float) -> int:
+    """Return how many consumers are in a group.
+
+    Parameters
+    ----------
+    settings
+        Of the deployment.
+    group
+        Id of the group; none is in one that the broker does not know.
+    seconds
+        How long an answer may take.
+
+    Raises
+    ------
+    KafkaException
+        When there is no answer, or it may not be told.
+    """
+    admin = new_admin(settings)  # by name: a client that is gone answers nothing, and the future waits for ever
+    return len(admin.describe_consumer_groups([group], request_timeout=seconds)[group].result().members)

@@ -52,6 +52,11 @@ class Progress:
     high: int
     committed: int | None
 
+    @property
+    def lag(self) -> int:
+        """Return how many records wait."""
+        return max(0, self.high - max(self.committed or 0, self.low))
+
 
 def check_topics(plans: Iterable[TopicPlan]) -> Iterator[Check]:
     """Hold each topic against the plan."""
@@ -95,9 +100,8 @@ def check_progress(
         if at.committed is None:
             yield Check(f"progress {where}", True, f"{at.low} to {at.high}, group {group} has committed nothing yet")
             continue
-        lag = max(0, at.high - max(at.committed, at.low))
         behind = "" if snapshot is None else f", snapshot {max(0, at.committed - snapshot)} behind"
-        found = f"{at.low} to {at.high}, committed {at.committed}, lag {lag}{behind}"
+        found = f"{at.low} to {at.high}, committed {at.committed}, lag {at.lag}{behind}"
         if at.committed > at.high:
             advice = f"the topic was made anew: give the workers a new RIVERRUN_GROUP_ID, or delete group {group}"
             yield Check(f"progress {where}", False, found, advice)
@@ -111,6 +115,19 @@ def check_progress(
             yield Check(f"replay {where}", False, found, advice)
         else:
             yield Check(f"progress {where}", True, found)
+
+
+def check_workers(group: str, members: int, progress: Mapping[str, Progress], pipeline: str) -> Check:
+    """See that somebody works off what waits."""
+    waiting = sum(at.lag for at in progress.values())
+    if members:
+        return Check("workers", True, f"{counted(members, 'member')} in group {group}")
+    if not waiting:
+        return Check("workers", True, f"nobody is in group {group}, and nothing waits")
+    advice = (
+        f"riverrun run {pipeline} starts a worker; its RIVERRUN_GROUP_ID, if it has one, belongs into doctor's, too"
+    )
+    return Check("workers", False, f"nobody is in group {group}, and {counted(waiting, 'record')} wait", advice)
 
 
 def check_label_memory(pipeline: "Pipeline", records: Iterable[Record]) -> Iterator[Check]:

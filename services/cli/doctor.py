@@ -42,7 +42,7 @@ def doctor(
     settings = settings_of(servers)
     declared = load_pipeline(pipeline)
     checks = []
-    for check in examine(declared, settings, probe=probe):
+    for check in examine(declared, settings, pipeline, probe=probe):
         checks.append(check)
         if output is Output.TEXT:
             typer.secho("✓" if check.ok else "✗", fg="green" if check.ok else "red", nl=False)
@@ -55,8 +55,8 @@ def doctor(
         raise typer.Exit(PROBLEMS)
 
 
-def examine(pipeline: "Pipeline", settings: "Settings", *, probe: bool = False) -> "Iterator[Check]":
-    """Yield what there is to say, the broker first; without one there is no more."""
+def examine(pipeline: "Pipeline", settings: "Settings", path: str, *, probe: bool = False) -> "Iterator[Check]":
+    """Yield what there is to say about a pipeline and its import path, the broker first; without one no more."""
     from schemas.errors import BrokerError
     from services.cli import checks
     from services.cli.reading import read
@@ -81,10 +81,25 @@ def examine(pipeline: "Pipeline", settings: "Settings", *, probe: bool = False) 
     progress = progress_of(settings, group, source.name, partitions)
     snapshots = snapshots_of(pipeline, settings, partitions)
     yield from checks.check_progress(group, progress, replay_horizon(source), snapshots)
+    yield count_workers(settings, group, progress, path)
     newest = -max(1, _SAMPLE_RECORDS // partitions)
     sample = list(read(settings, source.name, str(newest), follow=False))
     yield from checks.check_label_memory(pipeline, sample)
     yield from checks.check_partitioners(sample, partitions, source.name)
+
+
+def count_workers(settings: "Settings", group: str, progress: "dict[str, Progress]", path: str) -> "Check":
+    """Ask who is in the group; what the broker does not tell is no fault."""
+    from confluent_kafka import KafkaException
+
+    from services.cli.checks import Check, check_workers
+    from services.groups import member_count
+
+    try:
+        members = member_count(settings, group, _BROKER_SECONDS)
+    except KafkaException as error:
+        return Check("workers", True, f"the broker does not tell who is in group {group}: {error.args[0].str()}")
+    return check_workers(group, members, progress, path)
 
 
 def snapshots_of(pipeline: "Pipeline", settings: "Settings", partitions: int) -> "dict[str, int]":

@@ -18,7 +18,14 @@ from schemas.errors import BrokerError, ConfigurationError
 from schemas.record import Record
 from services.bridge import Bridge, bridged_headers
 from services.cli import app
-from services.cli.checks import Progress, check_label_memory, check_partitioners, check_progress, check_sizes
+from services.cli.checks import (
+    Progress,
+    check_label_memory,
+    check_partitioners,
+    check_progress,
+    check_sizes,
+    check_workers,
+)
 from services.cli.errors import Commands
 from services.cli.loading import load_pipeline
 from services.cli.partitioners import crc32_partition
@@ -372,6 +379,17 @@ def test_check_progress_log_cut_off_names_the_setting() -> None:
     assert (cut.ok, lagging.ok, fresh.ok) == (False, True, True)
     assert "RIVERRUN_ON_STATE_LOST" in cut.advice
     assert lagging.found == "0 to 300, committed 10, lag 290"
+
+
+@pytest.mark.parametrize(
+    ("members", "progress", "well"),
+    [(2, Progress(0, 90, 10), True), (0, Progress(0, 90, 90), True), (0, Progress(0, 90, 10), False)],
+)
+def test_check_workers_records_that_nobody_works_off(members: int, progress: Progress, well: bool) -> None:
+    """A lag is one thing with somebody at it, and another with nobody; what to start is said."""
+    check = check_workers("g", members, {"r[0]": progress, "r[1]": Progress(0, 0, None)}, "a.py:p")
+    assert check.ok is well
+    assert ("80 records wait" in check.found, "riverrun run a.py:p" in check.advice) == (not well, not well)
 
 
 def test_check_progress_commit_beyond_the_end_is_a_new_topic() -> None:

@@ -165,7 +165,7 @@ def test_worker_and_backtest_give_the_same_predictions(
     assert report["balanced"]
     assert digest_of(told) == (report["predictions"], report["digest"])
     doctor = desk.read("doctor", desk.pipeline(name))
-    assert f"committed {EVENTS}, lag 0" in str(doctor["checks"])
+    assert (doctor["ok"], f"committed {EVENTS}, lag 0" in str(doctor["checks"])) == (True, True)
 
 
 def digest_of(lines: bytes) -> tuple[int, str]:
@@ -244,7 +244,7 @@ def test_doctor_names_missing_topics(desk: Desk) -> None:
 
 
 def test_doctor_names_the_partitioner_and_bridge_makes_labels_meet(desk: Desk) -> None:
-    """Labels by CRC-32 are named; sent through a bridge instead, events and labels meet and doctor is content."""
+    """Labels by CRC-32 are named; through a bridge, events and labels meet, and doctor misses nothing but a worker."""
     pipeline = desk.pipeline("bridged")
     desk.run("topics", "apply", pipeline)
     keys = [f"key-{i}" for i in range(50)]
@@ -261,7 +261,10 @@ def test_doctor_names_the_partitioner_and_bridge_makes_labels_meet(desk: Desk) -
         code, out, _ = end(bridge)
     assert (code, out) == (0, "moved 50 records to bridged.raw\n")
     assert time.monotonic() - began < 8
-    assert desk.read("doctor", pipeline)["ok"]
+    checks = desk.read("doctor", pipeline, code=3)["checks"]
+    assert {check["name"]: check["found"] for check in checks if not check["ok"]} == {
+        "workers": "nobody is in group riverrun-bridged, and 100 records wait"
+    }
     produce(desk, "bridged.raw", labels)
     checks = {check["name"]: check for check in desk.read("doctor", pipeline, code=3)["checks"]}
     assert checks["partitioner of events"]["ok"]
