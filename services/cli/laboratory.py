@@ -65,7 +65,7 @@ class Asked:
 
 
 def experiment(asked: Asked) -> None:
-    """Play all combinations, show what came of them, and leave with 1 if one of them failed."""
+    """Play all combinations, show what came of them, and leave with 1 if one of them failed or answered nothing."""
     from services.laboratory.combination import combine, spread
     from services.laboratory.comparison import compare, find_baseline, titles
     from services.laboratory.outcome import Job, LossForm
@@ -96,7 +96,7 @@ def experiment(asked: Asked) -> None:
 
         asked.html.write_text(render(comparison, told), encoding="utf-8")
     print_json(_as_json(comparison)) if asked.output is Output.JSON else _print(comparison, asked.html)
-    if any(entry.error for entry in comparison.entries):
+    if any(entry.error or entry.is_silent for entry in comparison.entries):
         raise typer.Exit(FAILED)
 
 

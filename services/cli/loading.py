@@ -107,6 +107,8 @@ def _import_file(place: str) -> ModuleType:
 
 
 def _import_module(place: str) -> ModuleType:
+    if not all(part.isidentifier() for part in place.split(".")):
+        raise ConfigurationError(f"{place}: got neither a file that ends in .py nor a module, expected {_EXPECTED}")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:

@@ -15,6 +15,9 @@ from services.cli.printing import counted, open_lines, print_json, progress
 if TYPE_CHECKING:
     from services.cli.sender import Sender
 
+#: Refused lines that are told one by one.
+_TOLD = 20
+
 
 class Kind(StrEnum):
     """What a bare line is."""
@@ -47,7 +50,7 @@ def send(
     """Send lines of JSON to a topic, partitioned by key as Java's clients do.
 
     A line is a bare event or label, or a CloudEvent in JSON, which brings its own key and type. Lines that are neither
-    are reported and left out; the exit code is then 1.
+    are reported, the first twenty one by one, and left out; the exit code is then 1.
     """
     if (pipeline is None) == (topic is None):
         raise typer.BadParameter("got both or neither, expected a PIPELINE or --topic")
@@ -77,11 +80,14 @@ def _send_lines(sender: "Sender", file: Path, rate: float | None, strict: bool) 
             try:
                 sender.send(text)
             except ValueError as error:
-                typer.echo(f"{name}:{number}: {error}", err=True)
+                if sender.refused <= _TOLD:
+                    typer.echo(f"{name}:{number}: {error}", err=True)
                 if strict:
                     return
             if rate is not None:
                 sender.serve(began + sender.sent / rate - time.monotonic())
+    if sender.refused > _TOLD:
+        typer.echo(f"{name}: {counted(sender.refused - _TOLD, 'line')} more are neither event nor label", err=True)
 
 
 def _report(sender: "Sender", key_field: str | None, output: Output) -> None:

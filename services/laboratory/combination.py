@@ -49,7 +49,7 @@ class Combination(Struct, frozen=True):
         Raises
         ------
         ConfigurationError
-            When a name stands for nothing that fits.
+            When a name stands for nothing that fits, or no classes have scores.
         DeclarationError
             When model or policy do not go with the pipeline.
         """
@@ -61,6 +61,9 @@ class Combination(Struct, frozen=True):
         declared = _found(self.pipeline)
         if not isinstance(declared, Pipeline):
             declared = load_pipeline(self.pipeline)  # which says what is there
+        if scores and declared.kind not in ("binary", "multiclass"):
+            found = f"{declared.name}, a task of kind {declared.kind}"
+            raise ConfigurationError(f"--loss log: got {found}, expected classes: leave the option out")
         if scores and not any(wants_score(metric) for metric in declared.metrics or ()):
             added = metrics.LogLoss() if declared.kind == "binary" else metrics.CrossEntropy()
             if metric_name(added) not in {metric_name(metric) for metric in declared.metrics or ()}:

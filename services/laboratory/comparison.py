@@ -60,6 +60,11 @@ class Entry(Struct):
         return 1e6 * sum(run.cpu_seconds for run in self.runs) / predictions if predictions else None
 
     @property
+    def is_silent(self) -> bool:
+        """Whether no prediction was made."""
+        return not any(run.predictions for run in self.runs)
+
+    @property
     def champion_changes(self) -> int:
         """How often another version began to answer."""
         return sum(run.champion_changes for run in self.runs)
@@ -219,6 +224,9 @@ def _remarks(entries: Sequence[Entry], against: Entry) -> list[str]:
     if len({run.loss for run in played}) > 1:
         remarks.append("The losses are not measured alike: only those that are can be compared.")
     for entry in entries:
+        if not entry.error and entry.is_silent:
+            records = sum(run.records for run in entry.runs)
+            remarks.append(f"{entry.title}: got {records} records and no event among them that could be scored.")
         if entry.unpaired:
             remarks.append(
                 f"{entry.title}: {entry.unpaired} labelled events lie in stretches in which it and {against.title} did "

@@ -184,6 +184,8 @@ def test_load_file_imports_what_lies_beside_it(folder: Path) -> None:
         ("declared.py:other", "declared.py:other: got 3, expected a Pipeline. Pipelines there: pipeline."),
         ("missing.py:p", "missing.py: got no such file"),
         ("no.such.module:p", "no.such.module: no module 'no'"),
+        (".:p", ".: got neither a file that ends in .py nor a module"),
+        ("./declared:p", "./declared: got neither a file that ends in .py nor a module"),
     ],
 )
 def test_load_wrong_path_says_what_is_there(path: str, said: str) -> None:

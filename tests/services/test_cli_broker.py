@@ -187,6 +187,9 @@ def test_send_bad_line_is_named_and_the_others_are_sent(desk: Desk, tmp_path: Pa
     assert "sent 2, acknowledged 2" in result.stdout
     strict = desk.run("send", str(path), "--topic", "wanted.raw", "--strict", code=1)
     assert "sent 1, acknowledged 1" in strict.stdout
+    path.write_text('{"id": "a"}\n' + "no,json\n" * 500)
+    table = desk.run("send", str(path), "--topic", "wanted.raw", code=1)
+    assert (table.stderr.count("\n"), "480 lines more are neither event nor label" in table.stderr) == (21, True)
 
 
 def test_send_unknown_topic_names_the_way_to_make_it(desk: Desk, events: Path) -> None:

@@ -92,6 +92,20 @@ def test_table_has_a_row_a_combination_and_failures_are_told(log_file: Path) -> 
     assert "1 of 3 combinations failed." in result.stdout
 
 
+def test_log_loss_is_refused_where_there_are_no_classes(log_file: Path) -> None:
+    """By the option's name, not by that of a metric which nobody has declared."""
+    result = run(log_file, named("price"), "--loss", "log", code=1)
+    assert "--loss log: got price, a task of kind regression, expected classes" in result.stderr
+
+
+def test_combinations_that_answer_nothing_are_told(tmp_path: Path) -> None:
+    """A table is no JSON lines: the exit code and a remark say that nothing was scored."""
+    table = tmp_path / "table.csv"
+    table.write_text("a,b\n1,2\n")
+    result = run(table, named("pipeline"), "--policy", "pool,declared", code=1)
+    assert "pool: got 2 records and no event among them that could be scored." in result.stdout
+
+
 def test_plain_backtest_stays_what_it_was(log_file: Path) -> None:
     """One pipeline and none of the new options: no table, no process."""
     assert "predictions, digest" in run(log_file, named("pipeline")).stdout.splitlines()[-1]
