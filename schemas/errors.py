@@ -62,6 +62,10 @@ class SnapshotError(RiverrunError):
     """A part or a manifest of a snapshot cannot be written, or is not there."""
 
 
+class StoreError(SnapshotError):
+    """The place where snapshots are kept does not answer, or not as it should: what is there is not known."""
+
+
 class NotPicklableError(SnapshotError):
     """A model cannot be written down, or what was read names what no model is made of."""
 

@@ -78,7 +78,7 @@ def admit(order: Import, pipeline: Pipeline, offset: int) -> Frozen | str:
     classes = pipeline.classes
     try:
         model = pickling.loads(unpack(order.model), further=classes)
-        replace(pipeline, model=model)  # all that is held of a declared model
+        replace(pipeline, model=model, race=None)  # all that is held of a declared model; one that races may come
         settle(model)
         data = pickling.dumps(model, further=classes)  # as it will be in snapshots
         read = partial(pickling.loads, data, further=classes)

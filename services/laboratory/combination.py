@@ -12,8 +12,10 @@ from river import base, metrics
 from schemas.errors import ConfigurationError
 from services.cli.loading import load_module, load_pipeline, named, split_path
 from services.laboratory.policies import DECLARED, parse_policy
+from streams.declaration import digest
 from streams.pipeline import Pipeline
 from streams.prequential import metric_name, wants_score
+from streams.race import Race
 
 
 class Combination(Struct, frozen=True):
@@ -53,14 +55,15 @@ class Combination(Struct, frozen=True):
         DeclarationError
             When model or policy do not go with the pipeline.
         """
-        changes: dict[str, Any] = {}
-        if self.model != DECLARED:
-            changes["model"] = load_model(self.model)
-        if self.policy != DECLARED:
-            changes["policy"] = parse_policy(self.policy)
         declared = _found(self.pipeline)
         if not isinstance(declared, Pipeline):
             declared = load_pipeline(self.pipeline)  # which says what is there
+        changes: dict[str, Any] = {}
+        if self.model != DECLARED:
+            changes["model"] = load_model(self.model)
+            changes |= _without_itself(changes["model"], declared.race)
+        if self.policy != DECLARED:
+            changes["policy"] = parse_policy(self.policy)
         if scores and declared.kind not in ("binary", "multiclass"):
             found = f"{declared.name}, a task of kind {declared.kind}"
             raise ConfigurationError(f"--loss log: got {found}, expected classes: leave the option out")
@@ -69,6 +72,15 @@ class Combination(Struct, frozen=True):
             if metric_name(added) not in {metric_name(metric) for metric in declared.metrics or ()}:
                 changes["metrics"] = [*(declared.metrics or ()), added]
         return replace(declared, **changes) if changes else declared
+
+
+def _without_itself(model: Any, race: Race | None) -> dict[str, Any]:
+    """Return a race without the model that takes the place of the declared one: none races with itself."""
+    if race is None or not any(digest(one) == digest(model) for one in race.models):
+        return {}
+    others = [one for one in race.models if digest(one) != digest(model)]
+    budget = race.budget if race.budget is None or not others else min(race.budget, len(others))
+    return {"race": replace(race, models=others, budget=budget) if others else None}
 
 
 @lru_cache(maxsize=256)

@@ -1,5 +1,6 @@
 """Runs a worker until it is told to stop."""
 
+import asyncio
 import gc
 import io
 import logging
@@ -12,6 +13,7 @@ from streams.pipeline import Pipeline
 from streams.worker.agents import define_agents
 from streams.worker.app import App
 from streams.worker.endpoint import serve
+from streams.worker.kafka_log import Repetitions
 from streams.worker.last_resort import LastResort
 from streams.worker.log_ends import LogEnds
 from streams.worker.settings import Settings
@@ -58,6 +60,10 @@ def run_worker(pipeline: Pipeline, settings: Settings) -> int:
         worker.execute_from_commandline()
     except SystemExit as exit:
         return 1 if app.error is not None else int(exit.code or 0)
+    except asyncio.CancelledError:  # the loop was stopped under whoever waited for Kafka
+        if app.error is None:
+            raise
+        return 1
     finally:
         watchdog.stop()
     return 0
@@ -72,8 +78,7 @@ def _watchdog(app: App) -> Watchdog:
 def _configure_logging(level: str) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s")
     logging.getLogger("riverrun").setLevel(level)
-    # Why a transaction was aborted is told once, by us.
-    logging.getLogger("riverrun.kafka").addFilter(lambda record: "TXNERR" not in record.getMessage())
+    logging.getLogger("riverrun.kafka").addFilter(Repetitions())
     for noisy in ("faust", "mode", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL if level != "DEBUG" else logging.DEBUG)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from schemas.errors import SnapshotError
+from schemas.errors import StoreError
 
 _SECONDS = 30.0
 _READING = {
@@ -48,7 +48,7 @@ class RangeReader:
                 TopicPartition(self._topic, self._partition), timeout=_SECONDS
             )
         except KafkaException as error:
-            raise SnapshotError(f"{self._topic}[{self._partition}]: {error.args[0].str()}") from None
+            raise StoreError(f"{self._topic}[{self._partition}]: {error.args[0].str()}") from None
         return low, high
 
     def at(self, offset: int) -> Message | None:
@@ -64,13 +64,13 @@ class RangeReader:
             message = self._consumer.poll(0.1)
             if message is None:
                 if time.monotonic() > deadline:
-                    raise SnapshotError(f"{self._topic}[{self._partition}]@{start}: nothing came in {_SECONDS:g} s")
+                    raise StoreError(f"{self._topic}[{self._partition}]@{start}: nothing came in {_SECONDS:g} s")
                 continue
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 if error.retriable():
                     continue
-                raise SnapshotError(f"{self._topic}[{self._partition}]@{start}: {error.str()}")
+                raise StoreError(f"{self._topic}[{self._partition}]@{start}: {error.str()}")
             self._next = message.offset() + 1 if error is None else -1
             if error is not None or message.offset() >= end:
                 self._next = -1

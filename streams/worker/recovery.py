@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from schemas.errors import RiverrunError, SnapshotError
+from schemas.errors import RiverrunError, SnapshotError, StoreError
 from schemas.manifest import Identity, Manifest
 from schemas.operators import SignedCommand
 from schemas.signing import TrustedKeys
@@ -35,12 +35,15 @@ class Recovered(Struct, frozen=True):
         Positions that have to be passed over, whatever the state is restored from.
     foreign
         The newest snapshot of this log when it was taken under a declaration that has not handed over to this one.
+    unreadable
+        Why there may be snapshots that nobody knows of: what the store says that did not answer. Empty when it did.
     """
 
     task: Task | None = None
     manifest: Manifest | None = None
     skips: tuple[int, ...] = ()
     foreign: Manifest | None = None
+    unreadable: str = ""
 
 
 class Recovery:
@@ -90,12 +93,16 @@ class Recovery:
             authentic = list(self._authentic(identity, committed, where))
         except SnapshotError as error:
             log.warning("%s: no snapshots: %s", where, error)
-            return Recovered()
+            return Recovered(unreadable=str(error))
         newest = next((m for m in authentic if _is_of_this_log(m.identity, identity)), None)
-        skips = () if newest is None else newest.skips
+        skips, unreadable = () if newest is None else newest.skips, ""
         for manifest in self._credible(authentic, identity, low, committed, where):
             try:
                 task = self._load(fresh(), manifest)
+            except StoreError as error:
+                unreadable = str(error)
+                log.warning("%s: snapshot at %d cannot be read: %s", where, manifest.next, error)
+                continue
             except Exception as error:  # whatever a part may hold
                 self._refuse(where, f"snapshot at {manifest.next}: {_words(error)}")
                 continue
@@ -103,7 +110,7 @@ class Recovery:
             self.last_seconds = time.monotonic() - began
             return Recovered(task, manifest, skips)
         is_foreign = newest is not None and newest.identity.declaration != identity.declaration
-        return Recovered(skips=skips, foreign=newest if is_foreign else None)
+        return Recovered(skips=skips, foreign=newest if is_foreign else None, unreadable=unreadable)
 
     def _authentic(self, identity: Identity, committed: int, where: str) -> Iterator[Manifest]:
         """Yield the manifests that somebody trusted has signed, the newest first.

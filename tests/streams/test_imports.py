@@ -1,6 +1,7 @@
 """Imported models: kept among the archived versions, or refused with the reason, and nothing that they hold is run."""
 
 import pickle
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 from river import compose, forest, linear_model, multiclass, naive_bayes, preprocessing, tree
 
-from riverrun import ChampionVersions, Feature, Label, ObserveOnly, Pipeline, Pool
+from riverrun import ChampionVersions, Feature, Label, ObserveOnly, Pipeline, Pool, Race
 from schemas.commands import Import, Promote, RollBack, decode_command, encode_command
 from schemas.events import CommandObeyed, CommandRefused, ModelArchived, ModelRetired, ModelRolledBack
 from schemas.operators import EVERYBODY
@@ -84,6 +85,13 @@ def test_imported_model_is_an_archived_version(policy: Any) -> None:
     assert (archived.archived, archived.learned, archived.until) == (f"i{offset}@600", 600, offset)
     assert archived.origin == "a laptop"
     assert f"i{offset}@600" in fold.task.lifecycle.shadows.contest.candidates(fold.task.lifecycle.champion)  # type: ignore[union-attr]
+
+
+def test_model_of_a_kind_that_races_is_taken_in() -> None:
+    """A winner of the race can be exported, and so it can come back."""
+    tree_model = tree.HoeffdingTreeClassifier()
+    pipeline = replace(declared(Pool()), race=Race([tree_model]))
+    assert not isinstance(found := admit(bring(trained(1, model=tree_model)), pipeline, 42), str), found
 
 
 def test_promoted_import_answers_as_it_did_elsewhere() -> None:

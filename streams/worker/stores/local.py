@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from schemas.errors import ConfigurationError, SnapshotError
+from schemas.errors import ConfigurationError, SnapshotError, StoreError
 from streams.worker.stores.layout import manifest_name, manifests_folder, note_name, part_name, position_of
 
 _ABANDONED_SECONDS = 600
@@ -248,4 +248,4 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, f"look after the disk; {_ELSEWHERE}")
-        raise SnapshotError(f"{path}: {error.strerror or error}; {advice}") from error
+        raise StoreError(f"{path}: {error.strerror or error}; {advice}") from error

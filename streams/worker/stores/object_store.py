@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from schemas.errors import ConfigurationError, SnapshotError
+from schemas.errors import ConfigurationError, SnapshotError, StoreError
 from streams.worker.stores.layout import manifest_name, manifests_folder, note_name, part_name, position_of
 
 _RETRY = {"max_retries": 5, "retry_timeout": timedelta(seconds=30)}
@@ -184,7 +184,7 @@ class ObjectStore:
         try:
             yield
         except self._errors as error:
-            raise SnapshotError(f"{self._url}/{name}: {_said(error)}; {_ADVICE}") from error
+            raise StoreError(f"{self._url}/{name}: {_said(error)}; {_ADVICE}") from error
 
 
 def _said(error: Exception) -> str:

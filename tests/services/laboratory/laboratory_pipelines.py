@@ -3,12 +3,13 @@
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import orjson
 from river import anomaly, linear_model, metrics, naive_bayes, preprocessing, tree
 
-from riverrun import Drift, Feature, Label, Pipeline
+from riverrun import Drift, Feature, Label, Pipeline, Race
 from schemas import cloudevents as ce
 from schemas.lines import Line, format_line
 from streams.prequential import MajorityClass
@@ -38,6 +39,9 @@ odd = Pipeline("odd", features={"a": float}, label=None, model=anomaly.HalfSpace
 bayes = naive_bayes.GaussianNB()
 grove = tree.HoeffdingTreeClassifier()
 regressor = linear_model.LinearRegression()
+racing = replace(
+    pipeline, name="racing", race=Race([naive_bayes.GaussianNB(), tree.HoeffdingTreeClassifier()], budget=2)
+)
 nothing = 3
 
 

@@ -35,6 +35,15 @@ def test_declare_changes_what_was_asked_and_nothing_else() -> None:
     assert len(scored.metrics or ()) == len(declared.metrics or ()) + 1
 
 
+def test_declare_model_that_races_takes_the_place_and_leaves_the_race() -> None:
+    """None races with itself; what is left of the race goes on within its budget."""
+    one = Combination(named("racing"), named("bayes")).declare()
+    assert one.model_name == "GaussianNB"
+    assert one.race is not None
+    assert ([type(model).__name__ for model in one.race.models], one.race.budget) == (["HoeffdingTreeClassifier"], 1)
+    assert Combination(named("racing"), named("grove")).declare().race is not None
+
+
 def test_declare_model_that_does_not_fit_is_refused() -> None:
     """As the declaration would refuse it."""
     with pytest.raises(DeclarationError, match="a River classifier for a binary task"):
@@ -44,7 +53,12 @@ def test_declare_model_that_does_not_fit_is_refused() -> None:
 @pytest.mark.parametrize(
     ("pipelines", "models", "policies", "said"),
     [
-        ([named("nothing")], [], [], "got 3, expected a Pipeline. Pipelines there: broken, odd, pipeline, price."),
+        (
+            [named("nothing")],
+            [],
+            [],
+            "got 3, expected a Pipeline. Pipelines there: broken, odd, pipeline, price, racing.",
+        ),
         ([named("pipeline")], [named("nothing")], [], "got 3, expected a River model, or a Pipeline"),
         ([named("pipeline")], [named("nix")], [], "has no 'nix'"),
         ([named("pipeline"), named("pipeline")], [], [], "twice"),

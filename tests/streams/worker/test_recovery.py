@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
+from faust.types import TP
 
 from schemas import cloudevents as ce
 from schemas.commands import Declare
-from schemas.errors import DeclarationEnded
+from schemas.errors import BrokerError, DeclarationEnded, StoreError
 from schemas.manifest import FORMAT, Manifest
 from schemas.operators import Operators, SignedCommand, encode_signed
 from schemas.record import Headers, Record
@@ -18,7 +19,10 @@ from streams.pipeline import Pipeline
 from streams.snapshot import identity_of
 from streams.task import Task
 from streams.worker import snapshots
+from streams.worker.poller import Extent
 from streams.worker.recovery import Recovered, Recovery
+from streams.worker.restoration import Restoration
+from streams.worker.settings import Settings
 from tests.streams.worker.declarations import small
 from tests.streams.worker.memory_store import SIGNER, TRUSTED, Desk, MemoryStore
 
@@ -199,18 +203,48 @@ def test_missing_part_is_refused_and_the_snapshot_before_serves(desk: Desk) -> N
     assert (position(recovered), recovery.refused) == (100, 1)
 
 
-def test_store_that_does_not_answer_is_no_reason_to_stop(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """The log can restore everything."""
+def test_store_that_does_not_answer_is_told_apart_from_an_empty_one(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A log that reaches back can restore everything; where it does not, nobody may think that the state is lost."""
+    assert recover(Desk(small("p")))[0].unreadable == ""
 
     class Silent(MemoryStore):
         def manifests(self, partition: int) -> Any:
-            from schemas.errors import SnapshotError
+            raise StoreError("nothing came in 30 s")
 
-            raise SnapshotError("nothing came in 30 s")
-
+    parts = desk.store
     desk.store = Silent()
-    assert recover(desk)[0].task is None
+    found = recover(desk)[0]
+    assert (found.task, found.unreadable) == (None, "nothing came in 30 s")
     assert "no snapshots: nothing came" in caplog.text
+    desk.store = parts
+
+    class Forgetful(MemoryStore):
+        def get(self, partition: int, parts: Any) -> Any:
+            raise StoreError("the disk is gone")
+
+    desk.store = Forgetful()
+    desk.store.documents = parts.documents
+    found = recover(desk)[0]
+    assert (found.task, found.unreadable) == (None, "the disk is gone")
+
+
+@pytest.mark.parametrize("choice", ["stop", "earliest", "fresh"])
+def test_state_in_snapshots_that_cannot_be_read_is_not_lost(desk: Desk, choice: Any) -> None:
+    """Whatever is to be done about a lost state, a store that is away for a while has lost none."""
+
+    class Silent(MemoryStore):
+        def manifests(self, partition: int) -> Any:
+            raise StoreError("the disk is gone")
+
+    settings, partition = Settings(on_state_lost=choice), TP("p.raw", 0)
+    restoration = Restoration(small("p"), 1, settings, Operators(()), Recovery(Silent(), TRUSTED), None)
+    with pytest.raises(BrokerError, match=r"p\.raw\[0\]: .* cannot be read: the disk is gone\. Nothing is lost"):
+        restoration.shard(Extent(partition, 250, 50, 300))
+    shard = restoration.shard(Extent(partition, 250, 0, 300))  # the log has everything
+    assert shard is not None
+    assert (shard.position, shard.emit_from) == (0, 250)
 
 
 def test_old_declaration_written_down_again_hands_nothing_over() -> None:

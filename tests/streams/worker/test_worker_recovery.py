@@ -189,5 +189,7 @@ def test_worker_whose_kafka_is_gone_ends_when_it_is_told_to(
             code, _ = worker.terminate(100)
             assert code == 1
             assert " CRITICAL " in worker.log
+            assert "Traceback" not in worker.log
+            assert worker.log.count(" FAIL ") < 10, "librdkafka is passed on word by word"
         finally:
             worker.kill()
