@@ -32,6 +32,7 @@ REMARKS = {
     "loss_fell": "change points where the loss fell",
     "alarm_suppressed": "alarms during the cool-down, of a loss no higher than was told",
     "model_error": "exceptions inside a model",
+    "metric_error": "answers that a cumulative metric raised at, and knows nothing of",
     "action_suppressed": "labelled events at which a better model was held back",
     "entity_evicted": "entities whose model had to make room for another one's, of the champion's",
     "shadow_error": "exceptions inside a model that does not serve",

@@ -44,7 +44,7 @@ class Feature:
     missing
         What stands in for a null: ``"omit"`` leaves the feature out (River's way of saying missing),
         ``"mean"`` the running mean of the events before, ``"last"`` the last value seen; anything else is the
-        value itself.
+        value itself. None leaves the null as it is: for River's imputers in the model.
     out_of_range
         ``"refuse"`` makes the event a dead letter, ``"clip"`` takes the nearest bound, ``"missing"`` treats
         the value as null. For a ``str`` outside its ``categories``, ``"clip"`` gives ``"__other__"``.
@@ -110,11 +110,13 @@ class Feature:
     def _check_missing(self, field: str, number: bool) -> None:
         if self.missing == MEAN and not number:
             raise DeclarationError(f"{field}.missing", self.missing, "'mean' only for an int or a float")
-        named = isinstance(self.missing, str) and self.missing in (OMIT, MEAN, LAST)
+        named = self.missing is None or (isinstance(self.missing, str) and self.missing in (OMIT, MEAN, LAST))
         filler_types = _NUMBERS if self.type is float else (self.type,)
         if not named and not (isinstance(self.missing, filler_types) and number <= _is_number(self.missing)):
             raise DeclarationError(
-                f"{field}.missing", self.missing, f"'omit', 'mean', 'last' or a value of type {self.type.__name__}"
+                f"{field}.missing",
+                self.missing,
+                f"'omit', 'mean', 'last', None or a value of type {self.type.__name__}",
             )
         if not named and number and not (self.lowest or 0) <= self.missing <= (self.highest or 0):
             raise DeclarationError(f"{field}.missing", self.missing, f"{self.lowest} to {self.highest}")

@@ -22,9 +22,10 @@ from streams.feature import Feature, to_feature
 from streams.label import Label, TaskKind
 from streams.per_key import PerKey
 from streams.policy import ChampionVersions, ObserveOnly, Policy
-from streams.prequential import metric_name
+from streams.prequential import metric_name, wants_score
 from streams.race import Race
 from streams.seeding import Blueprint, seeded
+from streams.verbs import tells_probabilities
 from streams.watch import Watch
 
 _LABEL = 6
@@ -50,8 +51,9 @@ class Pipeline:
     label
         What the model learns; None for an anomaly detector that gets no labels.
     model
-        A River model. Missing seeds are filled in from pipeline, version and place in the model, so that a
-        replay gives the same answers.
+        A River model. It is a declaration: each version begins unlearned, whatever this object has learned, and
+        `riverrun models import` brings what was trained elsewhere. Missing seeds are filled in from pipeline, version
+        and place in the model, so that a replay gives the same answers.
     model_per
         ``"key"``, or a `PerKey`: a model for each record key, a bounded number of them. None for one model a partition.
     task
@@ -278,6 +280,10 @@ class Pipeline:
         fits = hasattr(last, "score_one") if self.kind == "anomaly" else isinstance(last, wanted)
         if not fits:
             raise DeclarationError(field, type(last).__name__, f"{words} for a {self.kind} task")
+        if isinstance(last, base.SupervisedAnomalyDetector):
+            raise DeclarationError(
+                field, type(last).__name__, f"{words} that scores an event before its label is known"
+            )
         if self.kind == "multiclass" and not getattr(last, "_multiclass", True):
             raise DeclarationError(field, type(last).__name__, "a multiclass classifier, e.g. OneVsRestClassifier(…)")
         try:
@@ -320,6 +326,9 @@ class Pipeline:
                 raise DeclarationError(
                     f"metrics[{i}]", type(inner).__name__, f"a metric that works with {self.model_name}"
                 )
+            if wants_score(metric) and not tells_probabilities(self.model, self.kind):
+                expected = f"a metric of answers: {self.model_name} has no predict_proba_one"
+                raise DeclarationError(f"metrics[{i}]", type(inner).__name__, expected)
         names = [metric_name(metric) for metric in self.metrics]
         for i, name in enumerate(names):
             if name in names[:i]:

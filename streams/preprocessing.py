@@ -33,6 +33,7 @@ class Preprocessor:
         }
         self._fills = {name: f for name, f in features.items() if f.nullable or f.out_of_range == "missing"}
         self._strings = {name: f for name, f in features.items() if f.type is str}
+        self._nulls = {name for name, f in self._fills.items() if f.missing is None}
         self._learned_fills = [name for name, f in self._fills.items() if f.missing in (MEAN, LAST)]
         self._seen: dict[str, set[str]] = {name: set() for name, f in self._strings.items() if f.categories is None}
         self.idle = not (self._numbers or self._fills or self._strings)
@@ -56,7 +57,7 @@ class Preprocessor:
         if not fills:
             return x
         whole = {**x, **fills}
-        return {name: whole[name] for name in self._names if whole.get(name) is not None}
+        return {name: whole.get(name) for name in self._names if whole.get(name) is not None or name in self._nulls}
 
     def _is_known(self, name: str, feature: Feature, value: str) -> bool:
         if feature.categories is not None:

@@ -27,6 +27,8 @@ class Prequential:
     ----------
     metrics
         River metrics, or ``utils.Rolling`` of one, unfed; they are copied.
+    count
+        Where answers are counted that a metric raised at, as ``metric_error``: it knows nothing of these.
 
     Examples
     --------
@@ -40,7 +42,8 @@ class Prequential:
     {'accuracy': 0.6666666666666666, 'accuracy_2': 0.5}
     """
 
-    def __init__(self, metrics: Sequence[Any]) -> None:
+    def __init__(self, metrics: Sequence[Any], count: dict[str, int] | None = None) -> None:
+        self._error_count = Counter[str]() if count is None else count
         self._names = [metric_name(metric) for metric in metrics]
         self._metrics = [copy.deepcopy(metric) for metric in metrics]
         self._cumulative = _cumulative(self._metrics)
@@ -60,7 +63,10 @@ class Prequential:
             return float(metric.get())
         rolled, scores = copy.deepcopy(metric.obj), wants_score(metric)
         for y, prediction, score in list(self._window)[-metric.window_size :]:  # a copy: others may look
-            _feed(rolled.update, y, score if scores else prediction)
+            value = score if scores else prediction
+            if value is not None and value != {}:
+                with suppress(Exception):
+                    rolled.update(y, value)
         return float(rolled.get())
 
     def update(self, y: Any, prediction: Any, score: Any) -> int | None:
@@ -74,7 +80,7 @@ class Prequential:
             return None
         self._window.append((y, prediction, score))
         for metric, scores in self._cumulative:
-            _feed(metric.update, y, score if scores else prediction)
+            self._feed(metric.update, y, score if scores else prediction)
         self.count += 1
         return self.count
 
@@ -91,11 +97,19 @@ class Prequential:
             The answer it was about.
         """
         for metric, scores in self._cumulative:
-            _feed(metric.revert, old, score if scores else prediction)
-            _feed(metric.update, new, score if scores else prediction)
+            self._feed(metric.revert, old, score if scores else prediction)
+            self._feed(metric.update, new, score if scores else prediction)
         index = len(self._window) - 1 - (self.count - number)
         if index >= 0:
             self._window[index] = (new, prediction, score)
+
+    def _feed(self, verb: Any, y: Any, value: Any) -> None:
+        """Feed a metric: not every one is defined for every answer, such as the logarithm of -1, and some have bugs."""
+        if value is not None and value != {}:
+            try:
+                verb(y, value)
+            except Exception:
+                self._error_count["metric_error"] += 1
 
     def snapshot(self) -> Any:
         """Return the state."""
@@ -112,13 +126,6 @@ class Prequential:
 def _cumulative(metrics: Sequence[Any]) -> list[tuple[Any, bool]]:
     """Return the metrics that are fed answer by answer, and whether with scores."""
     return [(metric, wants_score(metric)) for metric in metrics if not isinstance(metric, utils.Rolling)]
-
-
-def _feed(verb: Any, y: Any, value: Any) -> None:
-    if value is not None and value != {}:
-        # The square of 1e200, the logarithm of -1: some metrics are not defined for every answer, and pass it over.
-        with suppress(ArithmeticError, ValueError):
-            verb(y, value)
 
 
 def _inner(metric: Any) -> Any:
@@ -143,7 +150,9 @@ def wants_score(metric: Any) -> bool:
 
 
 class MajorityClass(river_metrics.base.MultiClassMetric):
-    """Accuracy of always answering the most frequent class so far: the baseline a classifier has to beat.
+    """Accuracy of always answering the class that is the most frequent one: the baseline a classifier has to beat.
+
+    Of all labels so far, or of those in the window.
 
     Examples
     --------
@@ -151,31 +160,25 @@ class MajorityClass(river_metrics.base.MultiClassMetric):
     >>> for y in (True, True, False, True):
     ...     baseline.update(y, None)
     >>> baseline.get()
-    0.5
+    0.75
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._counts: Counter[Any] = Counter()
-        self._majority: Any = None
-        self._right = self._total = 0
 
     def update(self, y_true: Any, y_pred: Any, w: float = 1.0) -> None:
         """Take a label; the answer does not matter."""
-        self._right += y_true == self._majority
-        self._total += 1
         self._counts[y_true] += 1
-        if self._majority is None or self._counts[y_true] > self._counts[self._majority]:
-            self._majority = y_true
 
     def revert(self, y_true: Any, y_pred: Any, w: float = 1.0) -> None:
-        """Take a label back; what was answered in between stays."""
+        """Take a label back."""
         self._counts[y_true] -= 1
-        self._total -= 1
 
     def get(self) -> float:
-        """Return the share of labels that were the most frequent before them."""
-        return self._right / self._total if self._total > 0 else 0.0
+        """Return the share of the most frequent class."""
+        total = self._counts.total()
+        return max(self._counts.values()) / total if total > 0 else 0.0
 
 
 class Loss:

@@ -90,7 +90,7 @@ class Task:
         self._cleans_nothing = self.preprocessor.idle
         self.loss = Loss(pipeline.kind, pipeline.drift.loss)
         self.lifecycle = Lifecycle(pipeline, self.books, self.loss, checkpoint)
-        self.evaluation = Prequential(pipeline.metrics or ())
+        self.evaluation = Prequential(pipeline.metrics or (), self.books.count)
         self.watcher = Watcher.of(pipeline)
         scored = pipeline.kind == "anomaly" or (self.watcher is not None and self.watcher.estimate is not None)
         self._keeps_scores = scored or self.evaluation.wants_scores or self.loss.wants_scores

@@ -28,6 +28,12 @@ def last_step(model: Any) -> Any:
     return model._last_step if hasattr(model, "_last_step") else model
 
 
+def tells_probabilities(model: Any, kind: TaskKind) -> bool:
+    """Tell whether a classifier says how probable each class is; whatever is none is not asked for that."""
+    last = type(last_step(model))
+    return kind not in ("binary", "multiclass") or last.predict_proba_one is not base.Classifier.predict_proba_one
+
+
 def answering(model: Any, kind: TaskKind) -> Callable[[Any], Answer]:
     """Return what makes the answer of any model that is made like this one.
 
@@ -54,7 +60,7 @@ def answering(model: Any, kind: TaskKind) -> Callable[[Any], Answer]:
         return lambda one: _scores(one.score_one, getattr(last_step(one), "classify", None))
     if kind == "regression":
         return lambda one: _estimates(one.predict_one)
-    if type(last).predict_proba_one is base.Classifier.predict_proba_one:
+    if not tells_probabilities(model, kind):
         return lambda one: _says(one.predict_one)
     if type(last).predict_one is not base.Classifier.predict_one:
         return lambda one: _picks_itself(one.predict_proba_one, one.predict_one)

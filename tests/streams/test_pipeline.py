@@ -37,6 +37,17 @@ class Unpicklable(base.DriftDetector):
         """Take a value."""
 
 
+class Told(base.Classifier):
+    """A user's classifier that tells no probabilities."""
+
+    def learn_one(self, x: dict[str, Any], y: Any) -> None:
+        """Learn nothing."""
+
+    def predict_one(self, x: dict[str, Any]) -> bool:
+        """Answer."""
+        return True
+
+
 def declared(**changes: Any) -> Pipeline:
     """Return a pipeline that works but for the changes."""
     arguments: dict[str, Any] = {"name": "p", "features": {"a": float}, "label": Label("y"), "model": LOGISTIC}
@@ -133,6 +144,10 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("metrics[0]", {"metrics": ["accuracy"]}),
     ("metrics[1]", {"metrics": [metrics.Accuracy(), metrics.MAE()]}),
     ("metrics[0]", {"metrics": [metrics.ConfusionMatrix()]}),
+    ("metrics[1]", {"model": Told(), "metrics": [metrics.Accuracy(), metrics.LogLoss()]}),
+    ("metrics[0]", {"model": Told(), "metrics": [utils.Rolling(metrics.ROCAUC, 9)]}),
+    ("model", {"label": None, "task": "anomaly", "model": anomaly.GaussianScorer()}),
+    ("model", {"label": Label("y"), "task": "anomaly", "model": anomaly.GaussianScorer()}),
     ("metrics[0]", {"metrics": [metrics.ClassificationReport()]}),
     ("metrics[0]", {"metrics": [utils.TimeRolling(metrics.Accuracy, period=timedelta(1))]}),
     ("id_field", {"id_field": "y"}),

@@ -29,6 +29,14 @@ def test_missing_value_is_omitted_by_default() -> None:
     assert cleaner.clean({"c": 1.0}) == {"c": 1.0}
 
 
+def test_null_is_left_for_an_imputer_of_rivers() -> None:
+    """With ``missing=None`` the model sees the null, which is what imputers look for; absent is null."""
+    cleaner = Preprocessor({"a": Feature(float, nullable=True, missing=None), "b": Feature(float, nullable=True)})
+    assert cleaner.clean({"a": None, "b": None}) == {"a": None}
+    assert cleaner.clean({"b": 1.0}) == {"a": None, "b": 1.0}
+    assert cleaner.clean({"a": 2.0, "b": 1.0}) == {"a": 2.0, "b": 1.0}
+
+
 def test_missing_value_is_filled_with_the_mean_of_the_values_before() -> None:
     """The running mean knows the values that came, not the fills, and nothing of the event itself."""
     feature = Feature(float, nullable=True, missing="mean")

@@ -80,13 +80,45 @@ def test_metrics_given_are_copied() -> None:
 
 
 def test_majority_class_is_right_as_often_as_the_most_frequent_class() -> None:
-    """The baseline answers what was most frequent before, so its first answer is wrong."""
+    """The baseline answers what is most frequent."""
     baseline = MajorityClass()
     rng = random.Random(3)
     labels = [rng.random() < 0.8 for _ in range(1000)]
     for y in labels:
         baseline.update(y, None)
     assert baseline.get() == pytest.approx(0.8, abs=0.03)
+
+
+@given(labels=st.lists(st.sampled_from("abc"), min_size=1, max_size=30), corrections=st.lists(st.integers(0, 29)))
+def test_majority_class_knows_corrected_labels_only(labels: list[str], corrections: list[int]) -> None:
+    """Where labels were put right, it is the baseline of the right ones: a share of them, whatever was first said."""
+    evaluation = Prequential([MajorityClass()])
+    numbers = [evaluation.update(y, "a", None) for y in labels]
+    for i in (i for i in corrections if i < len(labels)):
+        evaluation.correct(numbers[i] or 0, labels[i], right := "bca"["abc".index(labels[i])], "a", None)
+        labels[i] = right
+    share = max(labels.count(y) for y in "abc") / len(labels)
+    assert evaluation.values == {"majority_class": pytest.approx(share)}
+
+
+class Buggy(metrics.MAE):
+    """Raises what no metric of River's raises."""
+
+    def update(self, y_true: Any, y_pred: Any, w: float = 1.0) -> None:
+        """Take an answer, unless it is beyond 2."""
+        if y_pred > 2:
+            raise AttributeError("'float' object has no attribute 'foo'")
+        super().update(y_true, y_pred, w)
+
+
+def test_metric_that_raises_is_counted_and_stops_nothing() -> None:
+    """What it was not fed is no secret, and the other metrics have it; a rolling one is computed without it."""
+    count = {"metric_error": 0}
+    evaluation = Prequential([Buggy(), utils.Rolling(Buggy, 2), metrics.MSE()], count)
+    for prediction in (2.0, 3.0):
+        evaluation.update(1.0, prediction, None)
+    assert evaluation.values == {"buggy": 1.0, "buggy_2": 1.0, "mse": 2.5}
+    assert count == {"metric_error": 1}
 
 
 @pytest.mark.parametrize(
