@@ -14,7 +14,10 @@ from services.groups import committed_offsets
 from services.topics import require_topic
 from streams.pipeline import Pipeline
 from streams.takeover import Takeover
+from streams.worker.declarations import DeclarationLog
+from streams.worker.keys import load_operators, load_trusted
 from streams.worker.settings import Settings
+from streams.worker.stores.opening import open_snapshots
 from streams.worker.stores.store import SnapshotStore
 
 _SECONDS = 30.0
@@ -62,11 +65,60 @@ def newest_snapshot(store: SnapshotStore, trusted: TrustedKeys, partition: int) 
     return None
 
 
-def changes(pipeline: Pipeline, newest: Manifest | None) -> Takeover | None:
-    """Return what a declaration changes, None when nothing was learned under another one yet."""
+def changes(pipeline: Pipeline, newest: Manifest | None, successor: Declare | None = None) -> Takeover | None:
+    """Return what a declaration changes, None when nothing was learned under another one yet.
+
+    Parameters
+    ----------
+    pipeline
+        The new declaration.
+    newest
+        The newest snapshot.
+    successor
+        The declaration that begins where that was taken, if one does.
+    """
     if newest is None:
         return None
+    if successor is not None:
+        return Takeover.between(successor.declaration, successor.declared, pipeline.declared)
     return Takeover.between(newest.identity.declaration, newest.declared, pipeline.declared)
+
+
+class Standings:
+    """Under which declaration the partitions of a pipeline are read.
+
+    Parameters
+    ----------
+    pipeline
+        The new declaration.
+    settings
+        Of the deployment.
+
+    Raises
+    ------
+    ConfigurationError
+        When this machine cannot read the snapshots, or has no keys.
+    """
+
+    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
+        self._store, self._trusted = open_snapshots(settings, pipeline.name), load_trusted(settings.trusted_keys)
+        operators = load_operators(settings)
+        self._declarations = DeclarationLog(settings.client(), pipeline.source_topic, pipeline.name, operators)
+
+    def newest(self, partition: int) -> Manifest | None:
+        """Return the newest snapshot of a partition, None when there is none."""
+        return newest_snapshot(self._store, self._trusted, partition)
+
+    def successor(self, partition: int, newest: Manifest | None) -> Declare | None:
+        """Return the command by which another declaration begins where a snapshot was taken, if one does.
+
+        Raises
+        ------
+        SnapshotError
+            When the log does not answer.
+        """
+        found = None if newest is None else self._declarations.at(partition, newest.next)
+        return found.command if found is not None and isinstance(found.command, Declare) else None
 
 
 def declare(pipeline: Pipeline, settings: Settings, *, fresh: bool, who: str, why: str) -> Sent:

@@ -12,11 +12,8 @@ from services.cli.options import Output, OutputOption, PipelineArgument, Servers
 from services.cli.printing import counted, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from schemas.manifest import Manifest
     from services.commanding import Sent
-    from services.deployment import Handover
+    from services.deployment import Handover, Standings
     from streams.pipeline import Pipeline
     from streams.takeover import Takeover
     from streams.worker.settings import Settings
@@ -55,8 +52,8 @@ def deploy(
     declared = load_pipeline(pipeline)
     from services import deployment
 
-    newest = _snapshots(declared, settings)
-    takeover = _changes(declared, settings, newest)
+    standings = _standings(declared, settings)
+    takeover = _changes(declared, settings, standings)
     if output is Output.TEXT:
         typer.echo(_told(declared, takeover, fresh))
     if dry_run:
@@ -67,7 +64,7 @@ def deploy(
     offsets = sent.offsets
     if output is Output.TEXT:
         typer.echo("declared at " + ", ".join(f"{declared.source_topic}[{p}]@{o}" for p, o in sorted(offsets.items())))
-    left, refusals = _wait(declared, settings, sent, newest, wait)
+    left, refusals = _wait(declared, settings, sent, standings, wait)
     if output is Output.JSON:
         positions = {str(partition): offset for partition, offset in sorted(offsets.items())}
         waiting_for = [one.partition for one in left]
@@ -81,7 +78,7 @@ def deploy(
         for one in left:
             where = f"{declared.source_topic}[{one.partition}]"
             typer.echo(f"{where}: committed {one.committed} of {one.position}, snapshot at {one.snapshot}", err=True)
-        typer.echo("riverrun: a worker with the declaration before has to read up to there; then restart it", err=True)
+        typer.echo(f"riverrun: {_advice(declared, standings, left)}", err=True)
     else:
         typer.echo("handed over: start the workers with this declaration now")
     if left or refusals:
@@ -94,32 +91,43 @@ def _refusals(pipeline: "Pipeline", settings: "Settings", sent: "Sent", seconds:
     return {partition: body["reason"] for partition, (kind, body) in answers.items() if kind == REFUSED}
 
 
-def _snapshots(pipeline: "Pipeline", settings: "Settings") -> "Callable[[int], Manifest | None] | None":
-    """Return what finds the newest snapshot of a partition, None when this machine cannot read them."""
+def _advice(pipeline: "Pipeline", standings: "Standings | None", left: "list[Handover]") -> str:
+    """Return what has to be done about the first of the partitions that are not handed over."""
+    first = left[0]
+    newest = None if standings is None else standings.newest(first.partition)
+    successor = None if standings is None else standings.successor(first.partition, newest)
+    if newest is not None and successor is not None and first.committed <= newest.next:
+        before = newest.identity.declaration
+        whose = "this one" if before == pipeline.declaration else f"{before}, the one before,"
+        return (
+            f"nobody has read on under {successor.declaration}, which begins at {newest.next}. If its workers cannot: "
+            f"start those of {whose} with RIVERRUN_ON_NEW_DECLARATION=relearn, which pass over it and go on from there"
+        )
+    return "a worker with the declaration before has to read up to there; then restart it"
+
+
+def _standings(pipeline: "Pipeline", settings: "Settings") -> "Standings | None":
+    """Return what knows the declarations before, None when this machine cannot read the snapshots."""
     from schemas.errors import ConfigurationError
-    from services.deployment import newest_snapshot
-    from streams.worker.keys import load_trusted
-    from streams.worker.stores.opening import open_snapshots
+    from services.deployment import Standings
 
     try:
-        store, trusted = open_snapshots(settings, pipeline.name), load_trusted(settings.trusted_keys)
+        return Standings(pipeline, settings)
     except ConfigurationError as error:
         typer.echo(f"riverrun: what changes is not known here: {error}", err=True)
         return None
-    return lambda partition: newest_snapshot(store, trusted, partition)
 
 
-def _changes(
-    pipeline: "Pipeline", settings: "Settings", newest: "Callable[[int], Manifest | None] | None"
-) -> "Takeover | None":
-    """Ask the newest snapshots what the declaration before was."""
+def _changes(pipeline: "Pipeline", settings: "Settings", standings: "Standings | None") -> "Takeover | None":
+    """Ask the newest snapshots, and the log behind them, what the declaration before was."""
     from services.deployment import changes
     from services.topics import require_topic
 
     partitions = require_topic(settings, pipeline.source_topic)
-    if newest is None:
+    if standings is None:
         return None
-    found = (changes(pipeline, newest(partition)) for partition in range(partitions))
+    newest = {partition: standings.newest(partition) for partition in range(partitions)}
+    found = (changes(pipeline, manifest, standings.successor(n, manifest)) for n, manifest in newest.items())
     return next((takeover for takeover in found if takeover is not None), None)
 
 
@@ -148,7 +156,7 @@ def _wait(
     pipeline: "Pipeline",
     settings: "Settings",
     sent: "Sent",
-    newest: "Callable[[int], Manifest | None] | None",
+    standings: "Standings | None",
     seconds: float,
 ) -> "tuple[list[Handover], dict[int, str]]":
     """Return the partitions that are not handed over after some seconds, and why some refuse."""
@@ -157,9 +165,9 @@ def _wait(
     from services.deployment import handovers
 
     def snapshot_at(partition: int) -> int | None:
-        if newest is None:
+        if standings is None:
             return None
-        manifest = newest(partition)
+        manifest = standings.newest(partition)
         return -1 if manifest is None else manifest.next
 
     deadline = time.monotonic() + seconds

@@ -70,6 +70,7 @@ class Assignment:
         quarantine: Quarantine | None = None,
     ) -> None:
         self.shards: dict[TP, Shard] = {}
+        self._left_alone: dict[TP, int] = {}
         self.last_commit = time.monotonic()
         self.replayed = 0
         self.timing = Timing()
@@ -114,11 +115,18 @@ class Assignment:
         self._epoch, self.was_answered = epoch, True
         restored = {extent.tp: self._restored(extent) for extent in extents}
         self.shards = {tp: shard for tp, shard in restored.items() if shard is not None}
+        self._left_alone = {e.tp: max(e.committed, e.low) for e in extents if restored[e.tp] is None}
         self._parked = {}
         for tp, shard in sorted(self.shards.items()):
             replay = max(0, shard.emit_from - shard.position)
             log.info("assigned %s[%d] from %d, %d records to replay", tp.topic, tp.partition, shard.position, replay)
         return {tp: shard.position for tp, shard in self.shards.items() if not shard.ended}
+
+    @property
+    def waiting(self) -> dict[TP, int]:
+        """Where another declaration has to read on, by partition: those were left alone, or this one's has ended."""
+        ended = {tp: shard.position for tp, shard in dict(self.shards).items() if shard.ended}
+        return {**self._left_alone, **ended}
 
     def _restored(self, extent: Extent) -> Shard | None:
         parked = self._parked.get(extent.tp)
@@ -151,7 +159,7 @@ class Assignment:
 
     def _park(self) -> None:
         self._epoch = -1
-        self._parked, self.shards = self.shards, {}
+        self._parked, self.shards, self._left_alone = self.shards, {}, {}
         if self._snapshots is not None:
             self._snapshots.forget()
 
@@ -278,7 +286,8 @@ class Assignment:
             self._poller.pause(tp)
         log.warning(
             "%s[%d]: declaration %s begins at %d: this worker, with %s, commits what is before it, takes a snapshot "
-            "and waits. Start it with the new declaration",
+            "and waits. Start it with the new declaration; if that cannot read on, RIVERRUN_ON_NEW_DECLARATION=relearn "
+            "passes over it",
             *tp,
             declaration,
             position,

@@ -137,12 +137,15 @@ class Recovery:
         credible: list[Manifest] = []
         oldest = committed
         for manifest in manifests:
-            try:
-                if manifest.differs_from(identity) != ["declaration"] or not self._hands_over(manifest, identity):
+            if manifest.differs_from(identity) == ["declaration"]:
+                if not self._hands_over(manifest, identity):
+                    continue  # of a declaration before: there is nothing wrong with it
+            else:
+                try:
                     manifest.check(identity)
-            except SnapshotError as error:
-                self._refuse(where, str(error))
-                continue
+                except SnapshotError as error:
+                    self._refuse(where, str(error))
+                    continue
             if not low <= manifest.next <= committed:
                 continue  # of no use: the log begins later, or somebody has set the group back
             if manifest.next > oldest:

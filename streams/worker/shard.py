@@ -34,6 +34,8 @@ class Shard:
     ) -> None:
         self.task = task
         self.position = position
+        #: Where a recovery without a snapshot would begin.
+        self.start = position
         self.emit_from = emit_from
         self.committed = emit_from
         self.snapshot = snapshot

@@ -72,8 +72,15 @@ class Telemetry(Collector):
         watermark = GaugeMetricFamily(
             "riverrun_event_time_watermark_seconds", "Event time reached", labels=["partition"]
         )
-        shards = dict(self._app.assignment.shards)
-        ends = self._log_ends(list(shards))
+        waiting = GaugeMetricFamily(
+            "riverrun_partition_waits", "1 where another declaration has to read on, else 0", labels=["partition"]
+        )
+        shards, left = dict(self._app.assignment.shards), self._app.assignment.waiting
+        ends = self._log_ends([*shards, *(left.keys() - shards)])
+        for tp in sorted({*shards, *left}):
+            waiting.add_metric([str(tp.partition)], int(tp in left))
+            if tp not in shards and tp in ends:
+                lag.add_metric([str(tp.partition)], max(0, ends[tp] - left[tp]))
         for tp, shard in sorted(shards.items()):
             task, partition = shard.task, str(tp.partition)
             read.add_metric([partition], task.books.read)
@@ -92,7 +99,19 @@ class Telemetry(Collector):
             if tp in ends:
                 lag.add_metric([partition], max(0, ends[tp] - shard.position))
             watermark.add_metric([partition], task.clock.watermark_ms / 1000)
-        yield from (read, outcomes, remarks, pending, pending_bytes, learned, values, unsettled, lag, watermark)
+        yield from (
+            read,
+            outcomes,
+            remarks,
+            pending,
+            pending_bytes,
+            learned,
+            values,
+            unsettled,
+            lag,
+            waiting,
+            watermark,
+        )
         emitted = CounterMetricFamily("riverrun_emitted", "Messages produced", labels=["topic"])
         for topic, count in list(self._app.emitter.emitted.items()):
             emitted.add_metric([topic], count)
@@ -118,7 +137,8 @@ class Telemetry(Collector):
         for tp, shard in sorted(shards.items()):
             if shard.snapshot is not None:
                 age.add_metric([str(tp.partition)], max(0.0, time.time() - shard.snapshot.time / 1000))
-                behind.add_metric([str(tp.partition)], shard.position - shard.snapshot.next)
+            restored_at = shard.start if shard.snapshot is None else shard.snapshot.next
+            behind.add_metric([str(tp.partition)], shard.position - restored_at)
         yield from (age, behind)
         counts = CounterMetricFamily("riverrun_snapshots", "Snapshots by what became of them", labels=["outcome"])
         for outcome, count in (

@@ -91,6 +91,7 @@ class Watchdog(threading.Thread):
             **ill,
             "last_commit_age_seconds": round(self._last_commit_age(), 3),
             "partitions": sorted(tp.partition for tp in dict(self._assignment.shards)),
+            "waiting": sorted(tp.partition for tp in self._assignment.waiting),
         }
 
     def _standings(self) -> list[Standing]:

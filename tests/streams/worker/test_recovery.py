@@ -91,7 +91,6 @@ def test_snapshot_is_of_use_between_the_beginning_of_the_log_and_the_committed_o
     "foreign",
     [
         {"pipeline": "q"},
-        {"declaration": "000000000000"},
         {"topic": "q.raw"},
         {"partition": 1},
         {"partitions": 2},
@@ -108,6 +107,13 @@ def test_snapshot_of_something_else_is_refused_by_name(
     recovered, recovery = recover(desk, **foreign)
     assert (recovered.task, recovery.refused) == (None, 2)
     assert f"another {next(iter(foreign))}: got " in caplog.text
+
+
+def test_snapshot_of_a_declaration_before_is_no_ill_one(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """It is not loaded, and nobody has to look after it: after each deploy there are some."""
+    recovered, recovery = recover(desk, declaration="000000000000")
+    assert (recovered.task, position(Recovered(manifest=recovered.foreign)), recovery.refused) == (None, 200, 0)
+    assert caplog.text == ""
 
 
 def test_hundred_random_bit_flips_in_manifest_and_parts_are_all_refused(desk: Desk) -> None:

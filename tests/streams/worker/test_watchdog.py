@@ -72,6 +72,7 @@ class Fakes:
         self.last_commit = time.monotonic()
         self.shard = SimpleNamespace(task=SimpleNamespace(next_offset=300), position=300, committed=300, ended=False)
         self.shards: dict[TP, Any] = {TP0: self.shard}
+        self.waiting: dict[TP, int] = {}
         self.end_offset: int | None = 300
         self.raises: Exception | None = None
         self.armed: list[float] = []
@@ -194,4 +195,4 @@ def test_report_tells_how_the_worker_is() -> None:
     fakes.last_commit -= 7
     report = fakes.watchdog(0.0).report()
     assert 7 <= report.pop("last_commit_age_seconds") < 8
-    assert report == {"status": "ok", "partitions": [0, 1]}
+    assert report == {"status": "ok", "partitions": [0, 1], "waiting": []}

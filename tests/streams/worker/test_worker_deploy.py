@@ -2,13 +2,16 @@
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from schemas.events import PredictionMade
 from schemas.record import Record
 from services.backtest import PredictionDigest
+from services.cli import app
 from services.deployment import declare, handovers, newest_snapshot
 from streams.drift import Drift
 from streams.pipeline import Pipeline
@@ -108,6 +111,53 @@ def test_rolling_deploy_with_two_workers_mixes_nothing_and_loses_nothing(
         for offset, message in zip(offsets, messages, strict=True):
             declared = deployment.pipeline if offset < positions[partition] else new
             assert f'"declaration":"{declared.declaration}"'.encode() in message.value()
+
+
+def test_way_back_from_a_declaration_that_cannot_read_on(
+    kafka: Kafka, deploy: Callable[..., Any], keys: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`deploy` knows what the log was handed over to, and names the way; nothing is lost on it, and models are kept."""
+    for key, path in keys.items():
+        monkeypatch.setenv(f"RIVERRUN_{key.upper()}", str(path))
+    deployment = deploy()
+    name = deployment.pipeline.name
+    file = tmp_path / "declared.py"
+    recipe = f"RECIPES['small']({name!r}"
+    imported = f"from {declarations.__name__} import RECIPES\n"
+    file.write_text(f"{imported}old = {recipe})\nnew = {recipe}, model='nb')\n")
+
+    def said(which: str, *options: str) -> Any:
+        arguments = ["deploy", f"{file}:{which}", *options, "--bootstrap-servers", kafka.bootstrap]
+        return CliRunner().invoke(app, arguments)
+
+    worker = deployment.start(snapshot_interval=0.3)
+    kafka.produce(deployment.raw, inline(300))
+    deployment.finish()
+    handed_over = said("new")
+    assert (handed_over.exit_code, "handed over" in handed_over.stdout) == (0, True), handed_over.output
+    assert worker.metrics("riverrun_partition_waits", "partition") == {"0": 1.0}
+    assert worker.health()[1]["waiting"] == [0]
+    kafka.produce(deployment.raw, inline(100, seed=1, start=300))
+    back = said("old", "--wait", "1")
+    new = declarations.RECIPES["small"](name, model="nb").declaration
+    assert f"declaration {new} → {deployment.pipeline.declaration}: model" in back.stdout
+    assert back.exit_code == 1
+    assert f"nobody has read on under {new}, which begins at 300" in back.stderr
+    assert "start those of this one with RIVERRUN_ON_NEW_DECLARATION=relearn" in back.stderr
+    assert worker.terminate()[0] == 0
+    kafka.produce(deployment.raw, inline(10, seed=2, start=400))
+    worker = deployment.start(on_new_declaration="relearn")
+    deployment.finish()
+    assert worker.metrics("riverrun_partition_waits", "partition") == {"0": 0.0}
+    assert worker.terminate()[0] == 0
+    assert "refused" not in worker.log
+    assert "300, 0 records to replay" in worker.log
+    last = kafka.read(deployment.predictions)[0][-1]
+    assert f'"declaration":"{deployment.pipeline.declaration}"'.encode() in last.value()
+    assert kafka.count(deployment.predictions) == 410
+    deployment.start()
+    kafka.produce(deployment.raw, inline(10, seed=3, start=410))
+    deployment.finish()
 
 
 def test_worker_whose_declaration_the_log_does_not_know_leaves_it_alone(

@@ -133,7 +133,7 @@ def test_idle_worker_is_well_and_knows_three_paths(kafka: Kafka, deploy: Callabl
     for idle in (worker, standby):
         assert_well(idle, 4.5)
     _, body = worker.health()
-    assert set(body) == {"status", "last_commit_age_seconds", "partitions"}
+    assert set(body) == {"status", "last_commit_age_seconds", "partitions", "waiting"}
     assert body["last_commit_age_seconds"] < 4
     url = f"http://127.0.0.1:{worker._metrics_port}"
     for path in ("/", "/metrics"):
