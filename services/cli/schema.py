@@ -1,5 +1,6 @@
 """``riverrun schema``: Avro schemas."""
 
+import re
 from typing import Annotated
 
 import typer
@@ -7,6 +8,8 @@ import typer
 from services.cli.loading import load_pipeline
 from services.cli.options import PipelineArgument
 from services.cli.printing import print_json
+
+_AVRO_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +33,12 @@ def schema(
     ours = {event.type.removeprefix("riverrun."): EVENT_SCHEMAS[event] for event in events}
     label = declared.label
     if kind == "event":
-        print_json(avro_event_schema(declared.avro_fields()))
+        fields = declared.avro_fields()
+        print_json(avro_event_schema(fields))
+        odd = [name for name in fields if not _AVRO_NAME.fullmatch(name)]
+        if odd:
+            said = f"{', '.join(odd)}: got names that Avro does not allow, expected letters, digits and _"
+            typer.echo(f"riverrun: {said}: fastavro takes them, others will not", err=True)
     elif kind == "label" and label is not None:
         print_json(avro_label_schema(label.name, label.type))
     elif kind in ours:

@@ -231,6 +231,13 @@ def test_schema_prints_avro(kind: str, name: str) -> None:
     assert json.loads(run("schema", "declared.py:pipeline", "--kind", kind).stdout)["name"] == name
 
 
+def test_schema_names_the_fields_that_avro_does_not_allow(folder: Path) -> None:
+    """What is printed is fit for fastavro, and the others are warned."""
+    assert run("schema", "declared.py:pipeline").stderr == ""
+    (folder / "odd.py").write_text(GOOD.replace('{"a": float}', '{"a-b": float}'))
+    assert "riverrun: a-b: got names that Avro does not allow" in run("schema", "odd.py:pipeline").stderr
+
+
 def test_backtest_reports_and_writes_predictions(folder: Path) -> None:
     """Outcomes, digest and predictions; a line that is no JSON is a dead letter."""
     arguments = ("backtest", "events.jsonl", "declared.py:pipeline", "--predictions", "out.jsonl")
