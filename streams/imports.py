@@ -5,6 +5,8 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from river import base
+
 from schemas.commands import Import
 from schemas.errors import DeclarationError, ModelError, NotPicklableError
 from schemas.events import LifecycleEvent
@@ -78,7 +80,8 @@ def admit(order: Import, pipeline: Pipeline, offset: int) -> Frozen | str:
     classes = pipeline.classes
     try:
         model = pickling.loads(unpack(order.model), further=classes)
-        replace(pipeline, model=model, race=None)  # all that is held of a declared model; one that races may come
+        fresh = model.clone() if isinstance(model, base.Base) else model
+        replace(pipeline, model=fresh, race=None)  # all that is held of a declared model; it may race, too
         settle(model)
         data = pickling.dumps(model, further=classes)  # as it will be in snapshots
         read = partial(pickling.loads, data, further=classes)

@@ -25,6 +25,7 @@ from streams.policy import ChampionVersions, ObserveOnly, Policy
 from streams.prequential import metric_name, wants_score
 from streams.race import Race
 from streams.seeding import Blueprint, seeded
+from streams.unlearned import learned_part
 from streams.verbs import tells_probabilities
 from streams.watch import Watch
 
@@ -51,8 +52,8 @@ class Pipeline:
     label
         What the model learns; None for an anomaly detector that gets no labels.
     model
-        A River model. It is a declaration: each version begins unlearned, whatever this object has learned, and
-        `riverrun models import` brings what was trained elsewhere. Missing seeds are filled in from pipeline, version
+        A River model, unlearned, for so does each version begin; `riverrun models import` brings what was trained
+        elsewhere. Missing seeds are filled in from pipeline, version
         and place in the model, so that a replay gives the same answers.
     model_per
         ``"key"``, or a `PerKey`: a model for each record key, a bounded number of them. None for one model a partition.
@@ -286,6 +287,12 @@ class Pipeline:
             )
         if self.kind == "multiclass" and not getattr(last, "_multiclass", True):
             raise DeclarationError(field, type(last).__name__, "a multiclass classifier, e.g. OneVsRestClassifier(…)")
+        learned = learned_part(model)
+        if learned:
+            expected = (
+                "one that has not: each version begins unlearned. `riverrun models import` brings what has learned"
+            )
+            raise DeclarationError(field, f"{learned} that has learned", expected)
         try:
             pickle.dumps(self._per_entity(seeded(model, self.name, "v1", "model")))
         except (AttributeError, TypeError, pickle.PicklingError, NotPicklableError) as error:

@@ -12,6 +12,7 @@ from river import (
     linear_model,
     metrics,
     multiclass,
+    naive_bayes,
     neighbors,
     preprocessing,
     tree,
@@ -19,7 +20,17 @@ from river import (
 )
 from river import drift as river_drift
 
-from riverrun import BackgroundChallenger, ChampionVersions, Drift, Feature, Label, MajorityClass, ObserveOnly, Pipeline
+from riverrun import (
+    BackgroundChallenger,
+    ChampionVersions,
+    Drift,
+    Feature,
+    Label,
+    MajorityClass,
+    ObserveOnly,
+    Pipeline,
+    Race,
+)
 from schemas.errors import DeclarationError
 from streams.task import Task
 
@@ -46,6 +57,12 @@ class Told(base.Classifier):
     def predict_one(self, x: dict[str, Any]) -> bool:
         """Answer."""
         return True
+
+
+def learned(model: Any) -> Any:
+    """Return a model that has learned something."""
+    model.learn_one({"a": 1.0}, True)
+    return model
 
 
 def declared(**changes: Any) -> Pipeline:
@@ -92,6 +109,8 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("task", {"task": []}),
     ("model", {"model": linear_model.LogisticRegression}),
     ("model", {"model": None}),
+    ("model", {"model": learned(preprocessing.StandardScaler() | LOGISTIC.clone())}),
+    ("race.models[0]", {"race": Race([learned(naive_bayes.GaussianNB())])}),
     ("model", {"model": linear_model.LinearRegression()}),
     ("model", {"model": preprocessing.StandardScaler()}),
     ("model", {"model": active.EntropySampler(LOGISTIC, seed=1)}),

@@ -1,0 +1,63 @@
+"""Whether a model has learned: held against its own clones, over all of River's."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import river
+from river import base, compose, ensemble, feature_extraction, linear_model, neighbors, preprocessing, stats, tree
+
+from streams.unlearned import learned_part
+
+
+def estimators() -> Iterator[Any]:
+    """Yield River's estimators as River's own tests make them."""
+    seen = set()
+    for found in pkgutil.walk_packages(river.__path__, "river."):
+        if ".test" in found.name or found.name.startswith(("river.api", "river.datasets")):
+            continue
+        try:
+            module = importlib.import_module(found.name)
+        except ImportError:
+            continue
+        for kind in vars(module).values():
+            if not inspect.isclass(kind) or not issubclass(kind, base.Estimator) or inspect.isabstract(kind):
+                continue
+            if kind in seen or not kind.__module__.startswith("river."):
+                continue
+            seen.add(kind)
+            try:
+                yield from [kind(**params) for params in kind._unit_test_params()]
+            except Exception:  # base classes, and those that want what is not installed
+                continue
+
+
+def test_no_fresh_estimator_of_rivers_has_learned() -> None:
+    """Nobody is refused who has done nothing wrong, seeded or not."""
+    found = list(estimators())
+    assert len(found) > 120
+    assert [type(one).__name__ for one in found if learned_part(one)] == []
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        linear_model.LogisticRegression(),
+        tree.HoeffdingTreeClassifier(),
+        neighbors.KNNClassifier(),
+        ensemble.BaggingClassifier(tree.HoeffdingTreeClassifier(), seed=1),
+        compose.Select("a") | preprocessing.MinMaxScaler() | linear_model.Perceptron(),
+        feature_extraction.TargetAgg(by="a", how=stats.Mean()) | linear_model.Perceptron(),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_what_has_learned_is_known(model: Any) -> None:
+    """After two examples; its clone is fresh again."""
+    assert learned_part(model) == ""
+    model.learn_one({"a": 1.0}, True)
+    model.learn_one({"a": 2.0}, False)
+    assert learned_part(model) != ""
+    assert learned_part(model.clone()) == ""
