@@ -1,12 +1,19 @@
 """How far a consumer group is, and how many are in it."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from typing import TypeVar
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from services.topics import log, new_admin
+from streams.worker.commits import is_refused_for_now
 from streams.worker.settings import Settings
+
+_AGAIN_SECONDS = 0.2
+
+Answer = TypeVar("Answer")
 
 
 def committed_offsets(
@@ -27,7 +34,7 @@ def committed_offsets(
     topic, partitions
         What is asked for.
     seconds
-        How long an answer may take.
+        How long an answer may take. A broker that refuses for now is asked again.
 
     Raises
     ------
@@ -38,7 +45,7 @@ def committed_offsets(
     # A reader of committed records would wait for the end of a transaction that is about to commit offsets.
     config = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
     with closing(Consumer(settings.client(**config), logger=log)) as consumer:
-        found = consumer.committed(wanted, timeout=seconds)
+        found = _ask(lambda left: consumer.committed(wanted, timeout=left), seconds)
     return {place.partition: place.offset for place in found if place.offset >= 0}
 
 
@@ -52,7 +59,7 @@ def member_count(settings: Settings, group: str, seconds: float) -> int:
     group
         Id of the group; none is in one that the broker does not know.
     seconds
-        How long an answer may take.
+        How long an answer may take. A broker that refuses for now is asked again.
 
     Raises
     ------
@@ -60,4 +67,23 @@ def member_count(settings: Settings, group: str, seconds: float) -> int:
         When there is no answer, or it may not be told.
     """
     admin = new_admin(settings)  # by name: a client that is gone answers nothing, and the future waits for ever
-    return len(admin.describe_consumer_groups([group], request_timeout=seconds)[group].result().members)
+    described = _ask(
+        lambda left: admin.describe_consumer_groups([group], request_timeout=left)[group].result(), seconds
+    )
+    return len(described.members)
+
+
+def _ask(question: Callable[[float], Answer], seconds: float) -> Answer:
+    """Ask with the seconds that are left, again while the broker refuses for now.
+
+    The first who asks for a group on a new Kafka has it make the topic of offsets, and is told meanwhile that this
+    broker is not the coordinator; so is everybody while the coordinator moves.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return question(max(0.0, deadline - time.monotonic()))
+        except KafkaException as error:
+            if not is_refused_for_now(error.args[0]) or time.monotonic() + _AGAIN_SECONDS >= deadline:
+                raise
+            time.sleep(_AGAIN_SECONDS)

@@ -117,6 +117,15 @@ def check_progress(
             yield Check(f"progress {where}", True, found)
 
 
+def check_untold(group: str, why: str) -> Check:
+    """Say that the broker does not tell how far a group is."""
+    advice = (
+        f"ask again in a minute; if that stays so, see that this user may read the topic and describe group {group}, "
+        "and that the broker has its topic __consumer_offsets"
+    )
+    return Check("progress", False, f"the broker does not tell how far group {group} is: {why}", advice)
+
+
 def check_workers(group: str, members: int, progress: Mapping[str, Progress], pipeline: str) -> Check:
     """See that somebody works off what waits."""
     waiting = sum(at.lag for at in progress.values())

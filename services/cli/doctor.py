@@ -57,6 +57,8 @@ def doctor(
 
 def examine(pipeline: "Pipeline", settings: "Settings", path: str, *, probe: bool = False) -> "Iterator[Check]":
     """Yield what there is to say about a pipeline and its import path, the broker first; without one no more."""
+    from confluent_kafka import KafkaException
+
     from schemas.errors import BrokerError
     from services.cli import checks
     from services.cli.reading import read
@@ -78,10 +80,14 @@ def examine(pipeline: "Pipeline", settings: "Settings", path: str, *, probe: boo
         return
     partitions = source.existing.partitions
     group = settings.group_id or f"riverrun-{pipeline.name}"
-    progress = progress_of(settings, group, source.name, partitions)
-    snapshots = snapshots_of(pipeline, settings, partitions)
-    yield from checks.check_progress(group, progress, replay_horizon(source), snapshots)
-    yield count_workers(settings, group, progress, path)
+    try:
+        progress = progress_of(settings, group, source.name, partitions)
+    except KafkaException as error:
+        yield checks.check_untold(group, error.args[0].str())
+    else:
+        snapshots = snapshots_of(pipeline, settings, partitions)
+        yield from checks.check_progress(group, progress, replay_horizon(source), snapshots)
+        yield count_workers(settings, group, progress, path)
     newest = -max(1, _SAMPLE_RECORDS // partitions)
     sample = list(read(settings, source.name, str(newest), follow=False))
     yield from checks.check_label_memory(pipeline, sample)

@@ -30,7 +30,7 @@ _REFUSED_FOR_NOW = (
 
 
 def is_refused_for_now(error: KafkaError) -> bool:
-    """Tell whether a commit that got this error may be tried again later: nobody has to end for it.
+    """Tell whether what got this error, a commit or a question about a group, may be tried again later.
 
     Errors that confluent-kafka makes of a code are never `retriable`, whatever the code.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from typer.testing import CliRunner, Result
 
@@ -49,6 +49,7 @@ many = declare("many", 4)
 grown = declare("grown", 4)
 bridged = declare("bridged", 4)
 wanted = declare("wanted", 1)
+untold = declare("untold", 1)
 """
 
 
@@ -244,6 +245,23 @@ def test_doctor_names_missing_topics(desk: Desk) -> None:
     result = desk.run("doctor", desk.pipeline("many"), code=3)
     assert "✗ topic many.raw: is missing" in result.stdout
     assert "riverrun topics apply" in result.stdout
+
+
+def test_doctor_goes_on_where_the_broker_does_not_tell_how_far_a_group_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is a problem like another: exit code 3, as JSON, too, and the checks that follow are made."""
+
+    def refuse(*_: object) -> None:
+        raise KafkaException(KafkaError(KafkaError.NOT_COORDINATOR, "Not coordinator"))
+
+    monkeypatch.setattr("services.groups.committed_offsets", refuse)
+    desk.run("topics", "apply", desk.pipeline("untold"))
+    checks = {check["name"]: check for check in desk.read("doctor", desk.pipeline("untold"), code=3)["checks"]}
+    assert [name for name, check in checks.items() if not check["ok"]] == ["progress"]
+    assert checks["progress"]["found"] == "the broker does not tell how far group riverrun-untold is: Not coordinator"
+    assert "partitioners" in checks
+    assert "✗ progress: the broker" in desk.run("doctor", desk.pipeline("untold"), code=3).stdout
 
 
 def test_doctor_names_the_partitioner_and_bridge_makes_labels_meet(desk: Desk) -> None:
