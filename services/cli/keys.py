@@ -13,6 +13,9 @@ DEFAULT_FOLDER = Path(".riverrun/keys")
 HELP = (
     "The keys that snapshots and commands are signed with, and those whose are believed. Operators who run no worker "
     "have a pair of their own, and workers their public keys in RIVERRUN_OPERATOR_KEYS.\n\n"
+    "A private key that belongs to the user who runs riverrun may be readable for nobody else (0600, 0400). One that "
+    "belongs to somebody else may be readable for its group, too: a Kubernetes secret with defaultMode: 0440 and the "
+    "pod's fsGroup. One that others may read is always refused.\n\n"
     "To rotate: make another pair (riverrun keys init --folder NEW), put its trusted/*.pem beside the trusted keys of "
     "all workers and restart them; let RIVERRUN_SIGNING_KEY name its signing.pem and restart them again; take the old "
     "trusted key away when no snapshot signed with it is kept any more. A key that others may have seen is taken away "

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -15,7 +16,7 @@ SIGNING_FILE = "signing.pem"
 TRUSTED_FOLDER = "trusted"
 
 _HOW_TO_MAKE = "`riverrun keys init` makes a pair"
-_READ_BY_OTHERS = 0o077
+_GROUP_OR_OTHERS, _OTHERS = 0o077, 0o007
 _TRUSTED = "RIVERRUN_TRUSTED_KEYS"
 
 
@@ -75,6 +76,9 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
 def load_signer(path: Path) -> Signer:
     """Return the signer of the private key in a file.
 
+    A file of this user's own may be readable for nobody else. One that belongs to somebody else, such as root's from a
+    Kubernetes secret, may be readable for its group, too, which this user is in. One that others may read is refused.
+
     Raises
     ------
     ConfigurationError
@@ -82,21 +86,31 @@ def load_signer(path: Path) -> Signer:
     """
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode & 0o777
+            status = os.fstat(file.fileno())
             data = file.read()
     except OSError as error:
         raise ConfigurationError(f"RIVERRUN_SIGNING_KEY: {path}: {error.strerror}; {_HOW_TO_MAKE}") from None
-    if os.name != "nt" and mode & _READ_BY_OTHERS:
-        raise ConfigurationError(
-            f"RIVERRUN_SIGNING_KEY: {path}: got mode {mode:04o}, expected one that only its owner may read: "
-            f"chmod 600 {path}"
-        )
+    if os.name != "nt":  # whose files have no mode
+        _check_mode(path, status)
     try:
         return signer_from_pem(data)
     except ValueError as error:
         raise ConfigurationError(
             f"RIVERRUN_SIGNING_KEY: {path}: got {error}, expected an Ed25519 private key in PEM; {_HOW_TO_MAKE}"
         ) from None
+
+
+def _check_mode(path: Path, status: os.stat_result) -> None:
+    """Raise when more people may read a private key than have to, by the rule of OpenSSH; and others never."""
+    mode, is_ours = stat.S_IMODE(status.st_mode), status.st_uid == os.getuid()
+    if not mode & (_GROUP_OR_OTHERS if is_ours else _OTHERS):
+        return
+    expected = f"only its owner may read: chmod 600 {path}"
+    if not is_ours:
+        expected = (
+            f"nobody but its owner and its group may read: chmod o= {path}; a Kubernetes secret: defaultMode: 0440"
+        )
+    raise ConfigurationError(f"RIVERRUN_SIGNING_KEY: {path}: got mode {mode:04o}, expected one that {expected}")
 
 
 def load_operators(settings: Settings) -> Operators:

@@ -49,7 +49,8 @@ class Settings(BaseSettings):
         When the log was folded under another declaration, and does not say that this one begins: ``wait`` for
         ``riverrun deploy``, or ``relearn`` all of the log under this one.
     signing_key
-        File of the private key that snapshots are signed with, as ``riverrun keys init`` makes it.
+        File of the private key that snapshots are signed with, as ``riverrun keys init`` makes it: only its owner may
+        read it, or, where that is somebody else, its group, too.
     trusted_keys
         Folder of the public keys (``*.pem``) whose snapshots are believed. A key taken out is not believed any more.
     commands

@@ -210,6 +210,21 @@ def test_signing_key_that_others_may_read_is_refused(wide: int) -> None:
     run("show")
 
 
+def test_signing_key_of_another_owner_may_be_read_by_its_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a secret that Kubernetes mounts: root's, for the group of the pod. Others may never."""
+    run("init")
+    monkeypatch.setattr(keys.os, "getuid", lambda: SIGNING.stat().st_uid + 1)
+    for narrow in (0o440, 0o400, 0o640, 0o660):
+        SIGNING.chmod(narrow)
+        run("show")
+    for wide in (0o444, 0o644, 0o604, 0o642, 0o641):
+        SIGNING.chmod(wide)
+        assert run("show", code=2).stderr == (
+            f"riverrun: RIVERRUN_SIGNING_KEY: {SIGNING}: got mode {wide:04o}, expected one that nobody but its owner "
+            f"and its group may read: chmod o= {SIGNING}; a Kubernetes secret: defaultMode: 0440\n"
+        )
+
+
 def test_signing_key_on_windows_has_no_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bits mean nothing there."""
     run("init")
