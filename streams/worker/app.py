@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import faust
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from faust.transport.drivers import TRANSPORTS
 from faust.types import TP
@@ -261,10 +261,10 @@ def topic_partitions(settings: Settings, names: list[str]) -> dict[str, int]:
     admin = AdminClient(settings.client(), logger=logging.getLogger("riverrun.kafka"))
     try:
         known = admin.list_topics(timeout=_ADMIN_SECONDS).topics
-    except Exception as error:
+    except KafkaException as error:
         raise BrokerError(
-            f"{settings.bootstrap_servers}: no Kafka answers ({error}). Is RIVERRUN_BOOTSTRAP_SERVERS right? "
-            "riverrun broker start starts a local one."
+            f"{settings.bootstrap_servers}: no Kafka answers ({error.args[0].str()}). Is RIVERRUN_BOOTSTRAP_SERVERS "
+            "right? riverrun broker start starts a local one."
         ) from None
     return {name: len(known[name].partitions) if name in known else 0 for name in names}
 
