@@ -1,6 +1,7 @@
 """What a deployment sets: brokers, security, intervals. All of it comes from ``RIVERRUN_…`` in the environment."""
 
 import difflib
+import logging
 import os
 import re
 from collections.abc import Iterable
@@ -14,6 +15,9 @@ from schemas.errors import ConfigurationError
 
 #: How much alike names are when one letter is wrong.
 _NEARLY = 0.94
+_SERVERS = ("bootstrap.servers", "metadata.broker.list")
+_NO_CLIENT = "Failed to create"
+_EXPECTED = "settings of librdkafka (its CONFIGURATION.md has their names and ranges)"
 _STORE_URL = re.compile(r"file:///[^?#\s]+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#\s]*)?")
 
 
@@ -162,7 +166,7 @@ def load_settings(**overrides: Any) -> Settings:
     """
     _refuse_misspelled(os.environ)
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
     except SettingsError as error:
         # The one setting that is JSON; what it holds may be secret.
         told = 'got no JSON, expected an object of librdkafka\'s settings, such as {"debug": "broker"}'
@@ -172,6 +176,38 @@ def load_settings(**overrides: Any) -> Settings:
         name = "RIVERRUN_" + "_".join(str(part) for part in first["loc"]).upper()
         got = "something else" if name == "RIVERRUN_KAFKA" else repr(first["input"])  # which may be secret
         raise ConfigurationError(f"{name}: got {got}, expected: {first['msg']}") from None
+    _check_kafka(settings.kafka)
+    _check_mechanism(settings.client())
+    return settings
+
+
+def _check_kafka(kafka: dict[str, Any]) -> None:
+    """Refuse settings that librdkafka does not know, and values that it does not take."""
+    if not kafka:
+        return
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    alone = {name: value for name, value in kafka.items() if name not in _SERVERS}  # nothing to connect to
+    try:
+        AdminClient(alone, logger=logging.getLogger("riverrun.kafka"))
+    except KafkaException as error:
+        text = error.args[0].str().strip()
+        if text.startswith(_NO_CLIENT):
+            return  # which may take settings that are not among these: who needs a client hears of it
+        raise ConfigurationError(f"RIVERRUN_KAFKA: {text}; expected {_EXPECTED}") from None
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"RIVERRUN_KAFKA: {error}; expected {_EXPECTED}") from None
+
+
+def _check_mechanism(client: dict[str, Any]) -> None:
+    """Refuse SASL without a mechanism: librdkafka would try Kerberos, which it is mostly built without."""
+    protocol = str(client["security.protocol"]).upper()
+    if protocol.startswith("SASL") and not (client.get("sasl.mechanism") or client.get("sasl.mechanisms")):
+        raise ConfigurationError(
+            f"RIVERRUN_SASL_MECHANISM: got nothing, expected a mechanism, since the security protocol is {protocol}: "
+            "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, or GSSAPI where librdkafka is built with it"
+        )
 
 
 def _refuse_misspelled(environment: Iterable[str]) -> None:

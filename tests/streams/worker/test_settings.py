@@ -77,6 +77,59 @@ def test_kafka_settings_that_are_no_object_are_refused_and_not_shown(
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ('{"nosuch.setting": "hunter2"}', r'No such configuration property: "nosuch\.setting"'),
+        ('{"client.id": "a", "session.timeout.ms": "long"}', 'Invalid value for configuration property "session.tim'),
+        ('{"error_cb": "hunter2"}', "expected error_cb property as a callable function"),
+    ],
+)
+def test_kafka_settings_that_librdkafka_does_not_take_are_refused(
+    monkeypatch: pytest.MonkeyPatch, value: str, told: str
+) -> None:
+    """By the variable they stand in, before a client is made."""
+    monkeypatch.setenv("RIVERRUN_KAFKA", value)
+    with pytest.raises(
+        ConfigurationError, match=f"^RIVERRUN_KAFKA: {told}.*; expected settings of librdkafka"
+    ) as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"bootstrap.servers": "kafka:9092", "group.id": "g", "linger.ms": 5, "enable.idempotence": true}',
+        '{"security.protocol": "SASL_SSL", "sasl.mechanisms": "PLAIN"}',
+    ],
+)
+def test_kafka_settings_that_want_others_beside_them_are_taken(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """Those of producers and of consumers; what is still missing may stand in another variable."""
+    monkeypatch.setenv("RIVERRUN_KAFKA", value)
+    load_settings()
+
+
+def test_sasl_without_a_mechanism_is_refused_by_the_variable_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the protocol is set, and however the mechanism may be."""
+    told = "^RIVERRUN_SASL_MECHANISM: got nothing, expected a mechanism, since the security protocol is SASL_"
+    monkeypatch.setenv("RIVERRUN_SECURITY_PROTOCOL", "SASL_SSL")
+    for mechanism in (None, ""):
+        if mechanism is not None:
+            monkeypatch.setenv("RIVERRUN_SASL_MECHANISM", mechanism)
+        with pytest.raises(ConfigurationError, match=told):
+            load_settings()
+    monkeypatch.setenv("RIVERRUN_SASL_MECHANISM", "PLAIN")
+    assert load_settings().client()["sasl.mechanism"] == "PLAIN"
+    monkeypatch.delenv("RIVERRUN_SASL_MECHANISM")
+    monkeypatch.setenv("RIVERRUN_KAFKA", '{"sasl.mechanisms": "SCRAM-SHA-512"}')
+    load_settings()
+    monkeypatch.setenv("RIVERRUN_SECURITY_PROTOCOL", "PLAINTEXT")
+    monkeypatch.setenv("RIVERRUN_KAFKA", '{"security.protocol": "sasl_plaintext"}')
+    with pytest.raises(ConfigurationError, match=told):
+        load_settings()
+
+
 def test_misspelled_setting_is_refused_and_what_others_may_set_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kubernetes sets variables for each service, those of one called riverrun begin like ours."""
     for name in (
