@@ -82,8 +82,11 @@ class Bridge:
         for source in sources:
             if source in own:
                 raise ConfigurationError(f"--from: got {source}, expected a topic that is none of {', '.join(own)}")
-        for topic in (pipeline.source_topic, *sources):
-            require_topic(settings, topic)
+        require_topic(settings, pipeline.source_topic)
+        for source in sources:
+            require_topic(
+                settings, source, "--from reads a topic that exists; riverrun makes none for other producers."
+            )
         self.moved = self.without_key = 0
         self.target = pipeline.source_topic
         self.group_id = f"riverrun-{pipeline.name}-bridge"

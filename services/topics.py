@@ -54,8 +54,19 @@ def partition_counts(admin: AdminClient, settings: Settings) -> dict[str, int]:
     return {name: len(topic.partitions) for name, topic in known.items() if topic.error is None}
 
 
-def require_topic(settings: Settings, topic: str) -> int:
+def require_topic(
+    settings: Settings, topic: str, advice: str = "riverrun topics apply PIPELINE makes the topics of a pipeline."
+) -> int:
     """Return the number of partitions of a topic that has to be there.
+
+    Parameters
+    ----------
+    settings
+        Of the deployment.
+    topic
+        Its name.
+    advice
+        What to do where there is none.
 
     Raises
     ------
@@ -64,10 +75,7 @@ def require_topic(settings: Settings, topic: str) -> int:
     """
     count = partition_counts(new_admin(settings), settings).get(topic, 0)
     if not count:
-        raise BrokerError(
-            f"{topic}: no such topic on {settings.bootstrap_servers}. riverrun topics apply PIPELINE makes the topics "
-            "of a pipeline."
-        )
+        raise BrokerError(f"{topic}: no such topic on {settings.bootstrap_servers}. {advice}")
     return count
 
 

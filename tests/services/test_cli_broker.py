@@ -16,8 +16,10 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from typer.testing import CliRunner, Result
 
+from schemas.errors import BrokerError
 from schemas.murmur2 import home_partition
 from services.backtest import PredictionDigest
+from services.bridge import Bridge
 from services.broker import EmbeddedBroker
 from services.cli import app
 from services.cli.partitioners import crc32_partition, fnv1a_partition
@@ -50,6 +52,7 @@ grown = declare("grown", 4)
 bridged = declare("bridged", 4)
 wanted = declare("wanted", 1)
 untold = declare("untold", 1)
+crossed = declare("crossed", 1)
 """
 
 
@@ -290,6 +293,17 @@ def test_doctor_names_the_partitioner_and_bridge_makes_labels_meet(desk: Desk) -
     checks = {check["name"]: check for check in desk.read("doctor", pipeline, code=3)["checks"]}
     assert checks["partitioner of events"]["ok"]
     assert "riverrun bridge" in checks["partitioner of labels"]["advice"]
+
+
+def test_bridge_from_a_topic_that_is_not_there_says_that_it_has_to_exist(desk: Desk) -> None:
+    """It is somebody else's, so there is no command of ours that makes it; for the pipeline's own there is one."""
+    pipeline = load(desk, "crossed")
+    with pytest.raises(BrokerError, match=r"^crossed\.raw: no such topic on .*\. riverrun topics apply PIPELINE makes"):
+        Bridge(pipeline, desk.settings, ["nosuch.topic"])
+    apply_topics(pipeline, desk.settings)
+    told = r"^nosuch\.topic: no such topic on .*\. --from reads a topic that exists; riverrun makes none for other prod"
+    with pytest.raises(BrokerError, match=told):
+        Bridge(pipeline, desk.settings, ["nosuch.topic"])
 
 
 def kinds(desk: Desk, name: str) -> dict[str, int]:
