@@ -45,7 +45,10 @@ def show_plan(
     servers: ServersOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Show what each topic needs, what is there and what differs; changes nothing."""
+    """Show what each topic needs, what is there and what differs; changes nothing.
+
+    Exit code 1 when something is refused, as apply would leave with.
+    """
     settings = settings_of(servers)
     declared = load_pipeline(pipeline)
     from services.topic_plan import replay_horizon
@@ -55,11 +58,13 @@ def show_plan(
     horizon = replay_horizon(plans[0])
     if output is Output.JSON:
         print_json({"pipeline": declared.name, "replay_horizon": horizon, "topics": [as_dict(one) for one in plans]})
-        return
-    rows = [(one.name, one.partitions, one.action, _settings(one), one.topic.holds) for one in plans]
-    print_table(("topic", "partitions", "to do", "settings", "holds"), rows)
-    typer.echo(f"replay horizon: {horizon} ({plans[0].name}): how far back a model can be rebuilt")
-    _print_notes(plans)
+    else:
+        rows = [(one.name, one.partitions, one.action, _settings(one), one.topic.holds) for one in plans]
+        print_table(("topic", "partitions", "to do", "settings", "holds"), rows)
+        typer.echo(f"replay horizon: {horizon} ({plans[0].name}): how far back a model can be rebuilt")
+        _print_notes(plans)
+    if any(one.refusal for one in plans):
+        raise typer.Exit(FAILED)
 
 
 def apply(

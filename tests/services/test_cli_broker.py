@@ -235,9 +235,11 @@ def test_topics_apply_is_idempotent_and_never_grows_raw(desk: Desk) -> None:
     desk.make("grown.raw", 2)
     desk.make("grown.predictions", 1)
     pipeline = desk.pipeline("grown")
-    assert desk.read("topics", "plan", pipeline)["topics"][1]["action"] == "grow"
-    result = desk.run("topics", "apply", pipeline, code=1)
-    assert "grown.raw: got 2 partitions, expected 4: not grown" in result.stderr
+    assert desk.read("topics", "plan", pipeline, code=1)["topics"][1]["action"] == "grow"
+    for command in ("plan", "apply"):
+        result = desk.run("topics", command, pipeline, code=1)
+        assert "grown.raw: got 2 partitions, expected 4: not grown" in result.stderr
+    desk.run("topics", "plan", pipeline, "--partitions", "2")
     plans = plan_topics(load(desk, "grown"), desk.settings)
     assert [plan.action for plan in plans] == ["refuse"] + ["none"] * 5
     assert [plan.existing.partitions for plan in plans if plan.existing] == [2, 4, 1, 4, 4, 4]
