@@ -56,7 +56,7 @@ class Bins(Struct):
         value
             A finite number.
         mark
-            Stands for the event, for example a checksum of its id.
+            Stands for the event, for example a checksum of its offset.
         """
         index = self.index(offset)
         self.counts[index] += 1

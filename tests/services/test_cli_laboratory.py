@@ -92,6 +92,28 @@ def test_table_has_a_row_a_combination_and_failures_are_told(log_file: Path) -> 
     assert "1 of 3 combinations failed." in result.stdout
 
 
+TWINS = """
+from river import linear_model, preprocessing
+from riverrun import Label, Pipeline
+def twin(name):
+    model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    return Pipeline(name, features={"a": float}, label=Label("y"), model=model)
+x1, x2 = twin("x1"), twin("x2")
+"""
+
+
+def test_one_model_under_two_names_differs_by_nothing(tmp_path: Path) -> None:
+    """Events without ids are named after each pipeline's topic: they are held against each other by their place."""
+    (tmp_path / "twins.py").write_text(TWINS)
+    events = tmp_path / "events.jsonl"
+    events.write_text("".join(f'{{"a": {number % 7}, "y": {str(number % 3 == 0).lower()}}}\n' for number in range(400)))
+    arguments = (events, f"{tmp_path / 'twins.py'}:x1", f"{tmp_path / 'twins.py'}:x2")
+    _, other = read(*arguments)["entries"]
+    assert (other["title"], other["unpaired"]) == ("x2", 0)
+    assert other["difference"]["mean"] == 0.0
+    assert "+0.0000" in run(*arguments).stdout
+
+
 def test_log_loss_is_refused_where_there_are_no_classes(log_file: Path) -> None:
     """By the option's name, not by that of a metric which nobody has declared."""
     result = run(log_file, named("price"), "--loss", "log", code=1)
