@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.errors import FAILED
-from services.cli.laboratory import Asked, EngineName, LossName, experiment
+from services.cli.laboratory import Asked, EngineName, LossName, experiment, tell_keyless
 from services.cli.loading import load_pipeline
 from services.cli.options import KeyFieldOption, Output, OutputOption, ServersOption, check_file, check_output
 from services.cli.printing import open_lines, print_json, progress
@@ -206,9 +206,9 @@ def _fold(
     from schemas.errors import InvariantError
     from schemas.events import PredictionMade
     from services.backtest import Backtest
-    from services.laboratory.source import partition_records
+    from services.laboratory.source import KeyCount, partition_records
 
-    test = Backtest(declared, partition=partition, partitions=partitions)
+    test, keys = Backtest(declared, partition=partition, partitions=partitions), KeyCount()
     began = time.perf_counter()
     encode = msgspec.json.Encoder().encode
     with (
@@ -217,12 +217,13 @@ def _fold(
         progress(f"folding through {declared.name}", file) as advance,
     ):
         for _, events in test.run(
-            partition_records(_counted(lines, advance), declared.source_topic, key_field, partition, partitions)
+            partition_records(_counted(lines, advance), declared.source_topic, key_field, partition, partitions, keys)
         ):
             if out is not None:
                 out.writelines(encode(event) + b"\n" for event in events if isinstance(event, PredictionMade))
     report = _report(test, time.perf_counter() - began)
     print_json(report) if output is Output.JSON else _print(report, test)
+    tell_keyless(keys, key_field)
     if getattr(test.task.lifecycle.champion.model, "entities", {}).keys() == {""}:
         typer.echo("no record has a key: one entity has learned all. --key-field names the field that is it", err=True)
     books = test.task.books

@@ -14,13 +14,13 @@ import typer
 from schemas.errors import ConfigurationError
 from services.cli.errors import FAILED
 from services.cli.options import Output, settings_of
-from services.cli.printing import open_lines, print_json, print_table
+from services.cli.printing import counted, open_lines, print_json, print_table
 
 if TYPE_CHECKING:
     from services.laboratory.comparison import Comparison
     from services.laboratory.outcome import Job, Outcome
     from services.laboratory.processes import Engine
-    from services.laboratory.source import FileSource, TopicSource
+    from services.laboratory.source import FileSource, KeyCount, TopicSource
 
 _BLOCK_BYTES = 1024 * 1024
 
@@ -96,8 +96,20 @@ def experiment(asked: Asked) -> None:
 
         asked.html.write_text(render(comparison, told), encoding="utf-8")
     print_json(_as_json(comparison)) if asked.output is Output.JSON else _print(comparison, asked.html)
+    keys = max((run.keys for entry in comparison.entries for run in entry.runs), key=lambda keys: keys.events)
+    tell_keyless(keys, asked.key_field)
     if any(entry.error or entry.is_silent for entry in comparison.entries):
         raise typer.Exit(FAILED)
+
+
+def tell_keyless(keys: "KeyCount", key_field: str | None) -> None:
+    """Say how many lines have not the field that is their key, if any."""
+    if not keys.keyless:
+        return
+    all_of_them = keys.keyless == keys.events
+    who = f"{counted(keys.keyless, 'line')} without field {key_field!r}{', which no line has' if all_of_them else ''}"
+    what = f"taken without a key, into partition 0{'. Is the name right?' if all_of_them else ''}"
+    typer.echo(f"riverrun: {who}: {what}", err=True)
 
 
 def _engine(asked: Asked) -> "Engine":

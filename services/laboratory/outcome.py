@@ -8,7 +8,7 @@ from msgspec import Struct
 from services.laboratory.bins import Bins
 from services.laboratory.combination import Combination
 from services.laboratory.features import Features
-from services.laboratory.source import FileSource, TopicSource
+from services.laboratory.source import FileSource, KeyCount, TopicSource
 
 LossForm = Literal["zero_one", "log"]
 
@@ -75,6 +75,8 @@ class Outcome(Struct):
         Name of the loss, and its unit.
     records, labelled, predictions
         Numbers of each.
+    keys
+        Of all lines, those of other partitions too, where the key is a field.
     digest, records_digest
         Of the sequence of predictions, as `riverrun backtest` tells it; and of the records.
     metrics
@@ -110,6 +112,7 @@ class Outcome(Struct):
     records: int = 0
     labelled: int = 0
     predictions: int = 0
+    keys: KeyCount = msgspec.field(default_factory=KeyCount)
     digest: str = ""
     records_digest: str = ""
     metrics: dict[str, float | None] = {}

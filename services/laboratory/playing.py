@@ -20,6 +20,7 @@ from services.cli.showing import describe_lifecycle
 from services.laboratory.bins import Bins
 from services.laboratory.features import FeatureBins
 from services.laboratory.outcome import Job, LossForm, Mark, Outcome
+from services.laboratory.source import KeyCount
 from streams.accounting import OUTCOMES, REMARKS
 from streams.label_join import Settled
 from streams.pipeline import Pipeline
@@ -157,9 +158,9 @@ def play(job: Job, tell: Callable[[float], None]) -> Outcome:
     """
     place = job.combination
     pipeline = place.declare(scores=job.loss == "log")
-    player = Player(job, pipeline)
+    player, keys = Player(job, pipeline), KeyCount()
     began = time.perf_counter()
-    player.play(job.source.records(pipeline.source_topic, place.partition, place.partitions, tell))
+    player.play(job.source.records(pipeline.source_topic, place.partition, place.partitions, tell, keys))
     seconds = time.perf_counter() - began
     test, books = player.test, player.test.task.books
     if not books.balanced:
@@ -175,6 +176,7 @@ def play(job: Job, tell: Callable[[float], None]) -> Outcome:
         records=books.read,
         labelled=sum(player.curve.counts),
         predictions=test.digest.count,
+        keys=keys,
         digest=test.digest.hexdigest(),
         records_digest=player.records_digest,
         metrics={name: value if math.isfinite(value) else None for name, value in test.task.evaluation.values.items()},

@@ -13,6 +13,21 @@ from schemas.record import Record
 Tell = Callable[[float], None]
 
 
+class KeyCount(Struct):
+    """Counts the bare events of a file whose key is a field, in all partitions.
+
+    Parameters
+    ----------
+    events
+        How many there are.
+    keyless
+        How many of them have no such field.
+    """
+
+    events: int = 0
+    keyless: int = 0
+
+
 class FileSource(Struct, frozen=True, tag="file"):
     """A file of JSON lines that every process can open.
 
@@ -31,8 +46,8 @@ class FileSource(Struct, frozen=True, tag="file"):
         """Return the offset at which a partition begins."""
         return 0
 
-    def records(self, topic: str, partition: int, partitions: int, tell: Tell) -> Iterator[Record]:
-        """Yield the records of a partition; `tell` hears which share of the file has been read."""
+    def records(self, topic: str, partition: int, partitions: int, tell: Tell, keys: KeyCount) -> Iterator[Record]:
+        """Yield the records of a partition; `tell` hears which share of the file has been read, `keys` counts."""
         path = Path(self.path)
         size = path.stat().st_size or 1
 
@@ -44,7 +59,7 @@ class FileSource(Struct, frozen=True, tag="file"):
                 yield line
 
         with path.open("rb") as file:
-            yield from partition_records(lines(file), topic, self.key_field, partition, partitions)
+            yield from partition_records(lines(file), topic, self.key_field, partition, partitions, keys)
 
 
 class TopicSource(Struct, frozen=True, tag="topic"):
@@ -68,7 +83,7 @@ class TopicSource(Struct, frozen=True, tag="topic"):
         """Return the offset at which a partition begins."""
         return self.ranges[partition][0]
 
-    def records(self, topic: str, partition: int, partitions: int, tell: Tell) -> Iterator[Record]:
+    def records(self, topic: str, partition: int, partitions: int, tell: Tell, keys: KeyCount) -> Iterator[Record]:
         """Yield the records of a partition; `tell` hears which share of the stretch has been read."""
         from services.verification.logs import KafkaLogs
         from streams.worker.settings import load_settings
@@ -87,9 +102,16 @@ Source = FileSource | TopicSource
 
 
 def partition_records(
-    lines: Iterable[bytes], topic: str, key_field: str | None, partition: int, partitions: int
+    lines: Iterable[bytes],
+    topic: str,
+    key_field: str | None,
+    partition: int,
+    partitions: int,
+    keys: KeyCount | None = None,
 ) -> Iterator[Record]:
     """Yield the records that lines hold; with a key field, those at home in a partition, at the offsets they get there.
+
+    A record without a key is at home in partition 0: a producer puts it anywhere, but only once.
 
     Parameters
     ----------
@@ -101,12 +123,14 @@ def partition_records(
         Field of a bare event that is its key; None takes all lines.
     partition, partitions
         Which partition, of how many.
+    keys
+        Counts the lines whose key is a field.
 
     Examples
     --------
-    >>> lines = [b'{"k": "a"}', b'{"k": "d"}']
+    >>> lines = [b'{"k": "a"}', b'{"k": "d"}', b'{"id": "a"}']
     >>> [[r.key for r in partition_records(lines, "p.raw", "k", number, 2)] for number in range(2)]
-    [[b'a'], [b'd']]
+    [[b'a', None], [b'd']]
     """
     records = records_of(lines, topic, partition=partition)
     if key_field is None:
@@ -120,6 +144,11 @@ def partition_records(
                 key = parse_line(record.value, key_field=key_field).key
             except ValueError:
                 key = None
-        if key is None or home_partition(key, partitions) == partition:
+            else:
+                if keys is not None:
+                    keys.events += 1
+                    keys.keyless += key is None
+        home = 0 if key is None else home_partition(key, partitions)
+        if home == partition:
             yield replace(record, key=key, offset=offset)
             offset += 1

@@ -150,6 +150,32 @@ def test_key_field_plays_all_partitions_as_plain_backtests_do(log_file: Path) ->
     assert digests(read(*keyed, "--policy", "declared,pool", "--partition", "1"))["declared policy"] == plain[1:2]
 
 
+def test_line_without_the_key_field_is_taken_once(tmp_path: Path) -> None:
+    """Into partition 0, and it is said how many there were; a field that no line has looks like a wrong name."""
+    shops = tmp_path / "shops.jsonl"
+    events = [{"a": 1.0, "z": 2.0, **({"shop": f"s{i}"} if i % 3 else {})} for i in range(9)]
+    shops.write_text("nonsense\n" + "\n".join(map(json.dumps, events)))
+
+    def folded(field: str) -> tuple[list[int], set[str]]:
+        """Return records by partition and what is said, of plain backtests and of one that compares."""
+        arguments = (shops, named("price"), "-o", "json", "--partitions", "3", "--key-field", field)
+        plain = [run(*arguments, "--partition", number) for number in range(3)]
+        records = [json.loads(result.stdout)["records"] for result in plain]
+        comparing = run(*arguments, "--policy", "declared,observe-only")
+        for entry in json.loads(comparing.stdout)["entries"]:
+            assert [one["records"] for one in entry["runs"]] == records
+        return records, {result.stderr for result in (*plain, comparing)}
+
+    records, said = folded("shop")
+    assert sum(records) == 10
+    assert said == {"riverrun: 3 lines without field 'shop': taken without a key, into partition 0\n"}
+    records, said = folded("shpo")
+    assert records == [10, 0, 0]
+    wrong = "9 lines without field 'shpo', which no line has: taken without a key, into partition 0. Is the name right?"
+    assert said == {f"riverrun: {wrong}\n"}
+    assert run(shops, named("price")).stderr == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
