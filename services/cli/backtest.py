@@ -1,5 +1,6 @@
 """``riverrun backtest``: what a worker would have answered."""
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -186,8 +187,22 @@ def _check_comparing(topic: str | None, key_field: str | None, predictions: Path
         raise typer.BadParameter("--predictions: got several combinations, expected a FILE, one PIPELINE and no more")
     if topic is None and (start, end) != ("beginning", "end"):
         raise typer.BadParameter("--from, --to: got a file, expected --topic with them")
+    if _is_reversed(start, end):
+        raise typer.BadParameter(f"--from, --to: got {start} and {end}, expected --to at or behind --from")
     if topic is not None and key_field is not None:
         raise typer.BadParameter("--key-field: got a topic, whose records have their keys, expected a file with it")
+
+
+def _is_reversed(start: str, end: str) -> bool:
+    """Tell whether a stretch ends before it begins, whatever the topic holds.
+
+    Examples
+    --------
+    >>> _is_reversed("50", "10"), _is_reversed("-5", "-10"), _is_reversed("50", "-10"), _is_reversed("50", "end")
+    (True, True, False, False)
+    """
+    numbers = all(re.fullmatch("-?[0-9]+", bound) for bound in (start, end))
+    return numbers and start.startswith("-") == end.startswith("-") and int(start) > int(end)
 
 
 def _fold(

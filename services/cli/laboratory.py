@@ -171,7 +171,7 @@ def _bounds(start: str, end: str, low: int, high: int) -> tuple[int, int]:
 
     Examples
     --------
-    >>> _bounds("beginning", "end", 10, 50), _bounds("-5", "48", 10, 50), _bounds("20", "15", 10, 50)
+    >>> _bounds("beginning", "end", 10, 50), _bounds("-5", "48", 10, 50), _bounds("20", "-45", 10, 50)
     ((10, 50), (45, 48), (20, 20))
     """
     from services.cli.reading import first_offset

@@ -303,7 +303,7 @@ def test_backtest_in_which_nothing_can_be_scored_says_why(folder: Path) -> None:
     reasons = [line for line in result.stdout.splitlines() if line.startswith("    offset ")]
     assert [line.split(":")[0].strip() for line in reasons] == ["offset 0", "offset 1", "offset 2"]
     assert "Invalid JSON" in reasons[0]
-    run("backtest", "table.jsonl", "declared.py:pipeline", "--policy", "pool,declared", "--html", "out.html")
+    run("backtest", "table.jsonl", "declared.py:pipeline", "--policy", "pool,declared", "--html", "out.html", code=1)
     assert "Nothing was labelled" in (folder / "out.html").read_text()
 
 

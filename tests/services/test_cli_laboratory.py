@@ -187,6 +187,11 @@ def test_line_without_the_key_field_is_taken_once(tmp_path: Path) -> None:
         (["--policy", "pool", "--predictions", "out"], "--predictions: got several combinations"),
         (["--from", "3"], "--from, --to: got a file, expected --topic"),
         (["--policy", "pool", "--to", "3"], "--from, --to: got a file, expected --topic"),
+        (
+            ["--topic", "t", "--from", "50", "--to", "10"],
+            "--from, --to: got 50 and 10, expected --to at or behind --from",
+        ),
+        (["--topic", "t", "--from", "-5", "--to", "-10"], "--from, --to: got -5 and -10, expected --to at or behind"),
         (["--scheduler", "tcp://x:1"], "--scheduler: expected --engine dask"),
         (["--engine", "ray"], "Invalid value for '--engine'"),
     ],
@@ -264,6 +269,9 @@ def test_stretch_of_a_topic_is_played_as_its_committed_records(kafka: Kafka, tmp
     assert [(one["records"], one["curve"]["first"]) for one in part] == [(50, 10)]
     last = read(*arguments, "--partition", "1", "--from", "-7")["entries"][0]["runs"]
     assert [one["records"] for one in last] == [7]
+    for empty in (("--from", "5000"), ("--from", "30", "--to", "-5000"), ("--from", "7", "--to", "7")):
+        nothing = run(*arguments, *empty, "--html", tmp_path / "report.html", code=1)
+        assert "pipeline: got 0 records and no event among them that could be scored." in nothing.stdout
 
 
 def test_topic_that_is_not_there_is_told(kafka: Kafka) -> None:
