@@ -16,6 +16,7 @@ from streams.declaration import digest
 from streams.pipeline import Pipeline
 from streams.prequential import metric_name, wants_score
 from streams.race import Race
+from streams.verbs import tells_probabilities
 
 
 class Combination(Struct, frozen=True):
@@ -51,7 +52,7 @@ class Combination(Struct, frozen=True):
         Raises
         ------
         ConfigurationError
-            When a name stands for nothing that fits, or no classes have scores.
+            When a name stands for nothing that fits, or no classes have scores, or the model tells none.
         DeclarationError
             When model or policy do not go with the pipeline.
         """
@@ -67,11 +68,15 @@ class Combination(Struct, frozen=True):
         if scores and declared.kind not in ("binary", "multiclass"):
             found = f"{declared.name}, a task of kind {declared.kind}"
             raise ConfigurationError(f"--loss log: got {found}, expected classes: leave the option out")
-        if scores and not any(wants_score(metric) for metric in declared.metrics or ()):
-            added = metrics.LogLoss() if declared.kind == "binary" else metrics.CrossEntropy()
-            if metric_name(added) not in {metric_name(metric) for metric in declared.metrics or ()}:
-                changes["metrics"] = [*(declared.metrics or ()), added]
-        return replace(declared, **changes) if changes else declared
+        played = replace(declared, **changes) if changes else declared
+        if scores and not tells_probabilities(played.model, played.kind):
+            found = f"{played.model_name}, which tells no probabilities"
+            raise ConfigurationError(f"--loss log: got {found}, expected a classifier with predict_proba_one")
+        if scores and not any(wants_score(metric) for metric in played.metrics or ()):
+            added = metrics.LogLoss() if played.kind == "binary" else metrics.CrossEntropy()
+            if metric_name(added) not in {metric_name(metric) for metric in played.metrics or ()}:
+                return replace(played, metrics=[*(played.metrics or ()), added])
+        return played
 
 
 def _without_itself(model: Any, race: Race | None) -> dict[str, Any]:

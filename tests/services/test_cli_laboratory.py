@@ -120,6 +120,32 @@ def test_log_loss_is_refused_where_there_are_no_classes(log_file: Path) -> None:
     assert "--loss log: got price, a task of kind regression, expected classes" in result.stderr
 
 
+MAJORITY = """
+from river import base
+
+class Maj(base.Classifier):
+    def learn_one(self, x, y):
+        pass
+    def predict_one(self, x):
+        return True
+
+majority = Maj()
+"""
+
+
+def test_log_loss_is_refused_of_a_model_that_tells_no_probabilities(log_file: Path, tmp_path: Path) -> None:
+    """It would have no loss at all; the others have theirs."""
+    (tmp_path / "majority.py").write_text(MAJORITY)
+    result = run(
+        log_file, named("pipeline"), "--model", f"{tmp_path / 'majority.py'}:majority", "--loss", "log", code=1
+    )
+    said = "--loss log: got Maj, which tells no probabilities, expected a classifier with predict_proba_one"
+    assert f"majority: {said}\n" in result.stderr
+    assert "1 of 2 combinations failed." in result.stdout
+    wrong = run(log_file, named("pipeline"), "--model", f"{DECLARED}:regressor", "--loss", "log", code=1)
+    assert "model: got 'LinearRegression', expected a River classifier" in wrong.stderr
+
+
 def test_combinations_that_answer_nothing_are_told(tmp_path: Path) -> None:
     """A table is no JSON lines: the exit code and a remark say that nothing was scored."""
     table = tmp_path / "table.csv"
