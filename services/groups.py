@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from msgspec import Struct
 
 from services.topics import log, new_admin
 from streams.worker.commits import is_refused_for_now
@@ -16,10 +17,32 @@ _AGAIN_SECONDS = 0.2
 Answer = TypeVar("Answer")
 
 
+class Committed(Struct, frozen=True):
+    """How far a partition was read.
+
+    Parameters
+    ----------
+    offset
+        The committed offset.
+    declaration
+        Under which declaration, where a worker of riverrun has said so; else empty, or what somebody else has noted.
+    """
+
+    offset: int
+    declaration: str
+
+
 def committed_offsets(
     settings: Settings, group: str, topic: str, partitions: Iterable[int], seconds: float
 ) -> dict[int, int]:
-    """Return the offset that a group has committed for each partition; where none is, none is there.
+    """Return the offset that a group has committed for each partition, as `committed` does."""
+    return {n: at.offset for n, at in committed(settings, group, topic, partitions, seconds).items()}
+
+
+def committed(
+    settings: Settings, group: str, topic: str, partitions: Iterable[int], seconds: float
+) -> dict[int, Committed]:
+    """Return what a group has committed for each partition; where there is nothing, none is there.
 
     It is asked for as a consumer that never joins. The admin client would ask for a group's offsets, too, but
     librdkafka 2.16 ends the process by a segmentation fault when the coordinator has just moved to another broker
@@ -46,7 +69,7 @@ def committed_offsets(
     config = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
     with closing(Consumer(settings.client(**config), logger=log)) as consumer:
         found = _ask(lambda left: consumer.committed(wanted, timeout=left), seconds)
-    return {place.partition: place.offset for place in found if place.offset >= 0}
+    return {place.partition: Committed(place.offset, place.metadata or "") for place in found if place.offset >= 0}
 
 
 def member_count(settings: Settings, group: str, seconds: float) -> int:

@@ -46,11 +46,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a partition of the input topic stands: its first offset, its end, and what the group has committed."""
+    """Where a partition of the input topic stands: its first offset, its end, what the group has committed, and under
+    which declaration, where that is known."""
 
     low: int
     high: int
     committed: int | None
+    declaration: str = ""
 
     @property
     def lag(self) -> int:
@@ -115,6 +117,39 @@ def check_progress(
             yield Check(f"replay {where}", False, found, advice)
         else:
             yield Check(f"progress {where}", True, found)
+
+
+def check_declarations(
+    declaration: str, progress: Mapping[str, Progress], begins: Mapping[str, tuple[int, str]], path: str
+) -> Iterator[Check]:
+    """See that the declaration is the one under which the log is read.
+
+    Parameters
+    ----------
+    declaration
+        Digest of the one in the file.
+    progress
+        Where the partitions stand.
+    begins
+        Position and digest of declarations that begin where the newest snapshot was taken.
+    path
+        Import path of the file's.
+    """
+    for where, at in progress.items():
+        position, successor = begins.get(where, (-1, ""))
+        if successor and (at.committed or 0) <= position:
+            if successor == declaration:
+                continue  # handed over to this one, whose workers are about to start
+            found = f"{successor} begins at {position}, and nobody has read on under it; {path} is {declaration}"
+            advice = (
+                "start the workers with that one; if it cannot read on, start those with the one before and "
+                "RIVERRUN_ON_NEW_DECLARATION=relearn, which pass over it"
+            )
+            yield Check(f"declaration {where}", False, found, advice)
+        elif at.declaration not in ("", declaration):
+            found = f"read under {at.declaration}; {path} is {declaration}"
+            advice = f"riverrun deploy {path} has it take over, or give doctor the one that the workers have"
+            yield Check(f"declaration {where}", False, found, advice)
 
 
 def check_untold(group: str, why: str) -> Check:

@@ -85,8 +85,9 @@ def examine(pipeline: "Pipeline", settings: "Settings", path: str, *, probe: boo
     except KafkaException as error:
         yield checks.check_untold(group, error.args[0].str())
     else:
-        snapshots = snapshots_of(pipeline, settings, partitions)
+        snapshots, begins = snapshots_of(pipeline, settings, partitions)
         yield from checks.check_progress(group, progress, replay_horizon(source), snapshots)
+        yield from checks.check_declarations(pipeline.declaration, progress, begins, path)
         yield count_workers(settings, group, progress, path)
     newest = -max(1, _SAMPLE_RECORDS // partitions)
     sample = list(read(settings, source.name, str(newest), follow=False))
@@ -108,19 +109,27 @@ def count_workers(settings: "Settings", group: str, progress: "dict[str, Progres
     return check_workers(group, members, progress, path)
 
 
-def snapshots_of(pipeline: "Pipeline", settings: "Settings", partitions: int) -> "dict[str, int]":
-    """Return the position of the newest snapshot of each partition that has one this machine believes."""
-    from schemas.errors import ConfigurationError
-    from services.deployment import newest_snapshot
-    from streams.worker.keys import load_trusted
-    from streams.worker.stores.opening import open_snapshots
+def snapshots_of(
+    pipeline: "Pipeline", settings: "Settings", partitions: int
+) -> "tuple[dict[str, int], dict[str, tuple[int, str]]]":
+    """Return the position of each partition's newest snapshot that this machine believes, and what begins there."""
+    from schemas.errors import ConfigurationError, SnapshotError
+    from services.deployment import Standings
 
+    snapshots: dict[str, int] = {}
+    begins: dict[str, tuple[int, str]] = {}
     try:
-        store, trusted = open_snapshots(settings, pipeline.name), load_trusted(settings.trusted_keys)
-    except ConfigurationError:
-        return {}
-    found = {n: newest_snapshot(store, trusted, n) for n in range(partitions)}
-    return {f"{pipeline.source_topic}[{n}]": manifest.next for n, manifest in found.items() if manifest is not None}
+        standings = Standings(pipeline, settings)
+        for n in range(partitions):
+            where, newest = f"{pipeline.source_topic}[{n}]", standings.newest(n)
+            if newest is not None:
+                snapshots[where] = newest.next
+                successor = standings.successor(n, newest)
+                if successor is not None:
+                    begins[where] = newest.next, successor.declaration
+    except (ConfigurationError, SnapshotError):
+        pass  # what this machine cannot read it says nothing about
+    return snapshots, begins
 
 
 def probe_broker(settings: "Settings") -> "Iterator[Check]":
@@ -146,7 +155,7 @@ def progress_of(settings: "Settings", group: str, topic: str, partitions: int) -
     from confluent_kafka.admin import OffsetSpec
 
     from services.cli.checks import Progress
-    from services.groups import committed_offsets
+    from services.groups import committed
     from services.topics import new_admin
 
     admin = new_admin(settings)
@@ -155,5 +164,6 @@ def progress_of(settings: "Settings", group: str, topic: str, partitions: int) -
     low = {place.partition: answer.result().offset for place, answer in lows.items()}
     highs = admin.list_offsets(dict.fromkeys(wanted, OffsetSpec.latest()), request_timeout=_BROKER_SECONDS)
     high = {place.partition: answer.result().offset for place, answer in highs.items()}
-    committed = committed_offsets(settings, group, topic, range(partitions), _BROKER_SECONDS)
-    return {f"{topic}[{n}]": Progress(low[n], high[n], committed.get(n)) for n in range(partitions)}
+    found = committed(settings, group, topic, range(partitions), _BROKER_SECONDS)
+    at = {n: (found[n].offset, found[n].declaration) if n in found else (None, "") for n in range(partitions)}
+    return {f"{topic}[{n}]": Progress(low[n], high[n], *at[n]) for n in range(partitions)}

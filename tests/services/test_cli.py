@@ -20,6 +20,7 @@ from services.bridge import Bridge, bridged_headers
 from services.cli import app
 from services.cli.checks import (
     Progress,
+    check_declarations,
     check_label_memory,
     check_partitioners,
     check_progress,
@@ -399,6 +400,26 @@ def test_check_workers_records_that_nobody_works_off(members: int, progress: Pro
     check = check_workers("g", members, {"r[0]": progress, "r[1]": Progress(0, 0, None)}, "a.py:p")
     assert check.ok is well
     assert ("80 records wait" in check.found, "riverrun run a.py:p" in check.advice) == (not well, not well)
+
+
+@pytest.mark.parametrize(
+    ("at", "begins", "said"),
+    [
+        (Progress(0, 90, None), {}, ""),
+        (Progress(0, 90, 10, "ours"), {}, ""),
+        (Progress(0, 90, 10, "other"), {}, "read under other; a.py:p is ours"),
+        (Progress(0, 90, 10, "other"), {"r[0]": (10, "ours")}, ""),
+        (Progress(0, 90, 10, "ours"), {"r[0]": (10, "other")}, "other begins at 10, and nobody has read on under it"),
+        (Progress(0, 90, 20, "ours"), {"r[0]": (10, "other")}, ""),
+    ],
+    ids=["new", "ours", "foreign", "handed over", "stuck", "passed over"],
+)
+def test_check_declarations_a_log_that_is_read_under_another_one(
+    at: Progress, begins: dict[str, tuple[int, str]], said: str
+) -> None:
+    """A worker with this declaration would leave it alone; the check says so before one is started."""
+    found = [check.found for check in check_declarations("ours", {"r[0]": at}, begins, "a.py:p") if not check.ok]
+    assert (found[0] if found else "")[: len(said) or None] == said
 
 
 def test_check_progress_commit_beyond_the_end_is_a_new_topic() -> None:

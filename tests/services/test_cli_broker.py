@@ -260,7 +260,7 @@ def test_doctor_goes_on_where_the_broker_does_not_tell_how_far_a_group_is(
     def refuse(*_: object) -> None:
         raise KafkaException(KafkaError(KafkaError.NOT_COORDINATOR, "Not coordinator"))
 
-    monkeypatch.setattr("services.groups.committed_offsets", refuse)
+    monkeypatch.setattr("services.groups.committed", refuse)
     desk.run("topics", "apply", desk.pipeline("untold"))
     checks = {check["name"]: check for check in desk.read("doctor", desk.pipeline("untold"), code=3)["checks"]}
     assert [name for name, check in checks.items() if not check["ok"]] == ["progress"]

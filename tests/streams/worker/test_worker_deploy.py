@@ -138,6 +138,8 @@ def test_way_back_from_a_declaration_that_cannot_read_on(
     assert worker.metrics("riverrun_partition_waits", "partition") == {"0": 1.0}
     assert worker.health()[1]["waiting"] == [0]
     kafka.produce(deployment.raw, inline(100, seed=1, start=300))
+    doctor = CliRunner().invoke(app, ["doctor", f"{file}:old", "--bootstrap-servers", kafka.bootstrap])
+    assert (doctor.exit_code, "begins at 300, and nobody has read on under it" in doctor.stdout) == (3, True)
     back = said("old", "--wait", "1")
     new = declarations.RECIPES["small"](name, model="nb").declaration
     assert f"declaration {new} → {deployment.pipeline.declaration}: model" in back.stdout
