@@ -117,6 +117,8 @@ class Assignment:
         self.shards = {tp: shard for tp, shard in restored.items() if shard is not None}
         self._left_alone = {e.tp: max(e.committed, e.low) for e in extents if restored[e.tp] is None}
         self._parked = {}
+        if not extents:
+            log.info("assigned no partition: other workers of the group have them all, and this one stands by")
         for tp, shard in sorted(self.shards.items()):
             replay = max(0, shard.emit_from - shard.position)
             log.info("assigned %s[%d] from %d, %d records to replay", tp.topic, tp.partition, shard.position, replay)

@@ -130,6 +130,7 @@ def test_idle_worker_is_well_and_knows_three_paths(kafka: Kafka, deploy: Callabl
     standby = deployment.start(stall_limit=3, worker_id="w1")
     until(lambda: standby.health()[0] == 200, 20)
     until(lambda: len(worker.health()[1]["partitions"]) + len(standby.health()[1]["partitions"]) == 1, 20)
+    until(lambda: "assigned no partition" in worker.log + standby.log, 20)
     for idle in (worker, standby):
         assert_well(idle, 4.5)
     _, body = worker.health()
