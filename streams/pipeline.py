@@ -21,7 +21,7 @@ from streams.entity_models import EntityModels
 from streams.feature import Feature, to_feature
 from streams.label import Label, TaskKind
 from streams.per_key import PerKey
-from streams.policy import ChampionVersions, ObserveOnly, Policy
+from streams.policy import ChampionVersions, ObserveOnly, Policy, ResetOnDrift
 from streams.prequential import metric_name, wants_score
 from streams.race import Race
 from streams.seeding import Blueprint, seeded
@@ -63,7 +63,8 @@ class Pipeline:
         How drift of the loss is looked for.
     policy
         What is done about it: `ObserveOnly`, `ResetOnDrift`, `BackgroundChallenger`, `ChampionVersions` or `Pool`. None
-        stands for ``ChampionVersions()``, or for ``ObserveOnly()`` where no labels come.
+        stands for ``ChampionVersions()``, or for ``ObserveOnly()`` where no labels come: without them only an operator
+        makes another model serve, for which `ChampionVersions` keeps the versions.
     race
         Other models that learn beside it, and take over when they are better; None for no others.
     watch
@@ -153,6 +154,9 @@ class Pipeline:
             if not isinstance(value, kinds):
                 raise DeclarationError(part, value, words)
             value.check()
+        if self.label is None and isinstance(self.policy, ResetOnDrift):
+            expected = "ObserveOnly(), or None: without labels there is no loss in which drift could be found"
+            raise DeclarationError("policy", self.policy, expected)
         self.drift.check_against(self.kind, declared, self.label)
         if self.watch is not None:
             if not isinstance(self.watch, Watch):

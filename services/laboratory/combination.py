@@ -14,6 +14,7 @@ from services.cli.loading import load_module, load_pipeline, named, split_path
 from services.laboratory.policies import DECLARED, parse_policy
 from streams.declaration import digest
 from streams.pipeline import Pipeline
+from streams.policy import ObserveOnly
 from streams.prequential import metric_name, wants_score
 from streams.race import Race
 from streams.verbs import tells_probabilities
@@ -52,7 +53,8 @@ class Combination(Struct, frozen=True):
         Raises
         ------
         ConfigurationError
-            When a name stands for nothing that fits, or no classes have scores, or the model tells none.
+            When a name stands for nothing that fits, no classes have scores, the model tells none, or a policy would
+            have to compare losses where no labels come.
         DeclarationError
             When model or policy do not go with the pipeline.
         """
@@ -65,6 +67,10 @@ class Combination(Struct, frozen=True):
             changes |= _without_itself(changes["model"], declared.race)
         if self.policy != DECLARED:
             changes["policy"] = parse_policy(self.policy)
+            if declared.label is None and not isinstance(changes["policy"], ObserveOnly):
+                found = f"{declared.name}, which declares no label"
+                expected = "observe-only: without labels there is nothing to be better at"
+                raise ConfigurationError(f"--policy {self.policy}: got {found}, expected {expected}")
         if scores and declared.kind not in ("binary", "multiclass"):
             found = f"{declared.name}, a task of kind {declared.kind}"
             raise ConfigurationError(f"--loss log: got {found}, expected classes: leave the option out")

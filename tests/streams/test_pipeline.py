@@ -30,6 +30,7 @@ from riverrun import (
     ObserveOnly,
     Pipeline,
     Race,
+    ResetOnDrift,
 )
 from schemas.errors import DeclarationError
 from streams.task import Task
@@ -155,6 +156,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("drift.by", {"drift": Drift(by="class"), "features": {"a": float, "class": str}}),
     ("policy", {"policy": "observe"}),
     ("policy", {"policy": ObserveOnly}),
+    ("policy", {"label": None, "model": anomaly.HalfSpaceTrees(), "policy": ResetOnDrift()}),
     ("policy.min_learned", {"policy": BackgroundChallenger(min_learned=-1)}),
     ("policy.min_learned", {"policy": BackgroundChallenger(min_learned=0.5)}),  # type: ignore[arg-type]
     ("metrics", {"metrics": 5}),
@@ -206,6 +208,8 @@ RIGHT: list[dict[str, Any]] = [
     {"label": Label("y", type=bool), "model": tree.HoeffdingTreeClassifier(), "task": "multiclass"},
     {"label": Label("y", type=float), "model": linear_model.LinearRegression()},
     {"label": None, "model": anomaly.HalfSpaceTrees()},
+    {"label": None, "model": anomaly.HalfSpaceTrees(), "policy": ObserveOnly()},
+    {"label": None, "model": anomaly.HalfSpaceTrees(), "policy": ChampionVersions()},  # for what is imported
     {"label": Label("y"), "model": anomaly.HalfSpaceTrees(), "task": "anomaly", "metrics": [metrics.ROCAUC()]},
     {"metrics": [metrics.Accuracy(), utils.Rolling(metrics.LogLoss, 50), MajorityClass()]},
     {**REGRESSION, "drift": Drift(detector=river_drift.binary.HDDMA())},

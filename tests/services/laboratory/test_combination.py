@@ -4,7 +4,7 @@ import pytest
 
 from schemas.errors import ConfigurationError, DeclarationError
 from services.laboratory.combination import Combination, combine, spread
-from streams.policy import Pool
+from streams.policy import ObserveOnly, Pool
 from tests.services.laboratory.conftest import DECLARED, named
 
 
@@ -48,6 +48,17 @@ def test_declare_model_that_does_not_fit_is_refused() -> None:
     """As the declaration would refuse it."""
     with pytest.raises(DeclarationError, match="a River classifier for a binary task"):
         Combination(named("pipeline"), named("regressor")).declare()
+
+
+@pytest.mark.parametrize("policy", ["reset-on-drift", "background-challenger", "champion-versions", "pool:alpha=0.01"])
+def test_declare_policy_that_compares_losses_is_refused_where_no_labels_come(policy: str) -> None:
+    """All would answer as the one that only observes, which is played, as is the declared one."""
+    with pytest.raises(
+        ConfigurationError, match=f"--policy {policy}: got odd, .*: without labels there is nothing to be"
+    ):
+        Combination(named("odd"), policy=policy).declare()
+    for same in ("observe-only", "declared"):
+        assert Combination(named("odd"), policy=same).declare().policy == ObserveOnly()
 
 
 @pytest.mark.parametrize(
