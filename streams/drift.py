@@ -81,7 +81,7 @@ class Drift:
             raise DeclarationError(f"{field}.loss", self.loss, "'zero_one' or 'log'")
         for name in ("cooldown", "patience"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 0:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 raise DeclarationError(f"{field}.{name}", value, "a number of labelled events, 0 or more")
         whole = isinstance(self.blocks, int) and not isinstance(self.blocks, bool)
         if self.blocks != "auto" and not (whole and self.blocks >= 1):

@@ -44,7 +44,8 @@ class Feature:
     missing
         What stands in for a null: ``"omit"`` leaves the feature out (River's way of saying missing),
         ``"mean"`` the running mean of the events before, ``"last"`` the last value seen; anything else is the
-        value itself. None leaves the null as it is: for River's imputers in the model.
+        value itself, which has to be within the bounds or among the `categories`. None leaves the null as it is: for
+        River's imputers in the model.
     out_of_range
         ``"refuse"`` makes the event a dead letter, ``"clip"`` takes the nearest bound, ``"missing"`` treats
         the value as null. For a ``str`` outside its ``categories``, ``"clip"`` gives ``"__other__"``.
@@ -103,6 +104,9 @@ class Feature:
         for name, least in (("max_categories", self.max_categories), ("max_length", self.max_length)):
             if not isinstance(least, int) or isinstance(least, bool) or least < 1:
                 raise DeclarationError(f"{field}.{name}", least, "a whole number, 1 or more")
+        for name, flag in (("nullable", self.nullable), ("coerce", self.coerce)):
+            if not isinstance(flag, bool):
+                raise DeclarationError(f"{field}.{name}", flag, "True or False")
         if self.out_of_range not in ("refuse", "clip", "missing"):
             raise DeclarationError(f"{field}.out_of_range", self.out_of_range, "'refuse', 'clip' or 'missing'")
         self._check_missing(field, number)
@@ -120,8 +124,16 @@ class Feature:
             )
         if not named and number and not (self.lowest or 0) <= self.missing <= (self.highest or 0):
             raise DeclarationError(f"{field}.missing", self.missing, f"{self.lowest} to {self.highest}")
+        if not named and self.categories is not None and self.missing not in self._fillers:
+            expected = f"'omit', 'last' or one of {', '.join(map(repr, self._fillers))}"
+            raise DeclarationError(f"{field}.missing", self.missing, expected)
         if self.missing != OMIT and not self.nullable and self.out_of_range != "missing":
             raise DeclarationError(f"{field}.missing", self.missing, "nullable=True: a required value is never missing")
+
+    @property
+    def _fillers(self) -> tuple[str, ...]:
+        """The values with declared categories that the model can see."""
+        return (*(self.categories or ()), *((OTHER,) if self.out_of_range == "clip" else ()))
 
 
 def _is_number(value: object) -> bool:

@@ -21,9 +21,9 @@ class Race:
         River models of the pipeline's task kind, as many as you like; ``river.utils.expand_param_grid`` makes them
         of a grid of parameters.
     budget
-        How many of them answer and learn per event, on average; None for all. Those that race take turns, and while
-        there are more than the budget the worse half leaves after each rung (successive halving). Raising it brings
-        the answer sooner, and costs processor time and memory.
+        How many of them answer and learn per event, on average: at most as many as there are, None for all. Those that
+        race take turns, and while there are more than the budget the worse half leaves after each rung (successive
+        halving). Raising it brings the answer sooner, and costs processor time and memory.
     alpha
         Probability that a model that is no better ever takes over from a champion, all of them together; the evidence
         may be looked at after every label. Raising it is quicker and errs more.
@@ -57,7 +57,8 @@ class Race:
         if not isinstance(self.models, (list, tuple)) or not self.models:
             raise DeclarationError(f"{field}.models", self.models, "a list of at least one River model")
         budget, most = self.budget, len(self.models)
-        if budget is not None and (isinstance(budget, bool) or not isinstance(budget, (int, float)) or not budget > 0):
+        is_number = isinstance(budget, (int, float)) and not isinstance(budget, bool)
+        if budget is not None and not (is_number and 0 < budget <= most):
             raise DeclarationError(f"{field}.budget", budget, f"a number above 0, at most {most}, or None for all")
         if not isinstance(self.alpha, (int, float)) or not 0 < self.alpha < 1:
             raise DeclarationError(f"{field}.alpha", self.alpha, "a number between 0 and 1")

@@ -29,6 +29,14 @@ WRONG: list[tuple[str, Feature]] = [
     ("max_length", Feature(str, max_length=0)),
     ("max_length", Feature(str, max_length="9")),  # type: ignore[arg-type]
     ("out_of_range", Feature(float, out_of_range="drop")),  # type: ignore[arg-type]
+    ("nullable", Feature(float, nullable="no")),  # type: ignore[arg-type]
+    ("nullable", Feature(float, nullable=None)),  # type: ignore[arg-type]
+    ("coerce", Feature(float, coerce="yes")),  # type: ignore[arg-type]
+    ("coerce", Feature(float, coerce=1)),  # type: ignore[arg-type]
+    ("missing", Feature(str, categories=("x", "y"), nullable=True, missing="zzz")),
+    ("missing", Feature(str, categories=("x", "y"), nullable=True, missing="__other__")),
+    ("missing", Feature(str, categories=("x", "y"), nullable=True, missing="zzz", out_of_range="clip")),
+    ("missing", Feature(str, categories=("x", "y"), missing="zzz", out_of_range="missing")),
     ("missing", Feature(bool, nullable=True, missing="mean")),
     ("missing", Feature(str, nullable=True, missing="mean")),
     ("missing", Feature(float, nullable=True, missing="zero")),
@@ -48,6 +56,22 @@ def test_feature_that_contradicts_itself_is_refused_by_name(name: str, feature: 
     with pytest.raises(DeclarationError) as caught:
         feature.check("features['a']")
     assert caught.value.field == f"features['a'].{name}"
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        Feature(str, categories=("x", "y"), nullable=True, missing="y"),
+        Feature(str, categories=["x", "y"], nullable=True, missing="y"),  # type: ignore[arg-type]
+        Feature(str, categories=("x", "y"), nullable=True, missing="last"),
+        Feature(str, categories=("x", "y"), nullable=True),
+        Feature(str, categories=("x", "y"), nullable=True, missing="__other__", out_of_range="clip"),
+        Feature(str, nullable=True, missing="zzz"),
+    ],
+)
+def test_filler_that_the_model_can_see_is_taken(feature: Feature) -> None:
+    """A category, the name of all others where there is one, and anything where no categories are declared."""
+    feature.check("features['a']")
 
 
 @pytest.mark.parametrize(

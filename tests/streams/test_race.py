@@ -373,6 +373,9 @@ def test_versions_are_never_given_twice() -> None:
         (Race([linear(l2=0.1), linear(l2=0.1)]), "race.models[1]"),
         (Race([linear(l2=0.1)], budget=0), "race.budget"),
         (Race([linear(l2=0.1)], budget=True), "race.budget"),
+        (Race([linear(l2=0.1)], budget=5), "race.budget: got 5, expected a number above 0, at most 1, or None for all"),
+        (Race([linear(l2=0.1)], budget=float("inf")), "race.budget"),
+        (Race([linear(l2=0.1)], budget="1"), "race.budget"),  # type: ignore[arg-type]
         (Race([linear(l2=0.1)], alpha=1), "race.alpha"),
         (Race([linear(l2=0.1)], rung=0), "race.rung"),
     ],
