@@ -51,6 +51,17 @@ def part_name(partition: int, digest: str) -> str:
     return f"{parts_folder(partition)}/{digest}"
 
 
+def is_part(name: str) -> bool:
+    """Tell whether a file in a folder of parts is one.
+
+    Examples
+    --------
+    >>> is_part("0" * 64), is_part("notes.txt")
+    (True, False)
+    """
+    return _DIGEST.fullmatch(name) is not None
+
+
 def manifest_name(partition: int, position: int) -> str:
     """Return the name of the manifest for a next position; names sort as positions do.
 

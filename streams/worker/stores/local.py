@@ -3,15 +3,14 @@
 import errno
 import os
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from schemas.errors import ConfigurationError, SnapshotError, StoreError
+from streams.worker.stores.abandoned import remove_abandoned
 from streams.worker.stores.layout import manifest_name, manifests_folder, note_name, part_name, position_of
 
-_ABANDONED_SECONDS = 600
 _ELSEWHERE = "RIVERRUN_SNAPSHOT_STORE names another place"
 _ADVICE = {
     errno.ENOSPC: f"make room; {_ELSEWHERE}",
@@ -32,7 +31,8 @@ class LocalStore:
     Parameters
     ----------
     folder
-        Made if it is not there. What killed processes left half written in it more than ten minutes ago is removed.
+        Made if it is not there. What killed processes left half written in it more than ten minutes ago is removed, and
+        so are parts that old which no manifest in it names: those of snapshots that were never finished.
 
     Raises
     ------
@@ -55,7 +55,7 @@ class LocalStore:
         self._made: set[Path] = set()
         try:
             _make_folder(self._folder)
-            _remove_abandoned(self._folder)
+            remove_abandoned(self._folder)
         except OSError as error:
             raise ConfigurationError(
                 f"RIVERRUN_SNAPSHOT_STORE: {error.filename or folder}: {error.strerror}, "
@@ -73,7 +73,7 @@ class LocalStore:
         path = self._folder / part_name(partition, digest)
         with _told(path):
             self._make_folders(path.parent)
-            if _size(path) == len(data):
+            if _is_there(path, len(data)):
                 _sync(path.parent)  # whoever wrote it may have been killed before it did
             else:
                 _write(path, data)
@@ -192,16 +192,6 @@ def _make_folder(path: Path) -> None:
         _sync(path.parent)
 
 
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what was being written when its process was killed."""
-    deadline = time.time() - _ABANDONED_SECONDS
-    for kind in ("parts", "manifests"):
-        for draft in folder.glob(f"*/{kind}/.*.tmp"):
-            with suppress(FileNotFoundError):
-                if draft.stat().st_mtime < deadline:
-                    draft.unlink()
-
-
 def _write(path: Path, data: bytes) -> None:
     """Write a file that is under its name as a whole and for good, or not at all."""
     descriptor, draft = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
@@ -234,11 +224,15 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _size(path: Path) -> int | None:
+def _is_there(path: Path, size: int) -> bool:
+    """Tell whether a file has a size; if so it is as good as new, and not taken for one that was left behind."""
     try:
-        return path.stat().st_size
+        if path.stat().st_size != size:
+            return False
+        os.utime(path)
     except FileNotFoundError:
-        return None
+        return False
+    return True
 
 
 @contextmanager

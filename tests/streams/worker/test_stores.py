@@ -19,9 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import ConfigurationError, InvariantError, SnapshotError
-from schemas.manifest import Part
+from schemas.manifest import Identity, Manifest, Part
+from schemas.signing import generate, signer_from_pem
 from streams.worker.settings import load_settings
-from streams.worker.stores import LocalStore, ObjectStore, local, open_store
+from streams.worker.stores import LocalStore, ObjectStore, abandoned, local, open_store
 from streams.worker.stores.kafka import KafkaStore
 
 Store = LocalStore | ObjectStore
@@ -479,6 +480,110 @@ def test_drafts_of_killed_processes_are_removed_at_start(folder: Path) -> None:
     os.utime(young, (time.time() - 500,) * 2)
     LocalStore(folder)
     assert [path.exists() for path in (old, young, others)] == [False, True, True]
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what lets ten minutes pass."""
+
+    def pass_on() -> None:
+        now = time.time() + 601
+        monkeypatch.setattr(abandoned.time, "time", lambda: now)
+
+    return pass_on
+
+
+def sealed(digest: str) -> bytes:
+    """Return the manifest of one part, as a worker signs it."""
+    identity = Identity("p", "0123456789ab", "p.raw", 3, 4, "0.26.1")
+    manifest = Manifest(identity, 5, (Part("champion", digest, 1, 0, 5),), 0, "0.1.0", "3.11.2")
+    return signer_from_pem(generate()[0]).seal(manifest.to_document())
+
+
+def test_parts_of_snapshots_that_failed_are_removed_at_start(tmp_path: Path, later: Callable[[], None]) -> None:
+    """Those that no manifest names, whoever signed it, once they are ten minutes old; of each partition its own."""
+    store = LocalStore(tmp_path)
+    named, unnamed = keep(store, b"named"), keep(store, b"unnamed")
+    keep(store, b"named", 31)
+    store.seal(3, 5, sealed(named))
+    (tmp_path / "3/parts/notes.txt").write_bytes(b"a stranger's")
+    LocalStore(tmp_path)
+    assert len(names(tmp_path)) == 5
+    later()
+    LocalStore(tmp_path)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
+        "3/manifests/00000000000000000005.json",
+        f"3/parts/{named}",
+        "3/parts/notes.txt",
+    ]
+    assert store.get(3, named) == b"named"
+    assert keep(store, b"unnamed") == unnamed
+
+
+@pytest.mark.parametrize("what", ["unreadable", "gone", "folder"])
+def test_no_part_is_removed_where_a_manifest_cannot_be_read(
+    tmp_path: Path, later: Callable[[], None], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """It may be the one that names the part: for want of rights, or dropped while it was looked for."""
+    store = LocalStore(tmp_path)
+    unnamed = keep(store, b"unnamed")
+    for position in (4, 5):
+        store.seal(3, position, sealed(MISSING))
+    later()
+    error = FileNotFoundError(errno.ENOENT, "gone") if what == "gone" else PermissionError(errno.EACCES, "no")
+    real_list, real_read = os.listdir, Path.read_bytes
+
+    def list_names(path: Path) -> list[str]:
+        if what == "folder" and path.name == "manifests":
+            raise error
+        return real_list(path)
+
+    def read(path: Path) -> bytes:
+        if what != "folder" and path.name.endswith("5.json"):
+            raise error
+        return real_read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(abandoned.os, "listdir", list_names)
+        patched.setattr(Path, "read_bytes", read)
+        LocalStore(tmp_path)
+    assert store.get(3, unnamed) == b"unnamed"
+    LocalStore(tmp_path)
+    assert unnamed not in names(tmp_path)
+
+
+@pytest.mark.parametrize("name", [".draft.tmp", "note.json", "00000000000000000005.json~"])
+def test_part_that_is_named_in_any_file_beside_the_manifests_stays(
+    tmp_path: Path, later: Callable[[], None], name: str
+) -> None:
+    """Within a longer row of digits, too: what the digest is there for is not asked."""
+    store = LocalStore(tmp_path)
+    digest = keep(store, b"named")
+    store.seal(3, 7, b"")
+    later()
+    (tmp_path / "3/manifests" / name).write_bytes(b"0a" + digest.encode() + b"b1")
+    os.utime(tmp_path / "3/manifests" / name, (abandoned.time.time(),) * 2)
+    LocalStore(tmp_path)
+    assert store.get(3, digest) == b"named"
+
+
+def test_part_that_is_put_again_is_as_good_as_new(tmp_path: Path) -> None:
+    """A snapshot that failed left it, the next one has it again; a worker that starts now does not take it away."""
+    store = LocalStore(tmp_path)
+    digest = keep(store, b"again")
+    path = tmp_path / "3/parts" / digest
+    os.utime(path, (time.time() - 601,) * 2)
+    keep(store, b"again")
+    assert path.stat().st_mtime > time.time() - 60
+
+
+def test_part_that_a_copy_brought_with_its_time_is_young(tmp_path: Path) -> None:
+    """The manifests of a folder that is being restored may come after the parts."""
+    store = LocalStore(tmp_path)
+    digest = keep(store, b"restored")
+    os.utime(tmp_path / "3/parts" / digest, (time.time() - 86_400,) * 2)
+    LocalStore(tmp_path)
+    assert store.get(3, digest) == b"restored"
 
 
 # ------------------------------------------------------------------ the order of what reaches the disk
