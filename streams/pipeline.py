@@ -294,7 +294,7 @@ class Pipeline:
         learned = learned_part(model)
         if learned:
             expected = (
-                "one that has not: each version begins unlearned. `riverrun models import` brings what has learned"
+                "its clone(), for each version begins unlearned; `riverrun models import` brings what has learned"
             )
             raise DeclarationError(field, f"{learned} that has learned", expected)
         try:
