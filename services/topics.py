@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -17,6 +17,7 @@ from confluent_kafka.admin import (
     ConfigResource,
     NewPartitions,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -77,6 +78,20 @@ def require_topic(
     if not count:
         raise BrokerError(f"{topic}: no such topic on {settings.bootstrap_servers}. {advice}")
     return count
+
+
+def has_had_records(settings: Settings, topic: str) -> bool:
+    """Tell whether anything was ever written to a topic that has to be there, deleted since or not.
+
+    Raises
+    ------
+    BrokerError
+        As `require_topic`, and when the broker does not tell.
+    """
+    latest = {TopicPartition(topic, n): OffsetSpec.latest() for n in range(require_topic(settings, topic))}
+    admin = new_admin(settings)  # by name: a client that is gone answers nothing
+    answers = admin.list_offsets(latest, request_timeout=_ADMIN_SECONDS)
+    return any(_result(answer, topic).offset > 0 for answer in answers.values())
 
 
 def observe(admin: AdminClient, settings: Settings, wanted: list[str]) -> dict[str, Existing]:

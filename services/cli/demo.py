@@ -150,6 +150,10 @@ def replay(
     stream: Annotated[Name, typer.Argument(help="Which stream.", show_default=False)],
     rows: RowsOption = None,
     speed: SpeedOption = None,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="Send nothing to a topic that has, or had, records, of a whole replay or not."),
+    ] = False,
     servers: ServersOption = None,
 ) -> None:
     """Send a recorded stream, events and labels, to the input topic of its example.
@@ -160,9 +164,13 @@ def replay(
     settings = settings_of(servers)
     from services.demo.replay import Replay
     from services.demo.scenario import SCENARIOS
+    from services.topics import has_had_records
 
     scenario = SCENARIOS[stream]
     scenario.check()
+    if once and has_had_records(settings, scenario.topic):
+        typer.echo(f"{scenario.topic} has or had records already: nothing is sent, as --once says")
+        return
     job = Replay(settings, scenario.topic, speed=speed)
     try:
         _replay_visibly(job, scenario, min(rows or scenario.events, scenario.events))

@@ -23,7 +23,7 @@ from services.bridge import Bridge
 from services.broker import EmbeddedBroker
 from services.cli import app
 from services.cli.partitioners import crc32_partition, fnv1a_partition
-from services.topics import apply_topics, plan_topics
+from services.topics import apply_topics, has_had_records, plan_topics
 from streams.worker.keys import make_keys
 from streams.worker.settings import Settings
 
@@ -243,6 +243,27 @@ def test_topics_apply_is_idempotent_and_never_grows_raw(desk: Desk) -> None:
     plans = plan_topics(load(desk, "grown"), desk.settings)
     assert [plan.action for plan in plans] == ["refuse"] + ["none"] * 5
     assert [plan.existing.partitions for plan in plans if plan.existing] == [2, 4, 1, 4, 4, 4]
+
+
+def test_replay_once_sends_nothing_to_a_topic_that_has_records(desk: Desk) -> None:
+    """What was sent before is not sent again on top; a topic that is not there is an error as ever."""
+    replay = ("replay", "recurring", "--rows", "20", "--once")
+    missing = desk.start(*replay)
+    _, err = missing.communicate(timeout=30)
+    assert (missing.returncode, b"recurring.raw: no such topic" in err) == (1, True)
+    desk.make("recurring.raw", 3)
+    assert not has_had_records(desk.settings, "recurring.raw")
+    said = []
+    for _ in range(2):
+        process = desk.start(*replay)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 0, err
+        said.append(out.decode())
+    assert said == [
+        "20 applications and 20 labels sent to recurring.raw\n",
+        "recurring.raw has or had records already: nothing is sent, as --once says\n",
+    ]
+    assert kinds(desk, "recurring") == {"riverrun.event": 20, "riverrun.label": 20}
 
 
 def test_doctor_names_missing_topics(desk: Desk) -> None:
