@@ -46,3 +46,9 @@ def test_there_are_partitions_for_several_workers(services: dict[str, Any]) -> N
     """As the first lines say."""
     assert "--scale worker=2" in (ROOT / "docker-compose.yml").read_text()
     assert option(list(services["topics"]["command"]))["partitions"] == 4
+
+
+def test_worker_has_the_time_to_stop_that_the_guarantees_ask_for(services: dict[str, Any]) -> None:
+    """While Kafka is away."""
+    seconds = services["worker"]["stop_grace_period"].removesuffix("s")
+    assert f"give it {seconds} s before it is killed" in (ROOT / "docs" / "guarantees.md").read_text()
