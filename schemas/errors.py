@@ -16,6 +16,9 @@ Bad *data* is never an exception: it becomes a dead letter. What is raised is fo
      └── InvariantError        riverrun's own promise would be broken: the worker stops before the offset moves
 """
 
+#: Characters of a value that a message shows.
+_SHOWN = 80
+
 
 class RiverrunError(Exception):
     """Base of every exception riverrun raises on purpose."""
@@ -42,8 +45,22 @@ class DeclarationError(RiverrunError):
     """
 
     def __init__(self, field: str, got: object, expected: str) -> None:
-        super().__init__(f"{field}: got {got!r}, expected {expected}")
+        super().__init__(f"{field}: got {_shown(got)}, expected {expected}")
         self.field = field
+
+
+def _shown(got: object) -> str:
+    """Return a value as a message can hold it: on one line, not for ever, and never nothing; words are kept.
+
+    Examples
+    --------
+    >>> _shown([0] * 100)
+    '[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0…'
+    """
+    if isinstance(got, str):
+        return repr(got)
+    text = " ".join(repr(got).split()) or type(got).__name__
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 class ConfigurationError(RiverrunError):

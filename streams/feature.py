@@ -3,7 +3,7 @@
 import math
 import types
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Union, get_args, get_origin
 
 from schemas.errors import DeclarationError
 
@@ -152,7 +152,7 @@ def to_feature(field: str, declared: object) -> Feature:
         feature = declared
     elif isinstance(declared, type):
         feature = Feature(declared)
-    elif isinstance(declared, types.UnionType):
+    elif get_origin(declared) in (types.UnionType, Union):  # float | None, and Optional[float]
         kinds = [kind for kind in get_args(declared) if kind is not types.NoneType]
         if len(kinds) != 1 or len(get_args(declared)) != 2:
             raise DeclarationError(field, declared, "one type, or one type | None")

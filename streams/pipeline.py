@@ -329,10 +329,12 @@ class Pipeline:
         for i, metric in enumerate(self.metrics):
             inner = getattr(metric, "obj", metric)
             verbs = all(hasattr(inner, verb) for verb in ("update", "revert", "get"))
-            if isinstance(metric, (type, utils.TimeRolling)) or not verbs or not _gives_a_number(inner):
+            if isinstance(metric, (type, utils.TimeRolling)) or not verbs:
                 raise DeclarationError(
                     f"metrics[{i}]", metric, "a River metric, or utils.Rolling(metrics.Accuracy, 1000)"
                 )
+            if not _gives_a_number(inner):
+                raise DeclarationError(f"metrics[{i}]", type(inner).__name__, "a metric whose value is one number")
             if isinstance(inner, metrics.base.Metric) and not inner.works_with(self.model):
                 raise DeclarationError(
                     f"metrics[{i}]", type(inner).__name__, f"a metric that works with {self.model_name}"

@@ -1,7 +1,7 @@
 """A digest that changes with whatever can change an answer, and with nothing else."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Optional, Union
 
 import pytest
 from river import compose, drift, forest, linear_model, metrics, optim, preprocessing
@@ -91,6 +91,12 @@ def test_declaration_that_says_nothing_of_later_fields_has_the_digest_that_it_al
 def test_declaration_with_a_change_that_does_not_matter_has_the_same_digest(changes: dict[str, Any]) -> None:
     """Watching, formats and places change no answer."""
     assert declared(**changes).declaration == declared().declaration
+
+
+def test_declaration_has_the_same_digest_however_a_feature_says_that_it_may_be_missing() -> None:
+    """As ``float | None``, as typing writes it, or spelled out."""
+    ways = [float | None, Optional[float], Union[None, float], Feature(float, nullable=True)]  # noqa: UP007, UP045
+    assert len({declared(features={**FEATURES, "a": way}).declaration for way in ways}) == 1
 
 
 def test_digest_does_not_depend_on_what_a_model_has_learned() -> None:

@@ -1,6 +1,6 @@
 """Features whose arguments contradict each other are refused by name."""
 
-from typing import Any
+from typing import Any, Optional, Union
 
 import pytest
 
@@ -81,6 +81,8 @@ def test_filler_that_the_model_can_see_is_taken(feature: Feature) -> None:
         (bool, Feature(bool)),
         (float | None, Feature(float, nullable=True)),
         (None | str, Feature(str, nullable=True)),
+        (Optional[float], Feature(float, nullable=True)),  # noqa: UP045
+        (Union[None, int], Feature(int, nullable=True)),  # noqa: UP007
         (Feature(int, ge=0), Feature(int, ge=0)),
     ],
 )

@@ -1,7 +1,7 @@
 """Declarations that cannot work are refused at once, by the name of the field."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Optional, Union
 
 import pytest
 from river import (
@@ -87,6 +87,8 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("features['a']", {"features": {"a": "float"}}),
     ("features['a']", {"features": {"a": float | int}}),
     ("features['a']", {"features": {"a": float | int | None}}),
+    ("features['a']", {"features": {"a": Union[float, int, None]}}),  # noqa: UP007
+    ("features['a'].type", {"features": {"a": Optional[list]}}),  # noqa: UP045
     ("features['a'].type", {"features": {"a": list}}),
     ("features['a'].ge", {"features": {"a": Feature(float, ge=2, le=1)}}),
     ("label", {"label": "y"}),
@@ -199,6 +201,28 @@ def test_argument_that_cannot_work_is_refused_by_name(field: str, changes: dict[
     assert caught.value.field.startswith(field)
     assert ": got " in str(caught.value)
     assert ", expected " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"metrics": [metrics.ConfusionMatrix()]},
+            "metrics[0]: got 'ConfusionMatrix', expected a metric whose value is one number",
+        ),
+        ({"metrics": metrics.ConfusionMatrix()}, "metrics: got ConfusionMatrix, expected a list of River metrics"),
+        (
+            {"race": [LOGISTIC]},
+            "race: got [LogisticRegression ( optimizer=SGD ( lr=Constant ( learning_rate=0.01 ) ) loss=…, "
+            "expected a Race, or None",
+        ),
+    ],
+)
+def test_argument_that_is_refused_is_shown_in_a_few_words(changes: dict[str, Any], said: str) -> None:
+    """On one line, cut where it is long, and by its class where it shows nothing."""
+    with pytest.raises(DeclarationError) as caught:
+        declared(**changes)
+    assert str(caught.value) == said
 
 
 RIGHT: list[dict[str, Any]] = [
