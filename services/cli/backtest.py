@@ -1,6 +1,5 @@
 """``riverrun backtest``: what a worker would have answered."""
 
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from services.cli.laboratory import Asked, EngineName, LossName, experiment, tel
 from services.cli.loading import load_pipeline
 from services.cli.options import KeyFieldOption, Output, OutputOption, ServersOption, check_file, check_output
 from services.cli.printing import open_lines, print_json, progress
+from services.cli.reading import is_offset
 from services.cli.showing import describe_lifecycle
 
 if TYPE_CHECKING:
@@ -201,8 +201,9 @@ def _is_reversed(start: str, end: str) -> bool:
     >>> _is_reversed("50", "10"), _is_reversed("-5", "-10"), _is_reversed("50", "-10"), _is_reversed("50", "end")
     (True, True, False, False)
     """
-    numbers = all(re.fullmatch("-?[0-9]+", bound) for bound in (start, end))
-    return numbers and start.startswith("-") == end.startswith("-") and int(start) > int(end)
+    return (
+        is_offset(start) and is_offset(end) and start.startswith("-") == end.startswith("-") and int(start) > int(end)
+    )
 
 
 def _fold(

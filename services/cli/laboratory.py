@@ -174,9 +174,9 @@ def _bounds(start: str, end: str, low: int, high: int) -> tuple[int, int]:
     >>> _bounds("beginning", "end", 10, 50), _bounds("-5", "48", 10, 50), _bounds("20", "-45", 10, 50)
     ((10, 50), (45, 48), (20, 20))
     """
-    from services.cli.reading import first_offset
+    from services.cli.reading import first_offset, is_offset
 
-    if end not in ("beginning", "end") and not end.lstrip("-").isdigit():
+    if end not in ("beginning", "end") and not is_offset(end):
         raise ConfigurationError(f"--to: got {end!r}, expected end, an offset, or -N for N before the end")
     try:
         first = first_offset(start, low, high)

@@ -1,5 +1,6 @@
 """Records of a topic, read without a consumer group."""
 
+import re
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
 
 _BROKER_SECONDS = 15.0
 _POLL_SECONDS = 0.5
+
+
+def is_offset(text: str) -> bool:
+    """Tell whether a bound is an offset, or -N.
+
+    Examples
+    --------
+    >>> [is_offset(text) for text in ("20", "-5", "--5", "", "²")]
+    [True, True, False, False, False]
+    """
+    return re.fullmatch("-?[0-9]+", text) is not None
 
 
 def first_offset(start: str, low: int, high: int) -> int:
@@ -39,7 +51,7 @@ def first_offset(start: str, low: int, high: int) -> int:
     """
     if start in ("beginning", "end"):
         return low if start == "beginning" else high
-    if not start.lstrip("-").isdigit():
+    if not is_offset(start):
         raise ValueError(f"--from: got {start!r}, expected beginning, end, an offset, or -N for the newest N")
     offset = int(start)
     return max(low, high + offset if offset < 0 else min(offset, high))

@@ -309,5 +309,6 @@ def test_topic_that_is_not_there_is_told(kafka: Kafka) -> None:
     arguments = ("--topic", pipeline.source_topic, named("pipeline"), *servers)
     assert "--from: got 'x', expected beginning" in run(*arguments, "--from", "x", code=2).stderr
     assert "--to: got 'x', expected end" in run(*arguments, "--to", "x", code=2).stderr
+    assert "--to: got '--5', expected end" in run(*arguments, "--to=--5", code=2).stderr
     assert "--partition: got 3, expected less than 1" in run(*arguments, "--partition", "3", code=2).stderr
     assert "--key-field: got a topic" in run(*arguments, "--key-field", "k", code=2).stderr
