@@ -50,6 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working directory with a declaration and a file of events, and no settings in the environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RIVERRUN_BOOTSTRAP_SERVERS", raising=False)
+    monkeypatch.delitem(sys.modules, "declared", raising=False)  # of another test
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "declared.py").write_text(GOOD)
     (tmp_path / "events.jsonl").write_bytes(EVENTS)
