@@ -1,14 +1,18 @@
 """Cleaning: from what came before, never from the event itself."""
 
+import random
+from datetime import timedelta
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
+from river import linear_model, preprocessing, stats
 
-from riverrun import Feature
+from riverrun import Feature, Label, ObserveOnly, Pipeline
 from streams.feature import OTHER
 from streams.preprocessing import Preprocessor
+from tests.streams.logs import Fold, Log
 
 
 def cleaned(feature: Feature, *values: Any) -> list[Any]:
@@ -35,6 +39,30 @@ def test_null_is_left_for_an_imputer_of_rivers() -> None:
     assert cleaner.clean({"a": None, "b": None}) == {"a": None}
     assert cleaner.clean({"b": 1.0}) == {"a": None, "b": 1.0}
     assert cleaner.clean({"a": 2.0, "b": 1.0}) == {"a": 2.0, "b": 1.0}
+
+
+def test_imputer_of_rivers_answers_as_it_does_without_riverrun() -> None:
+    """To the last digit, with labels that come seven events late: nulls are stored with what waits for its label."""
+
+    def model() -> Any:
+        imputer = preprocessing.StatImputer(("temp", stats.Mean()))
+        return imputer | preprocessing.StandardScaler() | linear_model.LinearRegression()
+
+    features = {"hour": int, "temp": Feature(float, nullable=True, missing=None)}
+    label = Label("y", float, ttl=timedelta(days=1))
+    pipeline = Pipeline("p", features=features, label=label, model=model(), policy=ObserveOnly())
+    rng, log, late = random.Random(1), Log(), 7
+    rows: list[tuple[dict[str, Any], float]] = []
+    plain, expected = model(), []
+    for i in range(500):
+        x = {"hour": i % 24, "temp": None if rng.random() < 0.1 else rng.gauss(10, 3)}
+        rows.append((x, 2.0 * (i % 24) + (x["temp"] or 9)))
+        log.event(dict(x), id=f"e{i}")
+        expected.append(plain.predict_one(dict(x)))
+        if i >= late:
+            log.label(f"e{i - late}", rows[i - late][1])
+            plain.learn_one(dict(rows[i - late][0]), rows[i - late][1])
+    assert [p.prediction for p in Fold(pipeline, log.records).predictions] == expected
 
 
 def test_missing_value_is_filled_with_the_mean_of_the_values_before() -> None:
