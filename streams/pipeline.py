@@ -291,17 +291,17 @@ class Pipeline:
             )
         if self.kind == "multiclass" and not getattr(last, "_multiclass", True):
             raise DeclarationError(field, type(last).__name__, "a multiclass classifier, e.g. OneVsRestClassifier(…)")
-        learned = learned_part(model)
-        if learned:
-            expected = (
-                "its clone(), for each version begins unlearned; `riverrun models import` brings what has learned"
-            )
-            raise DeclarationError(field, f"{learned} that has learned", expected)
         try:
             pickle.dumps(self._per_entity(seeded(model, self.name, "v1", "model")))
         except (AttributeError, TypeError, pickle.PicklingError, NotPicklableError) as error:
             expected = "a model that pickle takes: functions that can be imported, no lambdas"
             raise DeclarationError(field, str(error), expected) from error
+        learned = learned_part(model)
+        if learned:
+            expected = (
+                "its clone(), for each version begins unlearned; `riverrun models import` brings what has learned"
+            )
+            raise DeclarationError(field, f"{learned} that has learned, or was asked", expected)
 
     def _check_race(self) -> None:
         if self.race is None:

@@ -2,11 +2,11 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 _PLAIN = (int, float, str, bytes, bool, type(None))
+_CONTAINERS = (dict, list, tuple, deque, set, frozenset)
 _PASSED_OVER = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
 #: Parts of a model that are looked at; a larger one is taken for fresh.
 _MOST = 20_000
@@ -15,7 +15,8 @@ _MOST = 20_000
 def learned_part(model: Any) -> str:
     """Return the class of the first part of a model that has learned something, nothing where all of it is fresh.
 
-    It is held against two clones, which have learned nothing: what differs between these is chance.
+    It is held against two clones, which have learned nothing: what differs between these is chance. Some models note
+    what they were asked about, and are not fresh any more.
 
     Parameters
     ----------
@@ -24,41 +25,38 @@ def learned_part(model: Any) -> str:
 
     Examples
     --------
-    >>> from river import linear_model, preprocessing
-    >>> model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    >>> from river import preprocessing
+    >>> model = preprocessing.StandardScaler()
     >>> learned_part(model)
     ''
-    >>> model.learn_one({"a": 1.0}, True)
+    >>> model.learn_one({"a": 1.0})
     >>> learned_part(model), learned_part(model.clone())
     ('StandardScaler', '')
     """
-    return _part(model, model.clone(), model.clone(), type(model).__name__, iter(range(_MOST)))
-
-
-def _part(found: Any, fresh: Any, other: Any, owner: str, steps: Iterator[int]) -> str:
-    """Return the class of what differs from both clones where these are alike."""
-    if isinstance(found, _PASSED_OVER) or next(steps, None) is None:
-        return ""
-    if type(fresh) is not type(other):
-        return ""
-    if type(found) is not type(fresh):
-        return owner
-    if isinstance(found, _PLAIN):
-        return owner if _is_same(fresh, other) and not _is_same(found, fresh) else ""
-    if isinstance(found, (dict, list, tuple, deque, set, frozenset)):
-        if len(fresh) != len(other):
-            return ""
-        if len(found) != len(fresh):
-            return owner
-    mine, its, others = _parts(found), _parts(fresh), _parts(other)
-    name = type(found).__name__ if hasattr(found, "clone") else owner
-    for key in mine:
-        if key not in its or key not in others:
+    waiting = deque([(model, model.clone(), model.clone(), type(model).__name__)])
+    steps = 0
+    while waiting and steps < _MOST:
+        steps += 1
+        found, fresh, other, owner = waiting.popleft()
+        if isinstance(found, _PASSED_OVER) or type(fresh) is not type(other):
             continue
-        part = _part(mine[key], its[key], others[key], name, steps)
-        if part:
-            return part
+        if _differs(found, fresh, other):
+            return owner
+        mine, its, others = _parts(found), _parts(fresh), _parts(other)
+        name = type(found).__name__ if hasattr(found, "clone") else owner
+        waiting += [(mine[k], its[k], others[k], name) for k in mine if k in its and k in others]
     return ""
+
+
+def _differs(found: Any, fresh: Any, other: Any) -> bool:
+    """Tell whether something is not as in two clones that are alike; what it consists of is not looked at."""
+    if type(found) is not type(fresh):
+        return True
+    if isinstance(found, _PLAIN):
+        return _is_same(fresh, other) and not _is_same(found, fresh)
+    if isinstance(found, _CONTAINERS):
+        return len(fresh) == len(other) and len(found) != len(fresh)
+    return False
 
 
 def _parts(one: Any) -> dict[Any, Any]:

@@ -161,9 +161,8 @@ def check_untold(group: str, why: str) -> Check:
     return Check("progress", False, f"the broker does not tell how far group {group} is: {why}", advice)
 
 
-def check_workers(group: str, members: int, progress: Mapping[str, Progress], pipeline: str) -> Check:
-    """See that somebody works off what waits."""
-    waiting = sum(at.lag for at in progress.values())
+def check_workers(group: str, members: int, waiting: int, pipeline: str) -> Check:
+    """See that somebody works off the records that wait."""
     if members:
         return Check("workers", True, f"{counted(members, 'member')} in group {group}")
     if not waiting:
@@ -171,7 +170,8 @@ def check_workers(group: str, members: int, progress: Mapping[str, Progress], pi
     advice = (
         f"riverrun run {pipeline} starts a worker; its RIVERRUN_GROUP_ID, if it has one, belongs into doctor's, too"
     )
-    return Check("workers", False, f"nobody is in group {group}, and {counted(waiting, 'record')} wait", advice)
+    found = f"nobody is in group {group}, and {counted(waiting, 'offset')} behind what was read"
+    return Check("workers", False, found, advice)
 
 
 def check_label_memory(pipeline: "Pipeline", records: Iterable[Record]) -> Iterator[Check]:

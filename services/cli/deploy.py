@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streams.takeover import Takeover
     from streams.worker.settings import Settings
 
+_GROUP_SECONDS = 30.0
 _REFUSAL_SECONDS = 2.0
 
 
@@ -97,6 +98,8 @@ def _advice(pipeline: "Pipeline", standings: "Standings | None", left: "list[Han
     newest = None if standings is None else standings.newest(first.partition)
     successor = None if standings is None else standings.successor(first.partition, newest)
     if newest is not None and successor is not None and first.committed <= newest.next:
+        if successor.declaration == pipeline.declaration:
+            return f"it was handed over to this declaration at {newest.next}: start the workers with it"
         before = newest.identity.declaration
         whose = "this one" if before == pipeline.declaration else f"{before}, the one before,"
         return (
@@ -121,21 +124,27 @@ def _standings(pipeline: "Pipeline", settings: "Settings") -> "Standings | None"
 def _changes(pipeline: "Pipeline", settings: "Settings", standings: "Standings | None") -> "Takeover | None":
     """Ask the newest snapshots, and the log behind them, what the declaration before was."""
     from services.deployment import changes
+    from services.groups import committed_offsets
     from services.topics import require_topic
 
     partitions = require_topic(settings, pipeline.source_topic)
     if standings is None:
         return None
-    newest = {partition: standings.newest(partition) for partition in range(partitions)}
-    found = (changes(pipeline, manifest, standings.successor(n, manifest)) for n, manifest in newest.items())
-    return next((takeover for takeover in found if takeover is not None), None)
+    group = settings.group_id or f"riverrun-{pipeline.name}"
+    committed = committed_offsets(settings, group, pipeline.source_topic, range(partitions), _GROUP_SECONDS)
+    for partition in range(partitions):
+        newest = standings.newest(partition)
+        if newest is not None:
+            waits = committed.get(partition, 0) <= newest.next  # else it was passed over, or is under way
+            return changes(pipeline, newest, standings.successor(partition, newest) if waits else None)
+    return None
 
 
 def _told(pipeline: "Pipeline", takeover: "Takeover | None", fresh: bool) -> str:
     if takeover is None:
         return f"{pipeline.name}: declaration {pipeline.declaration}; no snapshot tells of another one"
     if not takeover.changed:
-        return f"{pipeline.name}: declaration {pipeline.declaration} is what the workers have: nothing changes"
+        return f"{pipeline.name}: declaration {pipeline.declaration} is what the log has already: nothing changes"
     how = "serves at once" if fresh else "learns beside the old one until it has learned enough"
     model = f"; the new model {how}" if takeover.renews_model else "; the model stays"
     what = ", ".join(takeover.changed)

@@ -106,7 +106,24 @@ def count_workers(settings: "Settings", group: str, progress: "dict[str, Progres
         members = member_count(settings, group, _BROKER_SECONDS)
     except KafkaException as error:
         return Check("workers", True, f"the broker does not tell who is in group {group}: {error.args[0].str()}")
-    return check_workers(group, members, progress, path)
+    waiting = 0 if members else still_to_read(settings, group, progress)
+    return check_workers(group, members, waiting, path)
+
+
+def still_to_read(settings: "Settings", group: str, progress: "dict[str, Progress]") -> int:
+    """Return how many offsets lie behind what was read, if there is a record: markers of transactions are none."""
+    from faust.types import TP
+
+    from streams.worker.log_ends import LogEnds
+
+    positions = {}
+    for where, at in progress.items():
+        topic, _, partition = where.removesuffix("]").rpartition("[")
+        if at.lag:
+            positions[TP(topic, int(partition))] = max(at.committed or 0, at.low)
+    ends = LogEnds(settings, group, _BROKER_SECONDS)
+    ends.beyond(positions)  # a position is looked behind when it stands still
+    return sum(end - positions[tp] for tp, end in ends.beyond(positions).items())
 
 
 def snapshots_of(

@@ -111,7 +111,8 @@ def partition_records(
 ) -> Iterator[Record]:
     """Yield the records that lines hold; with a key field, those at home in a partition, at the offsets they get there.
 
-    A record without a key is at home in partition 0: a producer puts it anywhere, but only once.
+    A bare event without a key is at home in partition 0: a producer puts it anywhere, but only once. What comes as a
+    CloudEvent without one, such as a command, is for all of them.
 
     Parameters
     ----------
@@ -148,7 +149,9 @@ def partition_records(
                 if keys is not None:
                     keys.events += 1
                     keys.keyless += key is None
-        home = 0 if key is None else home_partition(key, partitions)
+        # Labels and commands without a key are for all partitions, an event is in one of them.
+        elsewhere = partition if record.headers else 0
+        home = elsewhere if key is None else home_partition(key, partitions)
         if home == partition:
             yield replace(record, key=key, offset=offset)
             offset += 1

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 _SECONDS = 60.0
 _MOST = 256
-#: What tells alike messages from each other: numbers, clients and threads, remarks in brackets, parts of a broker.
-_DETAILS = re.compile(r"\[[^]]*\]|\([^)]*\)|/bootstrap|/?\d+")
+#: What tells alike messages from each other: clients and threads, remarks in brackets, whose connection it is.
+_DETAILS = re.compile(r"\[[^]]*\]|\([^)]*\)|/bootstrap|/\d+")
 
 
 class Repetitions(logging.Filter):
     """Lets a message pass once a minute, with the number of those like it that were held back meanwhile.
 
-    Messages are alike that differ in nothing but numbers, clients, threads and what stands in brackets. Why a
+    Messages are alike that differ in nothing but clients, threads and what stands in brackets. Why a
     transaction was aborted never passes: that is told once, by us.
 
     Parameters

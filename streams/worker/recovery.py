@@ -91,12 +91,13 @@ class Recovery:
         where = f"{identity.topic}[{identity.partition}]"
         try:
             authentic = list(self._authentic(identity, committed, where))
+            credible = self._credible(authentic, identity, low, committed, where)
         except SnapshotError as error:
             log.warning("%s: no snapshots: %s", where, error)
             return Recovered(unreadable=str(error))
         newest = next((m for m in authentic if _is_of_this_log(m.identity, identity)), None)
         skips, unreadable = () if newest is None else newest.skips, ""
-        for manifest in self._credible(authentic, identity, low, committed, where):
+        for manifest in credible:
             try:
                 task = self._load(fresh(), manifest)
             except StoreError as error:

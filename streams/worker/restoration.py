@@ -63,10 +63,15 @@ class Restoration:
         Raises
         ------
         BrokerError
-            When the log no longer reaches back, and the snapshots cannot be read or `on_state_lost` is ``stop``.
+            When the snapshots cannot be read; when the log no longer reaches back and `on_state_lost` is ``stop``.
         """
         emit_from = max(extent.committed, extent.low)
         recovered = self._recovered(extent)
+        if recovered.task is None and recovered.unreadable:
+            raise BrokerError(
+                f"{extent.tp.topic}[{extent.tp.partition}]: the snapshots cannot be read: {recovered.unreadable}. "
+                "Nothing is lost: the worker ends, and the next start tries again"
+            )
         attempts = None
         if self._quarantine is not None:
             attempts = self._quarantine.look(extent.tp.partition, emit_from, recovered.skips)
@@ -77,7 +82,7 @@ class Restoration:
             return Shard(recovered.task, recovered.manifest.next, emit_from, recovered.manifest, attempts)
         task, start = self._fresh_task(extent.tp), extent.low
         if extent.committed > 0 and extent.low > 0:
-            start = self._without_history(extent, recovered)
+            start = self._without_history(extent)
         task.next_offset = start
         return Shard(task, start, emit_from, None, attempts)
 
@@ -136,14 +141,9 @@ class Restoration:
         fresh, identity = partial(self._fresh_task, extent.tp), self.identity(extent.tp)
         return self._recovery.recover(fresh, identity, extent.low, extent.committed)
 
-    def _without_history(self, extent: Extent, recovered: Recovered) -> int:
+    def _without_history(self, extent: Extent) -> int:
         """Return where to start when the beginning of the log is gone."""
         where = f"{extent.tp.topic}[{extent.tp.partition}]"
-        if recovered.unreadable:
-            raise BrokerError(
-                f"{where}: the log begins at {extent.low}, so the state is in the snapshots, which cannot be read: "
-                f"{recovered.unreadable}. Nothing is lost: the worker ends, and the next start tries again."
-            )
         if self._settings.on_state_lost == "stop":
             raise BrokerError(
                 f"{where}: state lost: the log begins at {extent.low}, the model has learned from records before it. "

@@ -42,6 +42,27 @@ def test_no_fresh_estimator_of_rivers_has_learned() -> None:
     assert [type(one).__name__ for one in found if learned_part(one)] == []
 
 
+class Ring(base.Classifier):
+    """A user's model whose parts know each other, and that ends nowhere."""
+
+    def __init__(self) -> None:
+        self.nodes: list[dict[str, Any]] = [{"to": None, "seen": 0} for _ in range(9)]
+        for one, next_one in zip(self.nodes, [*self.nodes[1:], self.nodes[0]], strict=True):
+            one["to"], one["all"] = next_one, self.nodes
+
+    def learn_one(self, x: dict[str, Any], y: Any) -> None:
+        """Count."""
+        self.nodes[0]["seen"] += 1
+
+
+def test_model_whose_parts_go_round_in_circles_is_looked_at_in_bounds() -> None:
+    """Neither for ever nor too deep."""
+    model = Ring()
+    assert learned_part(model) == ""
+    model.learn_one({}, True)
+    assert learned_part(model) == "Ring"
+
+
 @pytest.mark.parametrize(
     "model",
     [

@@ -135,6 +135,9 @@ def test_way_back_from_a_declaration_that_cannot_read_on(
     deployment.finish()
     handed_over = said("new")
     assert (handed_over.exit_code, "handed over" in handed_over.stdout) == (0, True), handed_over.output
+    again = said("new", "--wait", "1")
+    assert "is what the log has already: nothing changes" in again.stdout
+    assert "it was handed over to this declaration at 300: start the workers with it" in again.stderr
     assert worker.metrics("riverrun_partition_waits", "partition") == {"0": 1.0}
     assert worker.health()[1]["waiting"] == [0]
     kafka.produce(deployment.raw, inline(100, seed=1, start=300))
