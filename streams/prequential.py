@@ -65,7 +65,7 @@ class Prequential:
         for y, prediction, score in list(self._window)[-metric.window_size :]:  # a copy: others may look
             value = score if scores else prediction
             if value is not None and value != {}:
-                with suppress(Exception):
+                with suppress(Exception):  # of the answers that it takes; `metric_error` counts for cumulative ones
                     rolled.update(y, value)
         return float(rolled.get())
 

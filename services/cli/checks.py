@@ -56,7 +56,7 @@ class Progress:
 
     @property
     def lag(self) -> int:
-        """Return how many records wait."""
+        """Return how many offsets lie behind what was read: records, and markers of transactions."""
         return max(0, self.high - max(self.committed or 0, self.low))
 
 

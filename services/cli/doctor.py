@@ -145,7 +145,7 @@ def snapshots_of(
                 if successor is not None:
                     begins[where] = newest.next, successor.declaration
     except (ConfigurationError, SnapshotError):
-        pass  # what this machine cannot read it says nothing about
+        pass  # a doctor may look from where the snapshots cannot be read: what follows is said without them
     return snapshots, begins
 
 
