@@ -181,18 +181,17 @@ def _filling_parameters(node: Any, path: tuple[str, ...], attributes: Mapping[st
     lacks_seed = "seed" in names and getattr(node, "seed", None) is None
     values = {name: getattr(node, name, None) for name in names}
     fills = _fillings(values.items(), path)
-    positional = [name for name, parameter in names.items() if parameter.kind is parameter.VAR_POSITIONAL]
-    shared = [name for name in positional if _holds_estimator(values[name])]
+    listed = [name for name, value in values.items() if isinstance(value, (list, tuple)) and _holds_estimator(value)]
 
     def fill(node: Any, path: tuple[str, ...]) -> Any:
-        changed = {name: _copied(getattr(node, name)) for name in shared}
+        changed = {name: _copied(getattr(node, name)) for name in listed}
         for name, fill_part in fills.items():
             changed[name] = fill_part(changed.get(name, getattr(node, name)), (*path, name))
         if lacks_seed:
             changed["seed"] = derive_seed(*path, "seed")
         return _rebuilt(node, changed)
 
-    return fill if fills or shared or lacks_seed else None
+    return fill if fills or listed or lacks_seed else None
 
 
 def _holds_estimator(value: Any) -> bool:
@@ -202,7 +201,7 @@ def _holds_estimator(value: Any) -> bool:
 
 
 def _copied(value: Any) -> Any:
-    """Return an unlearned copy of what River's `clone` hands on as it is: positional arguments without a name."""
+    """Return an unlearned copy of what River's `clone` hands on learned: an ensemble's list of models, or shares."""
     if isinstance(value, (list, tuple)):
         copies = map(_copied, value)
         return list(copies) if isinstance(value, list) else tuple(copies)

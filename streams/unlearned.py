@@ -5,6 +5,8 @@ from collections import deque
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from river import base
+
 _PLAIN = (int, float, str, bytes, bool, type(None))
 _CONTAINERS = (dict, list, tuple, deque, set, frozenset)
 _PASSED_OVER = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
@@ -42,10 +44,18 @@ def learned_part(model: Any) -> str:
             continue
         if _differs(found, fresh, other):
             return owner
-        mine, its, others = _parts(found), _parts(fresh), _parts(other)
         name = type(found).__name__ if hasattr(found, "clone") else owner
+        if isinstance(
+            found, (list, tuple)
+        ):  # River's clones keep what models in a list know
+            fresh, other = _fresh_items(fresh), _fresh_items(other)
+        mine, its, others = _parts(found), _parts(fresh), _parts(other)
         waiting += [(mine[k], its[k], others[k], name) for k in mine if k in its and k in others]
     return ""
+
+
+def _fresh_items(items: Any) -> list[Any]:
+    return [one.clone() if isinstance(one, base.Base) else one for one in items]
 
 
 def _differs(found: Any, fresh: Any, other: Any) -> bool:

@@ -29,9 +29,19 @@ def last_step(model: Any) -> Any:
 
 
 def tells_probabilities(model: Any, kind: TaskKind) -> bool:
-    """Tell whether a classifier says how probable each class is; whatever is none is not asked for that."""
-    last = type(last_step(model))
-    return kind not in ("binary", "multiclass") or last.predict_proba_one is not base.Classifier.predict_proba_one
+    """Tell whether a classifier says how probable each class is; whatever is none is not asked for that.
+
+    A fresh copy is asked: a wrapper, such as `ensemble.BaggingClassifier`, says what the wrapped classifier says.
+    """
+    if kind not in ("binary", "multiclass"):
+        return True
+    try:
+        last_step(model).clone().predict_proba_one({})
+    except NotImplementedError:
+        return False
+    except Exception:
+        return True  # it wants features
+    return True
 
 
 def answering(model: Any, kind: TaskKind) -> Callable[[Any], Answer]:

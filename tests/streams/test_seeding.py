@@ -138,6 +138,18 @@ def test_imputers_of_copies_learn_for_themselves() -> None:
     assert told == [{"a": 4.0, "b": "none"}, {"a": 0.0, "b": "none"}, {"a": 0.0, "b": "none"}]
 
 
+def test_models_of_an_ensembles_list_are_fresh_in_copies() -> None:
+    """River's own clone of a VotingClassifier copies what its models have learned."""
+    declared = ensemble.VotingClassifier([linear_model.LogisticRegression(), tree.HoeffdingTreeClassifier()])
+    for _ in range(20):
+        declared.learn_one({"a": 1.0}, True)
+    assert declared.clone().models[0].weights
+    copied = Blueprint(declared, "p").copy("p", "v1")
+    assert not copied.models[0].weights
+    assert copied.models[1].predict_proba_one({"a": 1.0}) == {}
+    assert declared.models[0].weights
+
+
 def test_seeds_are_filled_in_below_any_nesting() -> None:
     """A list of pairs, a dict of lists: what is missing in there is found."""
 

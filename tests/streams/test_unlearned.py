@@ -82,3 +82,18 @@ def test_what_has_learned_is_known(model: Any) -> None:
     model.learn_one({"a": 2.0}, False)
     assert learned_part(model) != ""
     assert learned_part(model.clone()) == ""
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ensemble.VotingClassifier([linear_model.LogisticRegression(), tree.HoeffdingTreeClassifier()]),
+        preprocessing.StatImputer(("a", stats.Mean())) | linear_model.Perceptron(),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_what_rivers_own_clones_have_learned_as_well_is_known(model: Any) -> None:
+    """Their clones share the models of a list, or copy what these have learned."""
+    assert learned_part(model) == ""
+    model.learn_one({"a": 1.0}, True)
+    assert learned_part(model) != ""
