@@ -45,9 +45,7 @@ def learned_part(model: Any) -> str:
         if _differs(found, fresh, other):
             return owner
         name = type(found).__name__ if hasattr(found, "clone") else owner
-        if isinstance(
-            found, (list, tuple)
-        ):  # River's clones keep what models in a list know
+        if isinstance(found, (list, tuple)):  # River's clones keep what models in a list know
             fresh, other = _fresh_items(fresh), _fresh_items(other)
         mine, its, others = _parts(found), _parts(fresh), _parts(other)
         waiting += [(mine[k], its[k], others[k], name) for k in mine if k in its and k in others]

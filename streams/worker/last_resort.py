@@ -37,6 +37,19 @@ class LastResort:
             self._disarmed = True
             faulthandler.cancel_dump_traceback_later()
 
+    def end_within(self, seconds: float, words: str) -> None:
+        """End, with words and without stacks, unless this is disarmed in time; told again, the first time counts."""
+        timer = threading.Timer(seconds, self._end_late, (words,))
+        timer.daemon = True
+        timer.start()
+
+    def _end_late(self, words: str) -> None:
+        if not self._disarmed:
+            try:
+                log.critical("%s", words)
+            finally:
+                os._exit(1)
+
     def end(self, words: str, last_act: Callable[[], object] = lambda: None) -> None:
         """Say why in one line, write the stacks of all threads to standard error, act once more, and end."""
         try:

@@ -46,14 +46,15 @@ def run_worker(pipeline: Pipeline, settings: Settings) -> int:
     app = App(pipeline, settings)
     define_agents(app)
     _say_once_why(app)
-    watchdog = _watchdog(app)
+    last_resort = LastResort()
+    watchdog = _watchdog(app, last_resort)
     if settings.metrics_port:
         REGISTRY.register(Telemetry(app))
         serve(settings.metrics_port, watchdog.report)
     gc.collect()
     gc.freeze()  # what is loaded by now lives as long as the process
     gc.set_threshold(50_000, 20, 50)
-    worker = faust.Worker(app, quiet=True, override_logging=False, redirect_stdouts=False, stdout=io.StringIO())
+    worker = _Worker(app, last_resort)
     if settings.stall_limit:
         watchdog.start()
     try:
@@ -69,10 +70,28 @@ def run_worker(pipeline: Pipeline, settings: Settings) -> int:
     return 0
 
 
-def _watchdog(app: App) -> Watchdog:
+class _Worker(faust.Worker):
+    """Faust's worker, which ends in time: Kafka, or what keeps the snapshots, may be away for longer."""
+
+    def __init__(self, app: App, last_resort: LastResort) -> None:
+        super().__init__(app, quiet=True, override_logging=False, redirect_stdouts=False, stdout=io.StringIO())
+        self._last_resort, self._seconds = last_resort, app.settings.stop_limit
+
+    async def stop(self) -> None:
+        """Stop, after a signal or an error."""
+        if self._seconds:
+            self._last_resort.end_within(
+                self._seconds,
+                f"not ended within {self._seconds:g} s (RIVERRUN_STOP_LIMIT), as when Kafka is away: the worker ends "
+                "as if it were killed. Nothing is lost: the next start goes on from what was committed",
+            )
+        await super().stop()
+
+
+def _watchdog(app: App, last_resort: LastResort) -> Watchdog:
     limit = app.settings.stall_limit
     ends = LogEnds(app.settings, app.group_id, min(_LOG_END_SECONDS, limit / 2))
-    return Watchdog(app.assignment, ends, limit, LastResort())
+    return Watchdog(app.assignment, ends, limit, last_resort)
 
 
 def _configure_logging(level: str) -> None:

@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     stall_limit
         Seconds without a commit, while there is something to commit, after which the worker ends; likewise without a
         record read, while there is one to read. Raising it bears with slower models and brokers; 0 never ends it.
+    stop_limit
+        Seconds that an end may take, after a signal or an error, before the worker ends as if it were killed: what was
+        not committed by then is done again. Raising it gives slow models and brokers more time; 0 waits until all is
+        done or Kafka is given up.
     metrics_port
         Port of the Prometheus endpoint, 0 for none.
     log_level
@@ -107,6 +111,7 @@ class Settings(BaseSettings):
     snapshot_store: str = "kafka"
     snapshot_interval: float = Field(default=30.0, ge=0, le=86_400)
     stall_limit: float = Field(default=120.0, ge=0, le=86_400)
+    stop_limit: float = Field(default=25.0, ge=0, le=86_400)
     metrics_port: int = Field(default=0, ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -170,11 +170,11 @@ def test_broker_that_restarts_in_the_midst_of_work_costs_no_answer(tmp_path: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
+@pytest.mark.parametrize(("guarantee", "limit"), [("exactly_once", 3), ("at_least_once", 3), ("exactly_once", 0)])
 def test_worker_whose_kafka_is_gone_ends_when_it_is_told_to(
-    tmp_path: Path, keys: dict[str, Path], guarantee: str
+    tmp_path: Path, keys: dict[str, Path], guarantee: str, limit: float
 ) -> None:
-    """Not at once, for the broker may come back, but in the end, with an error: what it had begun is not committed."""
+    """Not at once, for the broker may come back, but in time, with an error: what it had begun is not committed."""
     with EmbeddedBroker(tmp_path / "broker", port=free_port(), dies_with_parent=True) as bootstrap:
         kafka = Kafka(bootstrap)
         deployment = Deployment(
@@ -182,12 +182,14 @@ def test_worker_whose_kafka_is_gone_ends_when_it_is_told_to(
         )
         kafka.create(deployment.pipeline)
         kafka.produce(deployment.raw, inline(20_000))
-        worker = deployment.start(processing_guarantee=guarantee)
+        worker = deployment.start(processing_guarantee=guarantee, stop_limit=limit)
         try:
             deployment.predicted(1000)
             EmbeddedBroker(tmp_path / "broker").kill(1)
-            code, _ = worker.terminate(100)
+            code, seconds = worker.terminate(100)
             assert code == 1
+            assert limit == 0 or limit <= seconds < limit + 5
+            assert ("RIVERRUN_STOP_LIMIT" in worker.log) == (limit > 0)
             assert " CRITICAL " in worker.log
             assert "Traceback" not in worker.log
             assert worker.log.count(" FAIL ") < 10, "librdkafka is passed on word by word"
