@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 
 from msgspec import Struct
 
@@ -53,15 +54,16 @@ class Handover(Struct, frozen=True):
 
 
 def newest_snapshot(store: SnapshotStore, trusted: TrustedKeys, partition: int) -> Manifest | None:
-    """Return the newest snapshot of a partition that somebody trusted has signed."""
-    try:
-        for document in store.manifests(partition):
-            try:
-                return Manifest.from_document(trusted.open(document))
-            except (SealError, SnapshotError):
-                continue
-    except SnapshotError:
-        return None
+    """Return the newest snapshot of a partition that somebody trusted has signed, None when there is none.
+
+    Raises
+    ------
+    SnapshotError
+        When the store does not answer.
+    """
+    for document in store.manifests(partition):
+        with suppress(SealError, SnapshotError):
+            return Manifest.from_document(trusted.open(document))
     return None
 
 
@@ -106,7 +108,13 @@ class Standings:
         self._declarations = DeclarationLog(settings.client(), pipeline.source_topic, pipeline.name, operators)
 
     def newest(self, partition: int) -> Manifest | None:
-        """Return the newest snapshot of a partition, None when there is none."""
+        """Return the newest snapshot of a partition, None when there is none.
+
+        Raises
+        ------
+        SnapshotError
+            When the store does not answer.
+        """
         return newest_snapshot(self._store, self._trusted, partition)
 
     def successor(self, partition: int, newest: Manifest | None) -> Declare | None:

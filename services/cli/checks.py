@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schemas import cloudevents as ce
-from schemas.errors import BrokerError
+from schemas.errors import BrokerError, ConfigurationError, RiverrunError
 from schemas.record import Record
 from services.cli.partitioners import MURMUR2, Finding, find_partitioner
 from services.cli.printing import counted
@@ -94,11 +94,14 @@ def check_sizes(pipeline: "Pipeline", plans: list[TopicPlan]) -> Iterator[Check]
 
 
 def check_progress(
-    group: str, progress: Mapping[str, Progress], horizon: str, snapshots: Mapping[str, int]
+    group: str, progress: Mapping[str, Progress], horizon: str, snapshots: Mapping[str, int] | None
 ) -> Iterator[Check]:
-    """See how far the workers are, and whether a model could be rebuilt: from a snapshot, or from the whole log."""
+    """See how far the workers are, and whether a model could be rebuilt: from a snapshot, or from the whole log.
+
+    Whether there are snapshots may not be known.
+    """
     for where, at in progress.items():
-        snapshot = snapshots.get(where)
+        snapshot = None if snapshots is None else snapshots.get(where)
         if at.committed is None:
             yield Check(f"progress {where}", True, f"{at.low} to {at.high}, group {group} has committed nothing yet")
             continue
@@ -107,7 +110,7 @@ def check_progress(
         if at.committed > at.high:
             advice = f"the topic was made anew: give the workers a new RIVERRUN_GROUP_ID, or delete group {group}"
             yield Check(f"progress {where}", False, found, advice)
-        elif at.committed > at.low > 0 and (snapshot is None or snapshot < at.low):
+        elif snapshots is not None and at.committed > at.low > 0 and (snapshot is None or snapshot < at.low):
             advice = (
                 f"the log begins at {at.low}, and no snapshot stands there: a restarted worker cannot replay what its "
                 "model has learned. Set "
@@ -117,6 +120,14 @@ def check_progress(
             yield Check(f"replay {where}", False, found, advice)
         else:
             yield Check(f"progress {where}", True, found)
+
+
+def check_unread(error: RiverrunError) -> Check:
+    """Say why it is not known what snapshots there are: this machine may have no keys, or the store be away."""
+    if isinstance(error, ConfigurationError):
+        return Check("snapshots", True, f"not known here: {error}")
+    advice = "workers that start meanwhile end, and lose nothing: see to it that RIVERRUN_SNAPSHOT_STORE can be read"
+    return Check("snapshots", False, str(error), advice)
 
 
 def check_declarations(

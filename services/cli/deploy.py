@@ -94,9 +94,14 @@ def _refusals(pipeline: "Pipeline", settings: "Settings", sent: "Sent", seconds:
 
 def _advice(pipeline: "Pipeline", standings: "Standings | None", left: "list[Handover]") -> str:
     """Return what has to be done about the first of the partitions that are not handed over."""
+    from schemas.errors import SnapshotError
+
     first = left[0]
-    newest = None if standings is None else standings.newest(first.partition)
-    successor = None if standings is None else standings.successor(first.partition, newest)
+    try:
+        newest = None if standings is None else standings.newest(first.partition)
+        successor = None if standings is None else standings.successor(first.partition, newest)
+    except SnapshotError as error:
+        return f"the snapshots cannot be read, neither here nor, perhaps, by the workers: {error}"
     if newest is not None and successor is not None and first.committed <= newest.next:
         if successor.declaration == pipeline.declaration:
             return f"it was handed over to this declaration at {newest.next}: start the workers with it"
@@ -171,12 +176,16 @@ def _wait(
     """Return the partitions that are not handed over after some seconds, and why some refuse."""
     from rich.console import Console
 
+    from schemas.errors import SnapshotError
     from services.deployment import handovers
 
     def snapshot_at(partition: int) -> int | None:
         if standings is None:
             return None
-        manifest = standings.newest(partition)
+        try:
+            manifest = standings.newest(partition)
+        except SnapshotError:
+            return None
         return -1 if manifest is None else manifest.next
 
     deadline = time.monotonic() + seconds

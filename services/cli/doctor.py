@@ -12,6 +12,7 @@ from services.cli.options import Output, OutputOption, PipelineArgument, Servers
 from services.cli.printing import print_json
 
 if TYPE_CHECKING:
+    from schemas.errors import RiverrunError
     from services.cli.checks import Check, Progress
     from streams.pipeline import Pipeline
     from streams.worker.settings import Settings
@@ -85,8 +86,10 @@ def examine(pipeline: "Pipeline", settings: "Settings", path: str, *, probe: boo
     except KafkaException as error:
         yield checks.check_untold(group, error.args[0].str())
     else:
-        snapshots, begins = snapshots_of(pipeline, settings, partitions)
-        yield from checks.check_progress(group, progress, replay_horizon(source), snapshots)
+        snapshots, begins, unread = snapshots_of(pipeline, settings, partitions)
+        if unread is not None:
+            yield checks.check_unread(unread)
+        yield from checks.check_progress(group, progress, replay_horizon(source), None if unread else snapshots)
         yield from checks.check_declarations(pipeline.declaration, progress, begins, path)
         yield count_workers(settings, group, progress, path)
     newest = -max(1, _SAMPLE_RECORDS // partitions)
@@ -128,13 +131,15 @@ def still_to_read(settings: "Settings", group: str, progress: "dict[str, Progres
 
 def snapshots_of(
     pipeline: "Pipeline", settings: "Settings", partitions: int
-) -> "tuple[dict[str, int], dict[str, tuple[int, str]]]":
-    """Return the position of each partition's newest snapshot that this machine believes, and what begins there."""
+) -> "tuple[dict[str, int], dict[str, tuple[int, str]], RiverrunError | None]":
+    """Return where each partition's newest believed snapshot is, what begins there, and why that is not all."""
     from schemas.errors import ConfigurationError, SnapshotError
     from services.deployment import Standings
 
     snapshots: dict[str, int] = {}
     begins: dict[str, tuple[int, str]] = {}
+    if not settings.snapshot_interval:
+        return snapshots, begins, None  # workers look for none either
     try:
         standings = Standings(pipeline, settings)
         for n in range(partitions):
@@ -144,9 +149,9 @@ def snapshots_of(
                 successor = standings.successor(n, newest)
                 if successor is not None:
                     begins[where] = newest.next, successor.declaration
-    except (ConfigurationError, SnapshotError):
-        pass  # a doctor may look from where the snapshots cannot be read: what follows is said without them
-    return snapshots, begins
+    except (ConfigurationError, SnapshotError) as error:
+        return snapshots, begins, error
+    return snapshots, begins, None
 
 
 def probe_broker(settings: "Settings") -> "Iterator[Check]":

@@ -14,7 +14,7 @@ from river import anomaly, linear_model
 from typer.testing import CliRunner, Result
 
 from riverrun import Label, Pipeline
-from schemas.errors import BrokerError, ConfigurationError
+from schemas.errors import BrokerError, ConfigurationError, StoreError
 from schemas.record import Record
 from services.bridge import Bridge, bridged_headers
 from services.cli import app
@@ -25,13 +25,16 @@ from services.cli.checks import (
     check_partitioners,
     check_progress,
     check_sizes,
+    check_unread,
     check_workers,
 )
+from services.cli.doctor import snapshots_of
 from services.cli.errors import Commands
 from services.cli.loading import load_pipeline
 from services.cli.partitioners import crc32_partition
 from services.topic_plan import Existing, plan
 from streams.worker.settings import Settings
+from streams.worker.stores.layout import manifest_name
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTHING_LISTENS = "127.0.0.1:1"
@@ -448,6 +451,29 @@ def test_check_progress_log_that_was_cut_is_fine_with_a_snapshot(snapshot: int, 
     [check] = check_progress("g", {"r[0]": Progress(40, 60, 50)}, "1 day", {"r[0]": snapshot})
     assert check.ok is well
     assert f"snapshot {50 - snapshot} behind" in check.found
+
+
+def test_check_progress_log_that_was_cut_and_snapshots_that_are_not_known() -> None:
+    """Nothing is advised that would give up a state which may be there."""
+    [check] = check_progress("g", {"r[0]": Progress(40, 60, 50)}, "1 day", None)
+    assert (check.ok, check.found, check.advice) == (True, "40 to 60, committed 50, lag 10", "")
+
+
+def test_snapshots_of_store_that_cannot_be_read_is_not_one_without_snapshots(tmp_path: Path) -> None:
+    """A disk that is away is told, with what it means for workers; a machine without keys is no fault."""
+    assert run("keys", "init").exit_code == 0
+    keys = {"signing_key": Path(".riverrun/keys/signing.pem"), "trusted_keys": Path(".riverrun/keys/trusted")}
+    (tmp_path / "store" / "p" / manifest_name(0, 5)).mkdir(parents=True)  # nobody can read that
+    settings = Settings(snapshot_store=f"file://{tmp_path}/store", **keys)
+    unread = snapshots_of(declare(), settings, 2)[2]
+    assert isinstance(unread, StoreError)
+    check = check_unread(unread)
+    assert (check.ok, "RIVERRUN_SNAPSHOT_STORE" in check.advice) == (False, True)
+    without = settings.model_copy(update={"trusted_keys": tmp_path / "none"})
+    unread = snapshots_of(declare(), without, 2)[2]
+    assert isinstance(unread, ConfigurationError)
+    assert check_unread(unread).ok
+    assert snapshots_of(declare(), settings.model_copy(update={"snapshot_interval": 0.0}), 2) == ({}, {}, None)
 
 
 @pytest.mark.parametrize(("rate", "fits"), [(10, True), (100, False)])
