@@ -15,7 +15,7 @@ from services.cli.ordering import PartitionsOption, WaitOption, WhyOption, concl
 from services.cli.printing import print_json
 
 if TYPE_CHECKING:
-    from schemas.commands import Command
+    from schemas.commands import Command, Import
     from streams.pipeline import Pipeline
     from streams.worker.settings import Settings
 
@@ -95,7 +95,7 @@ def bring(
 class _Found(NamedTuple):
     """A model from a file, what is known of it, and what is assumed."""
 
-    command: "partial[Command]"
+    command: "partial[Import]"
     size_bytes: int
     learned: int
     features: tuple[str, ...]
@@ -143,7 +143,7 @@ def _check(file: Path, declared: "Pipeline", found: _Found) -> None:
     """Refuse here what each partition would refuse, before anything is in the log."""
     from streams.imports import admit
 
-    refusal = admit(found.command(pipeline=declared.name), declared, 0)  # type: ignore[arg-type]
+    refusal = admit(found.command(pipeline=declared.name), declared, 0)
     if isinstance(refusal, str):
         raise ModelFileError(f"{file}: {refusal}")
 

@@ -111,8 +111,8 @@ def _plain(name: str) -> "Callable[..., None]":
     ) -> None:
         from schemas.commands import Freeze, Pin, Resume, Retrain
 
-        make = {"retrain": Retrain, "freeze": Freeze, "pin": Pin, "resume": Resume}[name]
-        _order(make, pipeline, partition, expect, why, wait, servers, output)
+        kinds: dict[str, Callable[..., Command]] = {"retrain": Retrain, "freeze": Freeze, "pin": Pin, "resume": Resume}
+        _order(kinds[name], pipeline, partition, expect, why, wait, servers, output)
 
     return order
 

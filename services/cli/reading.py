@@ -114,7 +114,7 @@ def _newest(consumer: "Consumer", place: "TopicPartition", count: int, low: int,
         if len(offsets) >= count:
             return offsets[-count]
         place.offset = max(low, high - 4 * (high - place.offset))
-    return place.offset
+    return int(place.offset)
 
 
 def _follow(consumer: "Consumer") -> "Iterator[Record]":

@@ -4,6 +4,7 @@ What a declaration prints goes to standard error, line by line: the last one tel
 for as long as somebody waits for the answer: at its end the process leaves, so that nobody's death leaves it running.
 """
 
+import io
 import os
 import sys
 import threading
@@ -21,6 +22,7 @@ def main() -> None:
     """Play the job that stands on standard input."""
     said = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    assert isinstance(sys.stdout, io.TextIOWrapper), "this is a process of its own"
     sys.stdout.reconfigure(line_buffering=True)
     job = decode_job(sys.stdin.buffer.readline())
     threading.Thread(target=_leave_with_the_owner, daemon=True).start()
