@@ -173,9 +173,17 @@ class ChampionChanged(LifecycleEvent, frozen=True, kw_only=True):
 
 
 class ModelPromoted(ChampionChanged, frozen=True, kw_only=True):
-    """A model that has not served before takes over."""
+    """A model that has not served before takes over.
+
+    Parameters
+    ----------
+    imported
+        Name of the model from elsewhere of which a copy serves and learns, such as ``i1042@1500``; empty for others.
+    """
 
     type: ClassVar[str] = "riverrun.model.promoted"
+
+    imported: str
 
 
 class ModelRolledBack(ChampionChanged, frozen=True, kw_only=True):
@@ -186,7 +194,6 @@ class ModelRolledBack(ChampionChanged, frozen=True, kw_only=True):
     restored
         Which one: a version such as ``v1`` that has gone on learning, or ``v1@1500``, the archived copy of ``v1`` as it
         was when it had learned 1,500 examples. Of an archived one a copy serves and learns, under a version of its own.
-        ``i1042@1500`` was imported, and has not served here before.
     """
 
     type: ClassVar[str] = "riverrun.model.rolled-back"
@@ -307,6 +314,9 @@ class CommandObeyed(LifecycleEvent, frozen=True, kw_only=True):
         Version of the champion that it found.
     who, why
         As the command says.
+    key
+        Id of the operator's key that it is signed with: unlike `who`, it is verified. Empty where unsigned commands are
+        obeyed.
     """
 
     type: ClassVar[str] = "riverrun.command.obeyed"
@@ -316,6 +326,7 @@ class CommandObeyed(LifecycleEvent, frozen=True, kw_only=True):
     version: str
     who: str
     why: str
+    key: str
 
 
 class CommandRefused(LifecycleEvent, frozen=True, kw_only=True):
@@ -327,12 +338,18 @@ class CommandRefused(LifecycleEvent, frozen=True, kw_only=True):
         Id of the command.
     reason
         Why not.
+    order, who, why, key
+        As in `CommandObeyed`; empty where nobody trusted has signed it, or it cannot be read.
     """
 
     type: ClassVar[str] = "riverrun.command.refused"
 
     command: str
     reason: str
+    order: str
+    who: str
+    why: str
+    key: str
 
 
 LIFECYCLE_EVENTS: tuple[type[LifecycleEvent], ...] = (

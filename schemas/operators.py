@@ -8,7 +8,7 @@ from msgspec import Struct
 from schemas import cloudevents as ce
 from schemas.commands import Command, Declare, decode_command, encode_command
 from schemas.errors import SealError
-from schemas.signing import Signer, TrustedKeys, unsealed
+from schemas.signing import Signer, TrustedKeys, key_in, unsealed
 
 
 class SignedCommand(Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,6 +113,13 @@ class Operators:
             if found != getattr(signed, name):
                 return f"{name}: got {found!r}, but the command is signed for {getattr(signed, name)!r}"
         return signed
+
+    def key_of(self, body: bytes) -> str:
+        """Return the id of the key that a command is signed with which `read` has found to be in order.
+
+        Empty where signatures are not looked at.
+        """
+        return "" if self._keys is None else key_in(body)
 
     def declaration_in(
         self, headers: Iterable[tuple[str, bytes | None]], body: bytes | None, topic: str, partition: int

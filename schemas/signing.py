@@ -142,6 +142,17 @@ class TrustedKeys:
         return _parse(body)
 
 
+def key_in(data: bytes) -> str:
+    """Return the id of the key with which a document says that it is sealed: to be believed once it was opened.
+
+    Raises
+    ------
+    SealError
+        The bytes are no sealed document.
+    """
+    return _take_apart(data)[1]
+
+
 def unsealed(data: bytes) -> dict[str, Any]:
     """Return a document whoever has sealed it: its signature is not looked at.
 

@@ -56,9 +56,10 @@ def crowned(
         "replaced_loss": replaced_loss,
     }
     events: list[LifecycleEvent]
-    if verdict.role in ("challenger", "newcomer", "entrant"):
-        events = [ModelPromoted(**common(ModelPromoted), **change, **evidence)]
-        if verdict.role != "entrant":
+    imported = verdict.model.name if isinstance(verdict.model, Frozen) and verdict.model.is_imported else ""
+    if imported or verdict.role in ("challenger", "newcomer", "entrant"):
+        events = [ModelPromoted(**common(ModelPromoted), **change, **evidence, imported=imported)]
+        if verdict.role in ("challenger", "newcomer"):
             events.insert(0, ModelRetrained(**common(ModelRetrained), **change))
     else:
         restored = verdict.model.name

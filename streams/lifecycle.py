@@ -196,7 +196,7 @@ class Lifecycle:
         events += self._clear_if_stale(moment)
         return events
 
-    def install(self, name: str, reason: str, moment: Moment) -> list[LifecycleEvent] | str:
+    def install(self, name: str, reason: str, moment: Moment, *, again: bool = False) -> list[LifecycleEvent] | str:
         """Let a model serve because an operator says so.
 
         Parameters
@@ -205,12 +205,16 @@ class Lifecycle:
             Of the model; empty for the one that served before the champion.
         reason
             Id of the event that tells of the command.
+        again
+            Whether it must have served before.
 
         Returns
         -------
         What is said of it, or why it cannot be.
         """
         found = self.shadows.find(name, self.champion)
+        if again and isinstance(found, Verdict) and isinstance(found.model, Frozen) and found.model.is_imported:
+            return f"to: {name} was imported, and has not served here: riverrun models promote lets it serve"
         return found if isinstance(found, str) else self._crown(found, moment.record.offset, reason, moment)
 
     def _decide(self, verdict: Verdict, moment: Moment) -> list[LifecycleEvent]:

@@ -15,6 +15,8 @@ from streams.moment import Moment
 from streams.pipeline import Pipeline
 from streams.takeover import Takeover
 
+_Wanted = Order | Declare
+
 #: Commands whose ids are remembered; older ones are told by the time at which they were issued.
 _REMEMBERED = 1000
 #: How the reason begins where another declaration is refused.
@@ -77,10 +79,10 @@ class Orders:
         signed = self._operators.read(command.body, command.id, record.topic, record.partition)
         if isinstance(signed, str):
             return self._refuse(record, command, signed)
+        order = signed.command
         repeated = self.repeated(signed)
         if repeated:
-            return self._refuse(record, command, repeated)
-        order = signed.command
+            return self._refuse(record, command, repeated, order)
         if order.pipeline != self._name:
             self._count["command_other"] += 1
             return []
@@ -89,7 +91,7 @@ class Orders:
         elif order.declaration == self._declaration:
             answer = self._begin(record, command, order)
         elif self.crosses_declarations:
-            answer = self._refuse(record, command, f"{OTHER_DECLARATION} {self._declaration}")
+            answer = self._refuse(record, command, f"{OTHER_DECLARATION} {self._declaration}", order)
         else:
             raise DeclarationEnded(order.declaration)
         self._remember(signed)
@@ -134,14 +136,21 @@ class Orders:
         said, version = self._said_of(record, command, "command.obeyed"), self._lifecycle.champion.version
         followed = obey(order, self._lifecycle, said["id"], Moment(record, command.time_ms), self._pipeline)
         if isinstance(followed, str):
-            return self._refuse(record, command, followed)
+            return self._refuse(record, command, followed, order)
         self._count["command_obeyed"] += 1
-        name = str(order.__struct_config__.tag)
-        return [CommandObeyed(**said, order=name, version=version, who=order.who, why=order.why), *followed]
+        return [CommandObeyed(**said, version=version, **self._wanted(command, order)), *followed]
 
-    def _refuse(self, record: Record, command: Command, reason: str) -> list[Event]:
+    def _refuse(self, record: Record, command: Command, reason: str, order: _Wanted | None = None) -> list[Event]:
         self._count["command_refused"] += 1
-        return [CommandRefused(**self._said_of(record, command, "command.refused"), reason=reason)]
+        said = self._said_of(record, command, "command.refused")
+        return [CommandRefused(**said, reason=reason, **self._wanted(command, order))]
+
+    def _wanted(self, command: Command, order: _Wanted | None) -> dict[str, Any]:
+        """Return what an order says of itself, and whose key has signed it: nothing where it cannot be believed."""
+        if order is None:
+            return {"order": "", "who": "", "why": "", "key": ""}
+        key = self._operators.key_of(command.body)
+        return {"order": str(order.__struct_config__.tag), "who": order.who, "why": order.why, "key": key}
 
     def _said_of(self, record: Record, command: Command, kind: str) -> dict[str, Any]:
         """Return the fields of what is said of a command."""
@@ -184,10 +193,14 @@ def obey(
         case Promote(model=name):
             return lifecycle.install(name, reason, moment)
         case RollBack(to=name):
-            return lifecycle.install(name, reason, moment)
+            return lifecycle.install(name, reason, moment, again=True)
         case Import():
             return take_in(order, pipeline, lifecycle, moment)
         case Retrain():
+            if not lifecycle.learns:
+                return "the models are frozen, and a fresh one would learn nothing: resume first"
+            if not lifecycle.acts:
+                return f"{serving} is pinned, and no fresh one could take over: resume first"
             lifecycle.retrain(reason)
         case Freeze():
             if not lifecycle.learns:

@@ -113,6 +113,8 @@ class Shadows:
         wanted = name or before
         if not wanted:
             return f"nobody has served before {champion.version}"
+        if wanted == champion.version:
+            return f"{wanted} serves already"
         there = contest.candidates(champion) if contest is not None else {}
         found = there.get(wanted)
         if found is None and entrants is not None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from services.cli.loading import pipeline_topic
 from services.cli.reading import read
@@ -14,14 +14,26 @@ if TYPE_CHECKING:
 #: Type of the event that says no.
 REFUSED = "riverrun.command.refused"
 
+#: What a partition that obeys says, and what holds its models since some orders.
+_OBEYED = "riverrun.command.obeyed"
+_HOLDS = {"freeze": "frozen", "pin": "pinned"}
+
 _NEWEST, _NEWEST_OF_EACH = 200, 20
 _LOOK_SECONDS = 0.3
 
 
+class Answer(NamedTuple):
+    """What a partition says of a command: type and fields of the event, and of those that follow from it."""
+
+    kind: str
+    body: dict[str, Any]
+    followed: list[tuple[str, dict[str, Any]]]
+
+
 def answers_to(
     settings: "Settings", pipeline: str, command: str, partitions: set[int], seconds: float
-) -> dict[int, tuple[str, dict[str, Any]]]:
-    """Return type and fields of the event with which each partition answers, of those that do in time.
+) -> dict[int, Answer]:
+    """Return the answer of each partition, of those that answer in time.
 
     Parameters
     ----------
@@ -36,15 +48,34 @@ def answers_to(
     seconds
         How long to wait; 0 looks once.
     """
-    answers: dict[int, tuple[str, dict[str, Any]]] = {}
+    answers: dict[int, Answer] = {}
     deadline = time.monotonic() + seconds
     while True:
         for kind, body in lifecycle_events(settings, pipeline, newest_of(len(partitions))):
+            answer = answers.get(body["partition"])
             if body.get("command") == command:
-                answers[body["partition"]] = kind, body
+                answers[body["partition"]] = Answer(kind, body, [])
+            elif answer is not None and body.get("reason") == answer.body["id"]:
+                answer.followed.append((kind, body))
         if answers.keys() >= partitions or time.monotonic() >= deadline:
             return dict(sorted(answers.items()))
         time.sleep(_LOOK_SECONDS)
+
+
+def holds(settings: "Settings", pipeline: str) -> dict[int, dict[str, dict[str, Any]]]:
+    """Return what holds the models of each partition: ``frozen`` or ``pinned``, and the event that says since when.
+
+    Partitions that nothing holds are left out.
+    """
+    held: dict[int, dict[str, dict[str, Any]]] = {}
+    for kind, body in lifecycle_events(settings, pipeline, "beginning"):
+        if kind != _OBEYED:
+            continue
+        if body["order"] == "resume":
+            held.pop(body["partition"], None)
+        elif body["order"] in _HOLDS:
+            held.setdefault(body["partition"], {})[_HOLDS[body["order"]]] = body
+    return held
 
 
 def newest_of(partitions: int) -> str:

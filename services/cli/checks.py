@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schemas import cloudevents as ce
 from schemas.errors import BrokerError, ConfigurationError, RiverrunError
@@ -120,6 +120,19 @@ def check_progress(
             yield Check(f"replay {where}", False, found, advice)
         else:
             yield Check(f"progress {where}", True, found)
+
+
+def check_holds(pipeline: str, held: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> Check:
+    """Say which models an operator holds, since when and why: who forgets a freeze has a model that learns nothing."""
+    if not held:
+        return Check("models", True, "nothing is frozen or pinned")
+    said = [
+        f"[{partition}] {what} since {since['offset']} by {since['who'] or 'nobody who says so'}"
+        + (f": {since['why']}" if since["why"] else "")
+        for partition, holds in sorted(held.items())
+        for what, since in sorted(holds.items())
+    ]
+    return Check("models", True, f"{'; '.join(said)}. riverrun models resume {pipeline} ends it")
 
 
 def check_unread(error: RiverrunError) -> Check:

@@ -89,7 +89,7 @@ def deploy(
 def _refusals(pipeline: "Pipeline", settings: "Settings", sent: "Sent", seconds: float) -> dict[int, str]:
     """Return why partitions have refused a command, of those that do so within some seconds."""
     answers = answers_to(settings, pipeline.name, sent.id, set(sent.offsets), seconds)
-    return {partition: body["reason"] for partition, (kind, body) in answers.items() if kind == REFUSED}
+    return {partition: answer.body["reason"] for partition, answer in answers.items() if answer.kind == REFUSED}
 
 
 def _advice(pipeline: "Pipeline", standings: "Standings | None", left: "list[Handover]") -> str:

@@ -61,7 +61,9 @@ def examine(pipeline: "Pipeline", settings: "Settings", path: str, *, probe: boo
     from confluent_kafka import KafkaException
 
     from schemas.errors import BrokerError
+    from schemas.topics import lifecycle
     from services.cli import checks
+    from services.cli.answers import holds
     from services.cli.reading import read
     from services.topic_plan import replay_horizon
     from services.topics import plan_topics
@@ -92,6 +94,8 @@ def examine(pipeline: "Pipeline", settings: "Settings", path: str, *, probe: boo
         yield from checks.check_progress(group, progress, replay_horizon(source), None if unread else snapshots)
         yield from checks.check_declarations(pipeline.declaration, progress, begins, path)
         yield count_workers(settings, group, progress, path)
+    if any(plan.existing for plan in plans if plan.name == lifecycle(pipeline.name)):
+        yield checks.check_holds(pipeline.name, holds(settings, pipeline.name))
     newest = -max(1, _SAMPLE_RECORDS // partitions)
     sample = list(read(settings, source.name, str(newest), follow=False))
     yield from checks.check_label_memory(pipeline, sample)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli import importing, kept
+from services.cli.answers import holds
 from services.cli.options import NamedPipelineArgument, Output, OutputOption, ServersOption, settings_of
 from services.cli.ordering import (
     ExpectOption,
@@ -53,16 +54,22 @@ def register(app: typer.Typer) -> None:
 
 
 def ls(pipeline: NamedPipelineArgument, servers: ServersOption = None, output: OutputOption = Output.TEXT) -> None:
-    """Show who serves in each partition, as its newest prediction says, or a change behind it."""
+    """Show who serves in each partition, as its newest prediction says, or a change behind it; and what holds it."""
+    settings = settings_of(servers)
+    held = holds(settings, pipeline)
+    names = ("partition", "version", "model", "learned", "offset", "declaration")
     rows = [
-        {name: body[name] for name in ("partition", "version", "model", "learned", "offset", "declaration")}
-        for body in champions(settings_of(servers), pipeline).values()
+        {**{name: body[name] for name in names}, "held": sorted(held.get(partition, ()))}
+        for partition, body in champions(settings, pipeline).items()
     ]
     if output is Output.JSON:
         print_json(rows)
         return
-    cells = [["" if cell is None else cell for cell in row.values()][:5] for row in rows]
-    print_table(["partition", "champion", "model", "learned", "at offset"], cells)
+    if not rows:
+        typer.echo("no partition has answered an event yet")
+        return
+    cells = [[*("" if row[name] is None else row[name] for name in names[:5]), ", ".join(row["held"])] for row in rows]
+    print_table(["partition", "champion", "model", "learned", "at offset", "held"], cells)
 
 
 def promote(

@@ -111,14 +111,19 @@ def conclude(
     if output is Output.TEXT:
         typer.echo("written to " + ", ".join(f"{topic}[{p}]@{o}" for p, o in sorted(sent.offsets.items())))
     answers = answers_to(settings, pipeline, sent.id, set(sent.offsets), wait)
-    obeyed = [number for number, (kind, _) in answers.items() if kind != REFUSED]
+    obeyed = [number for number, answer in answers.items() if answer.kind != REFUSED]
     silent = sorted(sent.offsets.keys() - answers.keys())
     if output is Output.JSON:
-        told = [{"type": kind, **body} for kind, body in answers.values()]
+        told = [
+            {"type": kind, **body, "followed": [{"type": kind, **body} for kind, body in followed]}
+            for kind, body, followed in answers.values()
+        ]
         print_json({"command": sent.id, "answers": told, "silent": silent, **further(obeyed)})
     else:
-        for kind, body in answers.values():
+        for kind, body, followed in answers.values():
             typer.echo(describe_lifecycle(kind, body))
+            for what in followed:
+                typer.echo(f"  {describe_lifecycle(*what)}")
         for number in silent:
             typer.echo(
                 f"{topic}[{number}]: no answer in {wait:g} s; it is obeyed when a worker reads that far", err=True

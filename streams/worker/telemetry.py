@@ -75,6 +75,12 @@ class Telemetry(Collector):
         waiting = GaugeMetricFamily(
             "riverrun_partition_waits", "1 where another declaration has to read on, else 0", labels=["partition"]
         )
+        frozen = GaugeMetricFamily(
+            "riverrun_models_frozen", "1 where an operator has them learn nothing, else 0", labels=["partition"]
+        )
+        pinned = GaugeMetricFamily(
+            "riverrun_champion_pinned", "1 where an operator keeps the champion, else 0", labels=["partition"]
+        )
         shards, left = dict(self._app.assignment.shards), self._app.assignment.waiting
         ends = self._log_ends([*shards, *(left.keys() - shards)])
         for tp in sorted({*shards, *left}):
@@ -90,6 +96,8 @@ class Telemetry(Collector):
             pending_bytes.add_metric([partition], task.join.pending.size_bytes)
             champion = task.lifecycle.champion
             learned.add_metric([partition, champion.version], champion.learned)
+            frozen.add_metric([partition], int(not task.lifecycle.learns))
+            pinned.add_metric([partition], int(not task.lifecycle.acts))
             estimated: dict[str, float] = {}
             if task.watcher is not None:
                 estimated = task.watcher.estimated
@@ -106,6 +114,8 @@ class Telemetry(Collector):
             pending,
             pending_bytes,
             learned,
+            frozen,
+            pinned,
             values,
             unsettled,
             lag,

@@ -123,6 +123,7 @@ INSTANCES: dict[str, PredictionMade | LifecycleEvent] = {
         replaced="v1",
         learned=200,
         reason="",
+        imported="",
         **_EVIDENCE,
         **_COMMON,
     ),
@@ -181,10 +182,18 @@ INSTANCES: dict[str, PredictionMade | LifecycleEvent] = {
         version="v4",
         who="ann",
         why="v4 answers late",
+        key="139e3940e64b5491",
         **_COMMON,
     ),
     "command-refused": CommandRefused(
-        id="flights.raw-3-1042/command.refused", command="c-1", reason="this version obeys no commands", **_COMMON
+        id="flights.raw-3-1042/command.refused",
+        command="c-1",
+        reason="nothing is frozen or pinned",
+        order="resume",
+        who="ann",
+        why="",
+        key="139e3940e64b5491",
+        **_COMMON,
     ),
 }
 

@@ -286,8 +286,24 @@ def test_who_serves_after_a_command_is_known_before_the_next_event(
     [answer, *_] = desk.json("models", "rollback", "shown")["answers"]
     [after] = desk.json("models", "ls", "shown")
     assert (before["version"] != after["version"], after["offset"]) == (True, answer["offset"])
-    for order in ("pin", "resume"):
-        assert desk.json("models", order, "shown")["silent"] == []
+    assert [event["type"] for event in answer["followed"]] == ["riverrun.model.rolled-back"]
+    assert answer["followed"][0]["version"] == after["version"]
+
+
+def test_what_holds_the_models_is_shown_until_it_ends(
+    desk: Desk, keys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A freeze that is forgotten is a model that never learns again."""
+    monkeypatch.setenv("RIVERRUN_SIGNING_KEY", str(keys["signing_key"]))
+    for orders, held in ((("pin", "freeze"), ["frozen", "pinned"]), (("resume",), [])):
+        for order in orders:
+            assert desk.json("models", order, "shown", "--why", "a flood")["silent"] == []
+        [serving] = desk.json("models", "ls", "shown")
+        assert serving["held"] == held
+        told = desk.run("models", "ls", "shown").stdout
+        checks = orjson.loads(CliRunner().invoke(app, ["doctor", desk.path, "--output", "json"]).stdout)["checks"]
+        [check] = [check for check in checks if check["name"] == "models"]
+        assert (", ".join(held) in told, "a flood" in check["found"]) == (True, bool(held))
 
 
 @pytest.mark.parametrize(

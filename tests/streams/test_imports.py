@@ -12,7 +12,7 @@ from river import compose, forest, linear_model, multiclass, naive_bayes, prepro
 
 from riverrun import ChampionVersions, Feature, Label, ObserveOnly, Pipeline, Pool, Race
 from schemas.commands import Import, Promote, RollBack, decode_command, encode_command
-from schemas.events import CommandObeyed, CommandRefused, ModelArchived, ModelRetired, ModelRolledBack
+from schemas.events import CommandObeyed, CommandRefused, ModelArchived, ModelPromoted, ModelRetired, ModelRolledBack
 from schemas.operators import EVERYBODY
 from streams import pickling
 from streams.foreign import pack
@@ -99,9 +99,9 @@ def test_promoted_import_answers_as_it_did_elsewhere() -> None:
     fold, model = Operated(Pool()), trained(1)
     fold.order(bring(model))
     name = name_of(fold)
-    _, back, *_ = fold.order(Promote(pipeline="p", model=name))
-    assert isinstance(back, ModelRolledBack)
-    assert (back.restored, back.learned) == (name, 600)
+    _, promoted, *_ = fold.order(Promote(pipeline="p", model=name))
+    assert isinstance(promoted, ModelPromoted)
+    assert (promoted.imported, promoted.learned) == (name, 600)
     champion = fold.task.lifecycle.champion
     assert [champion.predict(x)[1] for x in GRID] == [model.predict_proba_one(x) for x in GRID]
     fold.go_on(1, length=50)
@@ -130,18 +130,22 @@ def test_import_that_knows_the_new_world_wins_by_evidence() -> None:
     fold.order(bring(trained(1)))
     name = name_of(fold)
     fold.go_on(1, length=300)
-    back = next(event for event in fold.lifecycle if isinstance(event, ModelRolledBack))
-    assert back.restored == name
-    assert back.evidence >= 20
+    promoted = next(event for event in fold.lifecycle if isinstance(event, ModelPromoted))
+    assert promoted.imported == name
+    assert promoted.evidence >= 20
 
 
-def test_rollback_to_nobody_in_particular_never_leads_to_an_import() -> None:
-    """It has not served before."""
+def test_rollback_never_leads_to_an_import() -> None:
+    """It has not served before, by name or not; once its copy has stepped down, that has."""
     fold = Operated(Pool())
     fold.order(bring())
     [refused] = fold.order(RollBack(pipeline="p"))
     assert "nobody has served before v1" in refused.reason
-    _, back, *_ = fold.order(RollBack(pipeline="p", to=name_of(fold)))
+    [refused] = fold.order(RollBack(pipeline="p", to=name_of(fold)))
+    assert "riverrun models promote lets it serve" in refused.reason
+    _, promoted, *_ = fold.order(Promote(pipeline="p", model=name_of(fold)))
+    fold.order(Promote(pipeline="p", model="v1"))
+    _, back, *_ = fold.order(RollBack(pipeline="p", to=promoted.version))
     assert isinstance(back, ModelRolledBack)
 
 
@@ -191,7 +195,7 @@ def _same(twin: Task, fold: Operated, first: int) -> None:
     count = len(fresh.predictions)
     assert fresh.predictions == fold.predictions[-count:]
     assert fresh.lifecycle == fold.lifecycle[len(fold.lifecycle) - len(fresh.lifecycle) :]
-    assert any(isinstance(event, ModelRolledBack) for event in fresh.lifecycle)
+    assert any(isinstance(event, ModelPromoted) for event in fresh.lifecycle)
 
 
 def test_import_without_seeds_learns_the_same_in_every_replay() -> None:

@@ -161,6 +161,7 @@ def test_what_cannot_be_is_refused_with_what_can() -> None:
     fold = Operated(Pool())
     for order, reason in [
         (Promote(pipeline="p", model="v77"), "got 'v77', expected one that is there: v"),
+        (Promote(pipeline="p", model="v1"), "v1 serves already"),
         (RollBack(pipeline="p"), "nobody has served before v1"),
         (Resume(pipeline="p"), "nothing is frozen or pinned"),
     ]:
@@ -232,9 +233,33 @@ def test_signed_command_is_obeyed_and_anything_else_is_not() -> None:
         refused = fold.write(body, "c")
         assert isinstance(refused, CommandRefused)
         assert words in refused.reason
+        assert (refused.order, refused.who, refused.why, refused.key) == ("", "", "", ""), "nobody can be believed"
     assert fold.task.lifecycle.acts
-    assert isinstance(fold.write(fold.sign("c"), "c"), CommandObeyed)
+    obeyed = fold.write(fold.sign("c"), "c")
+    assert isinstance(obeyed, CommandObeyed)
+    assert obeyed.key == KEY.key_id
     assert not fold.task.lifecycle.acts
+    again = fold.write(fold.sign("c3", issued=2), "c3")
+    assert isinstance(again, CommandRefused)
+    assert (again.order, again.key) == ("pin", KEY.key_id)
+
+
+def test_commands_say_who_wanted_what_and_why_when_they_are_refused_too() -> None:
+    """Whoever reads the log later has to know; where commands are not signed, nobody's key is told."""
+    [refused] = Operated(Pool()).order(Freeze(pipeline="p", expected="v9", who="ann", why="a flood"))
+    assert (refused.order, refused.who, refused.why, refused.key) == ("freeze", "ann", "a flood", "")
+
+
+def test_nothing_is_retrained_that_could_not_take_over() -> None:
+    """It would wait for `resume`, which is for something else, and replace whoever serves by then."""
+    fold = Operated(Pool())
+    for hold, words in ((Freeze(pipeline="p"), "frozen"), (Pin(pipeline="p"), "v1 is pinned")):
+        fold.order(hold)
+        [refused] = fold.order(Retrain(pipeline="p"))
+        assert isinstance(refused, CommandRefused)
+        assert words in refused.reason
+        fold.order(Resume(pipeline="p"))
+    assert isinstance(fold.order(Retrain(pipeline="p"))[0], CommandObeyed)
 
 
 def test_signed_command_counts_once_however_often_it_is_written_down() -> None:

@@ -79,7 +79,9 @@ def test_event_goes_to_the_partition_of_its_record() -> None:
 def test_event_of_no_partition_is_left_to_the_partitioner() -> None:
     """Lifecycle events are keyed by partition, on a topic with partitions of its own."""
     made, producer = emitter()
-    refused = CommandRefused(id="1", pipeline="p", partition=3, offset=7, time=0, command="c", reason="r")
+    refused = CommandRefused(
+        id="1", pipeline="p", partition=3, offset=7, time=0, command="c", reason="r", order="", who="", why="", key=""
+    )
     made.emit(encoded(refused, LETTER))
     assert [(topic, partition) for topic, partition, _, _ in producer.produced] == [
         ("p.lifecycle", -1),
