@@ -28,7 +28,7 @@ REMARKS = {
     "expired": "events that were forgotten without a label",
     "evicted": "events that fell out of the full buffer of pending labels",
     "time_leap": "events whose time lay far ahead of the watermark",
-    "foreign_key": "events whose key belongs to another partition: their producer uses another partitioner",
+    "foreign_key": "events whose key belongs to another partition, by every 64th: another partitioner",
     "loss_fell": "change points where the loss fell",
     "alarm_suppressed": "alarms during the cool-down, of a loss no higher than was told",
     "model_error": "exceptions inside a model",

@@ -9,7 +9,7 @@ from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as cs
 
 from schemas import cloudevents as ce
-from schemas.avro import AvroReader, avro_event_schema, avro_label_schema
+from schemas.avro import SCHEMA_PREFIX, AvroReader, avro_event_schema, avro_label_schema
 from schemas.events import DeadLetter
 from schemas.record import Record
 from streams.feature import Feature
@@ -67,7 +67,8 @@ class Decoder:
     """Decodes and validates the records of one pipeline.
 
     JSON is decoded and validated in one pass. A record whose ``content-type`` is ``application/avro`` is read
-    with the pipeline's Avro schema (``riverrun schema`` prints it).
+    with the pipeline's Avro schema (``riverrun schema`` prints it). Bytes do not say under which schema they were
+    written, and may be misread under another one: a header ``ce_dataschema`` (``riverrun schema --name``) says so.
 
     Parameters
     ----------
@@ -130,27 +131,44 @@ class Decoder:
             stage, reason = refusal.args
         except ValidationError as error:
             stage, reason = _explain(error)
+            if envelope.kind == ce.EVENT and self._is_label(value or b"", envelope):
+                reason += f"; it looks like a label, whose header ce_type is {ce.LABEL}"
         return DeadLetter(record, stage, reason)
 
+    def _is_label(self, value: bytes, envelope: "_Envelope") -> bool:
+        """Tell whether what is no event would be a label."""
+        try:
+            self._label_arrival(value, envelope, 0)
+        except (_Refused, ValidationError):
+            return False
+        return True
+
     def _example(self, record: Record, value: bytes, envelope: "_Envelope", time_ms: int) -> Example:
-        x = self._read(self._event, self._avro_event, value, envelope.avro)
+        x = self._read(self._event, self._avro_event, value, envelope)
         y = x.pop(self._label_name, None)
         event_id = envelope.id
         if self._id_field is not None:
-            declared_id = x.pop(self._id_field)
+            declared_id = x.pop(self._id_field, None)
             if event_id is None:
+                if declared_id is None:
+                    raise _Refused("validate", f"{self._id_field}: got nothing, expected a value, or a header ce_id")
                 event_id = declared_id
         return Example(event_id or record.position.event_id, time_ms, x, y)
 
     def _label_arrival(self, value: bytes, envelope: "_Envelope", time_ms: int) -> LabelArrival:
         if self._label_record is None or self._avro_label is None:
             raise _Refused("envelope", f"ce_type: got {ce.LABEL}, expected none: the pipeline declares no label")
-        fields = self._read(self._label_record, self._avro_label, value, envelope.avro)
+        fields = self._read(self._label_record, self._avro_label, value, envelope)
         return LabelArrival(fields["id"], time_ms, fields[self._label_name])
 
-    def _read(self, validator: SchemaValidator, reader: AvroReader, value: bytes, avro: bool) -> dict[str, Any]:
+    def _read(
+        self, validator: SchemaValidator, reader: AvroReader, value: bytes, envelope: "_Envelope"
+    ) -> dict[str, Any]:
         fields: dict[str, Any]
-        if avro:
+        if envelope.avro:
+            if envelope.schema.startswith(SCHEMA_PREFIX) and envelope.schema != reader.name:
+                expected = f"{reader.name}: it was written under another schema than `riverrun schema` prints"
+                raise _Refused("decode", f"ce_dataschema: got {envelope.schema!r:.80}, expected {expected}")
             try:
                 fields = reader.read(value)
             except ValueError as error:
@@ -173,10 +191,11 @@ class _Envelope(Struct, frozen=True):
     kind: str = ce.EVENT
     avro: bool = False
     time_ms: int | None = None
+    schema: str = ""
 
 
 _NO_ENVELOPE = _Envelope()
-_ATTRIBUTES = frozenset(("ce_id", "ce_type", "ce_time", "content-type"))
+_ATTRIBUTES = frozenset(("ce_id", "ce_type", "ce_time", "ce_dataschema", "content-type"))
 
 
 def _read_envelope(record: Record) -> _Envelope:
@@ -204,7 +223,7 @@ def _read_envelope(record: Record) -> _Envelope:
         kind = ce.EVENT
     if kind not in (ce.EVENT, ce.LABEL, ce.COMMAND):
         raise _Refused("envelope", f"ce_type: got {kind!r:.80}, expected {ce.EVENT}, {ce.LABEL} or {ce.COMMAND}")
-    return _Envelope(ce_id, kind, media_type == ce.AVRO, time_ms)
+    return _Envelope(ce_id, kind, media_type == ce.AVRO, time_ms, texts.get("ce_dataschema", ""))
 
 
 _EXPECTED = {"ce_time": "an RFC 3339 time such as 2013-01-01T05:15:00Z"}
@@ -215,7 +234,7 @@ def _event_schema(features: Mapping[str, Feature], label: Label | None, id_field
     if label is not None:
         fields[label.name] = cs.typed_dict_field(cs.nullable_schema(_label_type(label)), required=False)
     if id_field is not None:
-        fields[id_field] = cs.typed_dict_field(_ID)
+        fields[id_field] = cs.typed_dict_field(_ID, required=False)  # a ce_id goes before it
     return cs.typed_dict_schema(fields, extra_behavior="ignore")
 
 
@@ -269,6 +288,8 @@ _SHORT: dict[str, Callable[[dict[str, Any]], str]] = {
     "bool_type": lambda _: "true or false",
     "greater_than_equal": lambda context: f"at least {context['ge']}",
     "less_than_equal": lambda context: f"at most {context['le']}",
+    "string_too_short": lambda context: f"at least {context['min_length']} character(s)",
+    "literal_error": lambda context: context["expected"],
     "string_too_long": lambda context: f"at most {context['max_length']} characters",
     "dict_type": lambda _: "an object",
 }

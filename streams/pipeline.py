@@ -80,7 +80,7 @@ class Pipeline:
         Partitions of the topics: as many workers can share the load, each partition with a model of its own.
     max_leap
         Largest step of the event-time watermark. Larger ones are flagged and, unless the next record confirms
-        them, do not move it: a wrong clock cannot expire what waits for labels.
+        them, do not move it: one record of a wrong clock expires nothing that waits for labels.
     dedupe_window
         Number of newest event ids by which duplicates, corrections and late labels are told. Raising it costs
         memory, some 300 bytes each.

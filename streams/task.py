@@ -97,7 +97,7 @@ class Task:
         self._decode = Decoder(pipeline).decode
         self._public_score = binary_score if pipeline.kind == "binary" else public_score
         self._keeps_shadow_scores = self.loss.wants_scores or pipeline.kind == "anomaly"
-        self._rehearses = label is not None and label.comes_late
+        self._labels_come_late = label is not None and label.comes_late
         self._is_per_key = pipeline.model_per is not None
         self._name, self._declaration = pipeline.name, pipeline.declaration
         self.model_errors = 0
@@ -165,6 +165,8 @@ class Task:
         count = self.books.count
         event_id = example.id
         if self.join.has_seen(event_id):
+            if example.y is not None and self._tells_more(event_id, example.y):
+                return self._join(record, LabelArrival(event_id, example.time_ms, example.y))
             count["duplicate_event"] += 1
             return []
         leapt = self.clock.leaps(example.time_ms)
@@ -205,8 +207,17 @@ class Task:
         self.model_errors = 0
         count["scored"] += 1
         if record.offset % _KEY_SAMPLE == 0 and self._is_foreign(record):
-            count["foreign_key"] += 1
+            count["foreign_key"] += _KEY_SAMPLE
         return events
+
+    def _tells_more(self, event_id: str, y: Any) -> bool:
+        """Tell whether an event that comes again brings a label that was not known, as rows do that are sent anew."""
+        if event_id not in self.join.settled:
+            return True  # it waits
+        known = self.join.settled.get(event_id)
+        if isinstance(known, Settled):
+            return bool(known.y != y)
+        return self._labels_come_late  # no label has ever been waited for where all come with their events
 
     def _join(self, record: Record, label: LabelArrival) -> list[Event]:
         """A label: learn when its event waits, else say why not."""
@@ -256,7 +267,7 @@ class Task:
         lifecycle, answers, rehearsed = self.lifecycle, asked.shadows, None
         champion, shadows = lifecycle.champion, lifecycle.shadows
         if lifecycle.learns:
-            if shadows.are_awake and self._rehearses:
+            if shadows.are_awake and self._labels_come_late:
                 rehearsed = shadows.rehearse(champion, asked)
             evicted = champion.evicted if self._is_per_key else 0
             champion.learn(asked.x, y)

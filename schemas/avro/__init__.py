@@ -12,11 +12,15 @@ from typing import Any
 
 import fastavro
 import msgspec
+from fastavro.schema import fingerprint, to_parsing_canonical_form
 from msgspec import Struct
 
 from schemas.events import LIFECYCLE_EVENTS, LifecycleEvent, PredictionMade
 
 NAMESPACE = "riverrun"
+#: How the name of a schema begins, see `schema_name`.
+SCHEMA_PREFIX = "urn:riverrun:avro:"
+_CONFLUENT_BYTES = 5
 _PRIMITIVES: dict[Any, str] = {bool: "boolean", int: "long", float: "double", str: "string", type(None): "null"}
 
 
@@ -77,6 +81,8 @@ class AvroReader:
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._schema = fastavro.parse_schema(schema)
+        #: What names the schema.
+        self.name = schema_name(schema)
 
     def read(self, data: bytes) -> dict[str, Any]:
         """Return the fields.
@@ -90,11 +96,39 @@ class AvroReader:
         try:
             fields = fastavro.schemaless_reader(source, self._schema, None)
         except Exception as error:  # fastavro raises whatever its parser stumbles over
-            raise ValueError(f"Avro: got {len(data)} bytes that end or break early ({error!r:.80})") from None
+            raise ValueError(
+                f"Avro: got {len(data)} bytes that end or break early ({error!r:.80}){_guess(data)}"
+            ) from None
         left = len(data) - source.tell()
         if left:
-            raise ValueError(f"Avro: got {left} bytes after the record, expected none")
+            raise ValueError(f"Avro: got {left} bytes after the record, expected none{_guess(data)}")
         return typing.cast(dict[str, Any], fields)
+
+
+def _guess(data: bytes) -> str:
+    """Say what bytes may be that are no record of the schema."""
+    if data.startswith(b"Obj\x01"):
+        return "; it is an Avro container file, expected one bare record"
+    if data.startswith(b"\x00") and len(data) > _CONFLUENT_BYTES:
+        return "; it may be framed for Confluent's registry (a 0 and the schema's id), expected the bare record"
+    return "; expected one record of the schema that `riverrun schema` prints"
+
+
+def schema_name(schema: dict[str, Any]) -> str:
+    """Return what names an Avro schema in the header ``ce_dataschema``: equal for schemas that are read alike.
+
+    Its end is the CRC-64-AVRO fingerprint of the schema's parsing canonical form.
+
+    References
+    ----------
+    Apache Avro 1.12 specification, Parsing Canonical Form for Schemas, and Schema Fingerprints.
+
+    Examples
+    --------
+    >>> schema_name(avro_event_schema({"a": (float, True)}))
+    'urn:riverrun:avro:...'
+    """
+    return f"{SCHEMA_PREFIX}{fingerprint(to_parsing_canonical_form(schema), 'CRC-64-AVRO')}"
 
 
 def avro_event_schema(fields: dict[str, tuple[type, bool]], name: str = "Event") -> dict[str, Any]:

@@ -22,6 +22,14 @@ _GROUP_SECONDS = 30.0
 _REFUSAL_SECONDS = 2.0
 
 
+#: Fields of a declaration that the Avro schema of events is made of.
+_IN_AVRO = {"features", "label", "id_field"}
+_AVRO_ADVICE = (
+    "\nProducers of Avro, if there are any, write under the schema of riverrun schema from there on; records under the "
+    "one before may be misread, unless they name it in ce_dataschema: then they become dead letters"
+)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("deploy", epilog="Example: riverrun deploy examples/flights.py:pipeline --why 'wind as a feature'")(
@@ -153,7 +161,8 @@ def _told(pipeline: "Pipeline", takeover: "Takeover | None", fresh: bool) -> str
     how = "serves at once" if fresh else "learns beside the old one until it has learned enough"
     model = f"; the new model {how}" if takeover.renews_model else "; the model stays"
     what = ", ".join(takeover.changed)
-    return f"{pipeline.name}: declaration {takeover.replaced} → {pipeline.declaration}: {what}{model}"
+    avro = _AVRO_ADVICE if _IN_AVRO & set(takeover.changed) else ""
+    return f"{pipeline.name}: declaration {takeover.replaced} → {pipeline.declaration}: {what}{model}{avro}"
 
 
 def _fields(pipeline: "Pipeline", takeover: "Takeover | None") -> dict[str, object]:

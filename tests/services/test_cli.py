@@ -239,6 +239,9 @@ def test_schema_prints_avro(kind: str, name: str) -> None:
 def test_schema_names_the_fields_that_avro_does_not_allow(folder: Path) -> None:
     """What is printed is fit for fastavro, and the others are warned."""
     assert run("schema", "declared.py:pipeline").stderr == ""
+    named = run("schema", "declared.py:pipeline", "--name").stdout
+    assert named.startswith("urn:riverrun:avro:")
+    assert named != run("schema", "declared.py:pipeline", "--name", "--kind", "label").stdout
     (folder / "odd.py").write_text(GOOD.replace('{"a": float}', '{"a-b": float}'))
     assert "riverrun: a-b: got names that Avro does not allow" in run("schema", "odd.py:pipeline").stderr
 

