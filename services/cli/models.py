@@ -82,7 +82,7 @@ def promote(
     servers: ServersOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Let another model serve; a refusal names those that could."""
+    """Let another model serve; a refusal names those that could. Only ChampionVersions, Pool and a race keep others."""
     from schemas.commands import Promote
 
     _order(lambda **common: Promote(model=model, **common), pipeline, partition, expect, why, wait, servers, output)
@@ -98,7 +98,7 @@ def rollback(
     servers: ServersOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Let a model serve again that has served before."""
+    """Let a model serve again that has served before; ChampionVersions, Pool and a race keep them."""
     from schemas.commands import RollBack
 
     _order(lambda **common: RollBack(to=to, **common), pipeline, partition, expect, why, wait, servers, output)
