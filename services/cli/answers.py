@@ -96,3 +96,12 @@ def lifecycle_events(settings: "Settings", pipeline: str, start: str) -> "Iterat
         body = body_of(record, headers)
         if isinstance(body, dict):
             yield str(headers.get("ce_type")), body
+
+
+def all_lifecycle_events(settings: "Settings", pipeline: str) -> list[dict[str, Any]]:
+    """Return the fields of all lifecycle events, with their types, each once, however often it was written."""
+    found: dict[str, dict[str, Any]] = {}
+    for kind, body in lifecycle_events(settings, pipeline, "beginning"):
+        if "id" in body:
+            found.setdefault(body["id"], {"type": kind, **body})
+    return list(found.values())

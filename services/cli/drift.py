@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.cli.answers import all_lifecycle_events
 from services.cli.drift_lines import HEADINGS, listed
-from services.cli.loading import load_pipeline, pipeline_topic
+from services.cli.loading import load_pipeline
 from services.cli.options import NamedPipelineArgument, Output, OutputOption, ServersOption, settings_of
 from services.cli.printing import counted, print_json, print_table
-from services.cli.reading import read
-from services.cli.showing import body_of, describe_lifecycle, describe_moved, headers_of
+from services.cli.showing import describe_lifecycle, describe_moved
 
 if TYPE_CHECKING:
     from services.drift_story import Story
@@ -42,7 +42,7 @@ def ls(
     """List drifts, and warnings that were taken back: when, where, what moved, and what came of it."""
     from services.drift_story import drifts
 
-    events = _events(settings_of(servers), pipeline)
+    events = all_lifecycle_events(settings_of(servers), pipeline)
     told = drifts([event for event in events if partition in (None, event["partition"])], last)
     if output is Output.JSON:
         print_json([{**drift, "consequences": consequences} for drift, consequences in told])
@@ -75,7 +75,7 @@ def show(
     from services.drift_story import find, story
 
     settings = settings_of(servers)
-    events = _events(settings, pipeline)
+    events = all_lifecycle_events(settings, pipeline)
     try:
         told = story(events, find(events, drift))
     except LookupError as error:
@@ -89,17 +89,6 @@ def show(
     for name, text in _account(told):
         typer.echo(f"{name:<10}{text}")
     _print_curve(told, curve)
-
-
-def _events(settings: "Settings", pipeline: str) -> list[dict[str, Any]]:
-    """Return all lifecycle events, each once, however often it was written."""
-    found: dict[str, dict[str, Any]] = {}
-    for record in read(settings, pipeline_topic(pipeline, "lifecycle"), "beginning", follow=False):
-        headers = headers_of(record)
-        body = body_of(record, headers)
-        if isinstance(body, dict) and "ce_type" in headers:
-            found.setdefault(body["id"], {"type": str(headers["ce_type"]), **body})
-    return list(found.values())
 
 
 def _curve(settings: "Settings", pipeline: str, told: "Story") -> "LossCurve":

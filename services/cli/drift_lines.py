@@ -22,19 +22,19 @@ def listed(drift: Mapping[str, Any], consequences: Sequence[Mapping[str, Any]]) 
     kind = drift["type"].removeprefix("riverrun.drift.")
     place = format_time(drift["time"]), str(drift["partition"]), str(drift["offset"])
     outcome = "" if kind == "cleared" else outcome_of(consequences)
-    return [*place, kind, _what(drift), outcome, drift["id"]]
+    return [*place, kind, describe_drift(drift), outcome, drift["id"]]
 
 
-def _what(drift: Mapping[str, Any]) -> str:
+def describe_drift(drift: Mapping[str, Any]) -> str:
     """Return in a few words what moved.
 
     Examples
     --------
-    >>> _what({"signal": "loss", "before": 0.1179, "after": 0.3125, "segment": "UA"})
-    'loss 0.1179 → 0.3125 (UA)'
-    >>> _what({"moved": [{"name": "temp"}, {"name": "prediction"}], "count": 5, "watched": 12})
+    >>> describe_drift({"signal": "loss", "before": 0.1179, "after": 0.3125, "segment": "UA"})
+    'loss 0.118 → 0.312 (UA)'
+    >>> describe_drift({"moved": [{"name": "temp"}, {"name": "prediction"}], "count": 5, "watched": 12})
     'temp, prediction, … (5 of 12 signals)'
-    >>> _what({"warning": "p.raw-0-40/drift.warned"})
+    >>> describe_drift({"warning": "p.raw-0-40/drift.warned"})
     'nothing came of p.raw-0-40/drift.warned'
     """
     if "moved" in drift:
@@ -44,7 +44,7 @@ def _what(drift: Mapping[str, Any]) -> str:
     if "warning" in drift:
         return f"nothing came of {drift['warning']}"
     segment = f" ({drift['segment']})" if drift["segment"] else ""
-    return f"{drift['signal']} {drift['before']:.4g} → {drift['after']:.4g}{segment}"
+    return f"{drift['signal']} {drift['before']:.3g} → {drift['after']:.3g}{segment}"
 
 
 def outcome_of(consequences: Sequence[Mapping[str, Any]]) -> str:

@@ -141,7 +141,7 @@ def test_drifts_are_listed_with_what_came_of_them(desk: Desk) -> None:
     assert lines[0].split("  ")[0] == "time"
     assert len(lines) == len(rows) + 1
     [line] = [line for line in lines if line.endswith(str(detected[0]["id"]))]
-    assert "detected  loss 0.1179 → 0.3125  v1 → v2 at 1735" in line
+    assert "detected  loss 0.118 → 0.312  v1 → v2 at 1735" in line
     assert len(desk.json("drift", "ls", "shown-drifting", "--last", "1")) == 1
     assert desk.json("drift", "ls", "shown-drifting", "--partition", "7") == []
     assert desk.run("drift", "ls", "shown").stdout == "no drift was seen\n"
