@@ -5,13 +5,18 @@ from typing import Any
 
 #: Events that tell of another champion.
 CHANGES = ("riverrun.model.promoted", "riverrun.model.rolled-back", "riverrun.model.retrained")
+OBEYED, DECLARED = "riverrun.command.obeyed", "riverrun.declaration.changed"
+#: Orders after which the champion does not learn, or stays whatever the evidence, until the last of them.
+HOLDS = ("freeze", "pin", "resume")
 
 #: Fields of a lifecycle event, its type among them.
 Event = dict[str, Any]
 
 
 def history(events: Sequence[Event]) -> list[Event]:
-    """Return each change of the champion once, partition by partition, with what its reason names.
+    """Return what decided who serves and learns, partition by partition, with what the reason of each names.
+
+    That is each change of the champion, once, another declaration, and the orders to freeze, pin and resume.
 
     Parameters
     ----------
@@ -32,8 +37,43 @@ def history(events: Sequence[Event]) -> list[Event]:
     True
     """
     by_id = {event["id"]: event for event in events}
-    told = sorted((event for event in events if event["type"] in CHANGES), key=lambda event: int(event["partition"]))
+    told = sorted(filter(_decides, events), key=lambda event: int(event["partition"]))
     return [{**event, "cause": by_id.get(event.get("reason"))} for event in _without_repetition(told)]
+
+
+def held(rows: Iterable[Event]) -> dict[str, list[int]]:
+    """Return the partitions in which an order to freeze or to pin holds still, by the order.
+
+    Parameters
+    ----------
+    rows
+        What `history` returns, or events in the order of their topic.
+
+    Examples
+    --------
+    >>> orders = [("freeze", 0), ("pin", 0), ("resume", 0), ("pin", 1)]
+    >>> held({"type": OBEYED, "order": order, "partition": partition} for order, partition in orders)
+    {'freeze': [], 'pin': [1]}
+    """
+    found: dict[str, set[int]] = {"freeze": set(), "pin": set()}
+    for row in rows:
+        if row["type"] != OBEYED:
+            continue
+        if row["order"] == "resume":
+            for partitions in found.values():
+                partitions.discard(row["partition"])
+        elif row["order"] in found:
+            found[row["order"]].add(row["partition"])
+    return {order: sorted(partitions) for order, partitions in found.items()}
+
+
+def _decides(event: Event) -> bool:
+    """Tell whether an event decides who serves, or who learns."""
+    if event["type"] == OBEYED:
+        return event["order"] in HOLDS
+    if event["type"] == DECLARED:
+        return bool(event["declaration"] != event["replaced"])
+    return event["type"] in CHANGES
 
 
 def _without_repetition(events: Iterable[Event]) -> list[Event]:

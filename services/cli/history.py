@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from services.champion_history import CHANGES as CHANGES
+from services.champion_history import held
 from services.champion_history import history as told
 from services.cli.answers import all_lifecycle_events
-from services.cli.history_lines import HEADINGS, listed
+from services.cli.history_lines import HEADINGS, describe_held, listed
 from services.cli.loading import pipeline_topic
 from services.cli.options import NamedPipelineArgument, Output, OutputOption, ServersOption, settings_of
 from services.cli.printing import print_json, print_table
@@ -24,7 +25,10 @@ def history(
     servers: ServersOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Show each change of the champion: when, from whom to whom, and what spoke for it."""
+    """Show each change of the champion: when, from whom to whom, and what spoke for it.
+
+    Orders to freeze, pin and resume are among them, and what is frozen or pinned still is said at the end.
+    """
     from services.topics import require_topic
 
     settings = settings_of(servers)
@@ -41,3 +45,6 @@ def history(
         typer.echo("nothing has changed: the first champion serves")
         return
     print_table(HEADINGS, [listed(row) for row in rows])
+    for order, partitions in held(rows).items():
+        if partitions:
+            typer.echo(describe_held(order, partitions, pipeline))

@@ -1,21 +1,40 @@
-"""A change of the champion as a row of a table: when, where, from whom to whom, and what spoke for it."""
+"""What decided who serves as a row of a table: when, where, from whom to whom, and what spoke for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from services.champion_history import DECLARED, OBEYED
 from services.cli.drift_lines import describe_drift
 
 HEADINGS = ["partition", "time", "offset", "what", "from", "to", "why"]
+_DONE = {"freeze": "frozen", "pin": "pinned", "resume": "resumed"}
+_HELD = {"freeze": "frozen still, learning nothing", "pin": "pinned still, whatever the evidence"}
 
 
 def listed(row: Mapping[str, Any]) -> list[str]:
-    """Return the row of a change, as `services.champion_history.history` tells it."""
+    """Return the row of a change, or of an order, as `services.champion_history.history` tells it."""
     from schemas.cloudevents import format_time
 
-    to = row["version"] + (f" ({row['restored']})" if row.get("restored", row["version"]) != row["version"] else "")
-    kind = row["type"].removeprefix("riverrun.model.")
     place = str(row["partition"]), format_time(row["time"]), str(row["offset"])
-    return [*place, kind, row["replaced"], to, _why(row)]
+    if row["type"] == OBEYED:
+        return [*place, _DONE[row["order"]], row["version"], "", _said_by(row)]
+    if row["type"] == DECLARED:
+        beside = f"; {row['challenger']} learns beside it" if row["challenger"] else ""
+        return [*place, "declared", row["version"], "", _declared(row) + beside]
+    to = row["version"] + (f" ({row['restored']})" if row.get("restored", row["version"]) != row["version"] else "")
+    return [*place, row["type"].removeprefix("riverrun.model."), row["replaced"], to, _why(row)]
+
+
+def describe_held(order: str, partitions: Sequence[int], pipeline: str) -> str:
+    """Return in a line where an order holds still, and what ends it.
+
+    Examples
+    --------
+    >>> describe_held("freeze", [0, 2], "flights")
+    'frozen still, learning nothing: partitions 0, 2; riverrun models resume flights ends it'
+    """
+    where = f"partition{'' if len(partitions) == 1 else 's'} {', '.join(map(str, partitions))}"
+    return f"{_HELD[order]}: {where}; riverrun models resume {pipeline} ends it"
 
 
 def _why(row: Mapping[str, Any]) -> str:
@@ -34,12 +53,13 @@ def _why(row: Mapping[str, Any]) -> str:
     cause = row["cause"]
     if cause is None:
         return str(row["reason"])
-    kind = cause["type"].removeprefix("riverrun.")
-    if kind == "command.obeyed":
+    if cause["type"] == OBEYED:
         return _said_by(cause)
-    if kind == "declaration.changed":
-        return f"declared anew: {', '.join(cause['changed'])}"
-    return describe_drift(cause)
+    return _declared(cause) if cause["type"] == DECLARED else describe_drift(cause)
+
+
+def _declared(event: Mapping[str, Any]) -> str:
+    return f"declared anew: {', '.join(event['changed'])}"
 
 
 def _said_by(command: Mapping[str, Any]) -> str:

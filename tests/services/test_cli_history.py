@@ -67,7 +67,7 @@ def tell(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_operators_change_says_who_wanted_it_and_why(tell: Any) -> None:
-    """A rollback at its place, and a retrained model that takes over later; without a reason it is said that there is none."""
+    """A rollback at its place, and a retrained model that takes over later; that no reason was given is said."""
     log = [
         obeyed("rollback", 7, why="because\nI say so"),
         changed("rolled-back", 7, reason=id_of("command.obeyed", 7), restored="v3", **NO_EVIDENCE),
@@ -114,3 +114,39 @@ def test_event_that_was_written_twice_is_told_once(tell: Any) -> None:
     """At least once, what follows a restart comes again, with the same id."""
     log = [changed("promoted", 9, **EVIDENCE)]
     assert len(tell([*log, *log]).splitlines()) == 2
+
+
+# ------------------------------------------------------------------ what is held
+
+
+def test_freeze_pin_and_resume_are_told_with_who_and_why(tell: Any) -> None:
+    """They change who learns and who may take over; other orders are told by what they change."""
+    log = [obeyed("freeze", 5, why="broken upstream"), obeyed("resume", 7), obeyed("retrain", 8), obeyed("pin", 9)]
+    table = tell(log).splitlines()
+    assert [row.split()[3] for row in table[1:4]] == ["frozen", "resumed", "pinned"]
+    assert table[1].endswith("root: broken upstream")
+    assert [row["type"] for row in orjson.loads(tell(log, "-o", "json"))] == ["riverrun.command.obeyed"] * 3
+
+
+def test_what_is_frozen_or_pinned_still_is_said_at_the_end(tell: Any) -> None:
+    """A frozen model never learns again, in silence, until somebody resumes."""
+    log = [obeyed("freeze", 5), obeyed("pin", 5, 1), obeyed("pin", 6), obeyed("freeze", 5, 2), obeyed("resume", 9, 2)]
+    assert tell(log).splitlines()[-2:] == [
+        "frozen still, learning nothing: partition 0; riverrun models resume p ends it",
+        "pinned still, whatever the evidence: partitions 0, 1; riverrun models resume p ends it",
+    ]
+    assert "still" not in tell([*log, obeyed("resume", 10), obeyed("resume", 10, 1)])
+
+
+def test_another_declaration_is_told_with_what_differs(tell: Any) -> None:
+    """Of a fresh model that serves at once there is no other event; the same declared again is no news."""
+    fields = {"declaration": "d2", "replaced": "d1", "changed": ["model"], "version": "v2", "challenger": "v3"}
+    log = [
+        event("declaration.changed", 7, **fields),
+        changed("retrained", 300, reason=id_of("declaration.changed", 7)),
+        event("declaration.changed", 400, **{**fields, "replaced": "d2", "changed": []}),
+    ]
+    declared, retrained = tell(log).splitlines()[1:]
+    assert declared.endswith("declared anew: model; v3 learns beside it")
+    assert declared.split()[3:5] == ["declared", "v2"]
+    assert retrained.endswith("declared anew: model")

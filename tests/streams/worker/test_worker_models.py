@@ -81,7 +81,12 @@ def test_operators_are_obeyed_where_they_meant_it_and_refused_elsewhere(
     deployment.finish()
     assert kafka.digests(deployment.pipeline) == kafka.expected(deployment.pipeline)
     history = orjson.loads(riverrun(kafka, "history", name).stdout)
-    assert [(row["partition"], row["replaced"], row["version"]) for row in history] == [(1, "v1", challenger)]
+    orders = [(row["partition"], row["order"], row["why"]) for row in history if "order" in row]
+    held = [(p, order, why) for p in (0, 1) for order, why in (("freeze", "broken upstream"), ("resume", ""))]
+    assert orders == [*held[:2], (0, "pin", ""), *held[2:]]
+    [change] = [row for row in history if "order" not in row]
+    assert (change["partition"], change["replaced"], change["version"]) == (1, "v1", challenger)
+    assert (change["cause"]["id"], change["cause"]["order"]) == (change["reason"], "promote")
     assert f"{challenger} serves instead of v1" in heard(kafka, name)
 
 
