@@ -1,11 +1,13 @@
 """Who served when, and why: told by the lifecycle events of a pipeline."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 #: Events that tell of another champion.
 CHANGES = ("riverrun.model.promoted", "riverrun.model.rolled-back", "riverrun.model.retrained")
 OBEYED, DECLARED = "riverrun.command.obeyed", "riverrun.declaration.changed"
+SUPPRESSED = "riverrun.action.suppressed"
 #: Orders after which the champion does not learn, or stays whatever the evidence, until the last of them.
 HOLDS = ("freeze", "pin", "resume")
 
@@ -65,6 +67,17 @@ def held(rows: Iterable[Event]) -> dict[str, list[int]]:
         elif row["order"] in found:
             found[row["order"]].add(row["partition"])
     return {order: sorted(partitions) for order, partitions in found.items()}
+
+
+def held_back(events: Iterable[Event]) -> dict[str, int]:
+    """Return how many better models did not take over, by the reason, the most frequent first.
+
+    Examples
+    --------
+    >>> held_back({"type": SUPPRESSED, "reason": reason} for reason in ("budget", "policy", "policy"))
+    {'policy': 2, 'budget': 1}
+    """
+    return dict(Counter(event["reason"] for event in events if event["type"] == SUPPRESSED).most_common())
 
 
 def _decides(event: Event) -> bool:

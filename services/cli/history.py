@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from services.champion_history import CHANGES as CHANGES
-from services.champion_history import held
+from services.champion_history import held, held_back
 from services.champion_history import history as told
 from services.cli.answers import all_lifecycle_events
-from services.cli.history_lines import HEADINGS, describe_held, listed
+from services.cli.history_lines import HEADINGS, describe_held, describe_held_back, listed
 from services.cli.loading import pipeline_topic
 from services.cli.options import NamedPipelineArgument, Output, OutputOption, ServersOption, settings_of
 from services.cli.printing import print_json, print_table
@@ -27,7 +27,8 @@ def history(
 ) -> None:
     """Show each change of the champion: when, from whom to whom, and what spoke for it.
 
-    Orders to freeze, pin and resume are among them, and what is frozen or pinned still is said at the end.
+    Orders to freeze, pin and resume are among them. At the end it is said what is frozen or pinned still, and how many
+    better models were held back.
     """
     from services.topics import require_topic
 
@@ -41,10 +42,12 @@ def history(
     if output is Output.JSON:
         print_json(rows)
         return
-    if not rows:
+    if rows:
+        print_table(HEADINGS, [listed(row) for row in rows])
+    else:
         typer.echo("nothing has changed: the first champion serves")
-        return
-    print_table(HEADINGS, [listed(row) for row in rows])
     for order, partitions in held(rows).items():
         if partitions:
             typer.echo(describe_held(order, partitions, pipeline))
+    if counts := held_back(events):
+        typer.echo(describe_held_back(counts, pipeline))

@@ -37,6 +37,18 @@ def describe_held(order: str, partitions: Sequence[int], pipeline: str) -> str:
     return f"{_HELD[order]}: {where}; riverrun models resume {pipeline} ends it"
 
 
+def describe_held_back(counts: Mapping[str, int], pipeline: str) -> str:
+    """Return in a line how many better models did not take over, why, and where each is told.
+
+    Examples
+    --------
+    >>> describe_held_back({"policy": 18}, "flights")
+    'better models held back: 18 (policy); riverrun tail lifecycle flights --from beginning tells each'
+    """
+    told = ", ".join(f"{count} ({reason})" for reason, count in counts.items())
+    return f"better models held back: {told}; riverrun tail lifecycle {pipeline} --from beginning tells each"
+
+
 def _why(row: Mapping[str, Any]) -> str:
     """Return in words what spoke for a change.
 

@@ -150,3 +150,13 @@ def test_another_declaration_is_told_with_what_differs(tell: Any) -> None:
     assert declared.endswith("declared anew: model; v3 learns beside it")
     assert declared.split()[3:5] == ["declared", "v2"]
     assert retrained.endswith("declared anew: model")
+
+
+def test_better_models_that_were_held_back_are_counted_by_reason(tell: Any) -> None:
+    """Where nothing has changed, too: that is when one asks."""
+    log = [suppressed("policy", 5), suppressed("policy", 6), suppressed("no change", 7)]
+    footer = "better models held back: 2 (policy), 1 (no change); riverrun tail lifecycle p --from beginning tells each"
+    first = "nothing has changed: the first champion serves"
+    assert tell(log).splitlines() == [first, footer]
+    assert tell([*log, changed("promoted", 9, **EVIDENCE)]).splitlines()[-1] == footer
+    assert tell([]).splitlines() == [first]
