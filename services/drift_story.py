@@ -6,6 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from services.champion_history import CHANGES, DECLARED, OBEYED, SUPPRESSED
+
 #: What can be asked for.
 WARNED, DETECTED, DATA = "riverrun.drift.warned", "riverrun.drift.detected", "riverrun.drift.data"
 _KINDS = (WARNED, DETECTED, DATA)
@@ -13,6 +15,8 @@ _KINDS = (WARNED, DETECTED, DATA)
 _NEXT = {WARNED: (WARNED,), DETECTED: (WARNED, DETECTED), DATA: (DATA,)}
 CLEARED = "riverrun.drift.cleared"
 _ENDS = (DETECTED, CLEARED)
+#: A reason that is the id of an event, and no words.
+_ID = re.compile(r".+-\d+-\d+/.+")
 _POSITION = re.compile(r"(?P<topic>.+)?\[(?P<partition>\d+)\]@(?P<offset>\d+)|(?P<bare>\d+)@(?P<at>\d+)")
 _NAMED = 5
 
@@ -30,7 +34,9 @@ class Story(Struct, frozen=True):
     warning
         The warning before a detection, None without one.
     consequences
-        Later events of the partition that name this one as their reason, or come before the next of its kind.
+        Events of the partition that name this one as their reason. Such, too, as name no event: what was held back, or
+        changed, since the change point and before it was seen, and what came later, up to the next drift, an operator's
+        command, or a change of the champion that answers no drift.
     inputs
         Moves of inputs and answers of the partition, without labels, since the detection before.
     """
@@ -123,11 +129,11 @@ def story(events: Sequence[Event], drift: Event) -> Story:
     """
     mine = [event for event in events if event["partition"] == drift["partition"]]
     at = mine.index(drift)
-    before, after = mine[:at], mine[at + 1 :]
+    before = mine[:at]
     detections = [number for number, event in enumerate(before) if event["type"] == DETECTED]
     since = before[detections[-1] + 1 :] if detections else before
     inputs = [] if drift["type"] == DATA else [event for event in since if event["type"] == DATA]
-    return Story(drift, _warning(before, drift), _consequences(after, drift), inputs)
+    return Story(drift, _warning(before, drift), _consequences(mine, at), inputs)
 
 
 def drifts(events: Sequence[Event], last: int) -> list[tuple[Event, list[Event]]]:
@@ -138,7 +144,7 @@ def drifts(events: Sequence[Event], last: int) -> list[tuple[Event, list[Event]]
     events
         Lifecycle events in the order of their topic.
     last
-        How many at most. Raising it takes time: each is held against all that came later.
+        How many at most. Raising it takes time: each is held against all that came before and later.
 
     Examples
     --------
@@ -147,17 +153,17 @@ def drifts(events: Sequence[Event], last: int) -> list[tuple[Event, list[Event]]
     >>> [(drift["id"], len(consequences)) for drift, consequences in drifts([warned, cleared], 20)]
     [('p.raw-0-4/drift.warned', 1), ('p.raw-0-9/drift.cleared', 0)]
     """
-    found: list[tuple[Event, list[Event]]] = []
-    later: dict[int, list[Event]] = {}
-    for event in reversed(events):
-        after = later.setdefault(event["partition"], [])
+    of: dict[int, list[Event]] = {}
+    places: list[tuple[Event, int]] = []
+    for event in events:
+        mine = of.setdefault(event["partition"], [])
         if event["type"] in (*_KINDS, CLEARED):
-            is_over = event["type"] == CLEARED
-            found.append((event, [] if is_over else _consequences(reversed(after), event)))
-        if len(found) == last:
-            break
-        after.append(event)
-    return found[::-1]
+            places.append((event, len(mine)))
+        mine.append(event)
+    return [
+        (event, [] if event["type"] == CLEARED else _consequences(of[event["partition"]], at))
+        for event, at in places[-last:]
+    ]
 
 
 def _warning(before: Sequence[Event], drift: Event) -> Event | None:
@@ -172,10 +178,59 @@ def _warning(before: Sequence[Event], drift: Event) -> Event | None:
     return None
 
 
-def _consequences(after: Iterable[Event], drift: Event) -> list[Event]:
-    is_open, found = True, []
-    for event in after:
-        is_open = is_open and event["type"] not in _NEXT[drift["type"]]
-        if is_open or drift["id"] in (event.get("reason"), event.get("warning")):
+def _consequences(mine: Sequence[Event], at: int) -> list[Event]:
+    """Return what came of a drift, given the events of its partition and its place among them."""
+    drift = mine[at]
+    found = _answered(mine[:at], drift)
+    names = {drift["id"]}
+    end, until = _end(mine, at)
+    for place, event in enumerate(mine[at + 1 :], at + 1):
+        is_named = event.get("warning", event.get("reason")) in names
+        is_change = event["type"] in CHANGES  # one that answers a drift names it
+        belongs = place < end and not is_change and not _names_another(event)
+        if event["type"] == SUPPRESSED:
+            belongs = belongs and event["offset"] <= until
+        if is_named or belongs:
             found.append(event)
+            if event["type"] in (WARNED, DETECTED):
+                names.add(event["id"])  # what came of the detection came of the warning, too
     return found
+
+
+def _answered(before: Sequence[Event], drift: Event) -> list[Event]:
+    """Return what was done about a change before it was seen: evidence takes ten labels where the detector takes 25."""
+    found: list[Event] = []
+    for event in reversed(before):
+        is_told = event["type"] in (DETECTED, drift["type"])
+        if is_told or event["offset"] <= drift.get("change_offset", drift["offset"]):
+            break
+        if event["type"] in (SUPPRESSED, *CHANGES) and not _names_another(event):
+            found.append(event)
+    return found[::-1]
+
+
+def _end(mine: Sequence[Event], at: int) -> tuple[int, float]:
+    """Return the place of the event with which the story of a drift is over, and the offset behind which that began.
+
+    What is held back behind that offset is of the next change already, which nobody had seen yet.
+    """
+    drift = mine[at]
+    for place, event in enumerate(mine[at + 1 :], at + 1):
+        if event["type"] in (OBEYED, DECLARED):
+            return place, int(event["offset"])
+        is_switch = event["type"] in CHANGES and "since" in event and not event["reason"]
+        if event["type"] in _NEXT[drift["type"]] or is_switch:
+            began = int(event.get("change_offset") or event.get("since") or event["offset"])
+            return place, began if began > drift["offset"] else int(event["offset"])
+    return len(mine), float("inf")
+
+
+def _names_another(event: Event) -> bool:
+    """Tell whether an event has another one as its reason.
+
+    Examples
+    --------
+    >>> [_names_another({"reason": reason}) for reason in ("budget", "", "p.raw-0-7/command.obeyed")]
+    [False, False, True]
+    """
+    return _ID.fullmatch(str(event.get("warning", event.get("reason", "")))) is not None

@@ -124,7 +124,7 @@ def _account(told: "Story") -> Iterator[tuple[str, str]]:
     for event in told.inputs[-_SHOWN:]:
         yield "inputs", _line(event)
     for event in told.consequences[:_SHOWN]:
-        yield "then", _line(event)
+        yield "already" if event["offset"] < drift["offset"] else "then", _line(event)
     if not told.consequences:
         yield "then", "nothing, up to now"
     if (more := len(told.consequences) - _SHOWN) > 0:
