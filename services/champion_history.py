@@ -80,6 +80,18 @@ def held_back(events: Iterable[Event]) -> dict[str, int]:
     return dict(Counter(event["reason"] for event in events if event["type"] == SUPPRESSED).most_common())
 
 
+def without_drift(events: Sequence[Event]) -> list[Event]:
+    """Return the changes of the champion by evidence that answer no drift: it came before an alarm.
+
+    Examples
+    --------
+    >>> change = {"type": "riverrun.model.promoted", "id": "i", "partition": 0, "offset": 9, "version": "v2"}
+    >>> len(without_drift([{**change, "reason": "", "evidence": 31.1}, {**change, "reason": "", "evidence": 0.0}]))
+    1
+    """
+    return [row for row in history(events) if row.get("evidence") and not row["reason"]]
+
+
 def _decides(event: Event) -> bool:
     """Tell whether an event decides who serves, or who learns."""
     if event["type"] == OBEYED:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.champion_history import without_drift
 from services.cli.answers import all_lifecycle_events
 from services.cli.drift_lines import HEADINGS, listed
 from services.cli.loading import load_pipeline
@@ -43,14 +44,19 @@ def ls(
     from services.drift_story import drifts
 
     events = all_lifecycle_events(settings_of(servers), pipeline)
-    told = drifts([event for event in events if partition in (None, event["partition"])], last)
+    events = [event for event in events if partition in (None, event["partition"])]
+    told = drifts(events, last)
     if output is Output.JSON:
         print_json([{**drift, "consequences": consequences} for drift, consequences in told])
         return
-    if not told:
+    if told:
+        print_table(HEADINGS, [listed(drift, consequences) for drift, consequences in told])
+    if changes := len(without_drift(events)):
+        by_evidence = f"{counted(changes, 'change')} of the champion by evidence"
+        said = f"{by_evidence}, without a drift" if told else f"no drift was detected; {by_evidence}"
+        typer.echo(f"{said}: riverrun history {pipeline}")
+    elif not told:
         typer.echo("no drift was seen")
-        return
-    print_table(HEADINGS, [listed(drift, consequences) for drift, consequences in told])
 
 
 def show(

@@ -4,31 +4,12 @@ from typing import Any
 
 import orjson
 import pytest
-from typer.testing import CliRunner
 
-from schemas.record import Record
-from services.cli import answers, app
+from tests.services.lifecycle import event, id_of, printed
 
 DETECTED = {"signal": "loss", "before": 0.0676, "after": 0.21875, "segment": ""}
 EVIDENCE = {"evidence": 31.1, "events": 7, "loss": 0.0, "replaced_loss": 0.75}
 NO_EVIDENCE = {"evidence": 0.0, "events": 0, "loss": 0.0, "replaced_loss": 0.0}
-
-
-def event(kind: str, offset: int, partition: int = 0, **fields: Any) -> dict[str, Any]:
-    """Return a lifecycle event."""
-    return {
-        "type": f"riverrun.{kind}",
-        "id": id_of(kind, offset, partition),
-        "partition": partition,
-        "offset": offset,
-        "time": 1_000 * offset,
-        **fields,
-    }
-
-
-def id_of(kind: str, offset: int, partition: int = 0) -> str:
-    """Return the id of an event."""
-    return f"p.raw-{partition}-{offset}/{kind}"
 
 
 def obeyed(order: str, offset: int, partition: int = 0, who: str = "root", why: str = "") -> dict[str, Any]:
@@ -48,19 +29,8 @@ def suppressed(reason: str, offset: int) -> dict[str, Any]:
 
 @pytest.fixture
 def tell(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return what the command prints over a topic that holds some events."""
-
-    def told(events: list[dict[str, Any]], *arguments: str) -> str:
-        records = [
-            Record("p.lifecycle", 0, n, 0, None, orjson.dumps(one), [("ce_type", str(one["type"]).encode())])
-            for n, one in enumerate(events)
-        ]
-        monkeypatch.setattr(answers, "read", lambda *_, **__: iter(records))
-        result = CliRunner().invoke(app, ["history", "p", *arguments])
-        assert result.exit_code == 0, result.output
-        return result.stdout
-
-    return told
+    """Return what the command prints over some events."""
+    return lambda events, *arguments: printed(monkeypatch, events, "history", "p", *arguments)
 
 
 # ------------------------------------------------------------------ why
