@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from services.loss_curve import Bin, LossCurve
     from streams.worker.settings import Settings
 
-_EXAMPLE = "Example: riverrun drift show examples/flights.py:pipeline 'flights.raw[0]@1042'"
+_EXAMPLE = "Example: riverrun drift show examples/flights.py:pipeline 0@1042"
 _SHOWN = 20
 _BAR = 24
 _NAME_ONLY = "labels cannot be read: name the declaration as FILE.py:NAME, it says where in a record the label is"
@@ -40,7 +40,7 @@ def ls(
     servers: ServersOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """List drifts, and warnings that were taken back: when, where, what moved, and what came of it."""
+    """List drifts, and warnings that were taken back: where, when, what moved, and what came of it."""
     from services.drift_story import drifts
 
     events = all_lifecycle_events(settings_of(servers), pipeline)
@@ -50,7 +50,7 @@ def ls(
         print_json([{**drift, "consequences": consequences} for drift, consequences in told])
         return
     if told:
-        print_table(HEADINGS, [listed(drift, consequences) for drift, consequences in told])
+        print_table(HEADINGS, [listed(drift, consequences) for drift, consequences in told], prose=True)
     if changes := len(without_drift(events)):
         by_evidence = f"{counted(changes, 'change')} of the champion by evidence"
         said = f"{by_evidence}, without a drift" if told else f"no drift was detected; {by_evidence}"
@@ -65,8 +65,8 @@ def show(
         str,
         typer.Argument(
             metavar="ID",
-            help="As the lifecycle topic has it, flights.raw-0-1042/drift.detected; an end of it that no other has; or "
-            "a position, flights.raw[0]@1042 or 0@1042.",
+            help="A position, 0@1042 as ls has it, or flights.raw[0]@1042; else as the lifecycle topic has it, "
+            "flights.raw-0-1042/drift.detected, or an end of it that no other has.",
             show_default=False,
         ),
     ],

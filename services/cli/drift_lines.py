@@ -1,9 +1,11 @@
-"""A drift as a row of a table: when, where, what moved, and what came of it."""
+"""A drift as a row of a table: where, when, what moved, and what came of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-HEADINGS = ["time", "partition", "offset", "drift", "what", "what came of it", "id"]
+from services.cli.showing import describe_place
+
+HEADINGS = ["at", "time", "drift", "what", "what came of it"]
 _SHOWN = 3
 
 
@@ -17,12 +19,9 @@ def listed(drift: Mapping[str, Any], consequences: Sequence[Mapping[str, Any]]) 
     consequences
         What came of it, as `services.drift_story.drifts` tells.
     """
-    from schemas.cloudevents import format_time
-
     kind = drift["type"].removeprefix("riverrun.drift.")
-    place = format_time(drift["time"]), str(drift["partition"]), str(drift["offset"])
     outcome = "" if kind == "cleared" else outcome_of(consequences)
-    return [*place, kind, describe_drift(drift), outcome, drift["id"]]
+    return [*describe_place(drift), kind, describe_drift(drift), outcome]
 
 
 def describe_drift(drift: Mapping[str, Any]) -> str:
@@ -35,14 +34,15 @@ def describe_drift(drift: Mapping[str, Any]) -> str:
     >>> describe_drift({"moved": [{"name": "temp"}, {"name": "prediction"}], "count": 5, "watched": 12})
     'temp, prediction, … (5 of 12 signals)'
     >>> describe_drift({"warning": "p.raw-0-40/drift.warned"})
-    'nothing came of p.raw-0-40/drift.warned'
+    'nothing came of 0@40'
     """
     if "moved" in drift:
         names = [one["name"] for one in drift["moved"][:_SHOWN]]
         more = ["…"] if len(names) < drift["count"] else []
         return f"{', '.join([*names, *more])} ({drift['count']} of {drift['watched']} signals)"
     if "warning" in drift:
-        return f"nothing came of {drift['warning']}"
+        partition, offset = drift["warning"].partition("/")[0].rsplit("-", 2)[1:]
+        return f"nothing came of {partition}@{offset}"
     segment = f" ({drift['segment']})" if drift["segment"] else ""
     return f"{drift['signal']} {drift['before']:.3g} → {drift['after']:.3g}{segment}"
 

@@ -43,7 +43,7 @@ def history(
         print_json(rows)
         return
     if rows:
-        print_table(HEADINGS, [listed(row) for row in rows])
+        print_table(HEADINGS, [listed(row) for row in rows], prose=True)
     else:
         typer.echo("nothing has changed: the first champion serves")
     for order, partitions in held(rows).items():

@@ -1,28 +1,28 @@
-"""What decided who serves as a row of a table: when, where, from whom to whom, and what spoke for it."""
+"""What decided who serves as a row of a table: where, when, from whom to whom, and what spoke for it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.champion_history import DECLARED, OBEYED
 from services.cli.drift_lines import describe_drift
+from services.cli.showing import describe_place
 
-HEADINGS = ["partition", "time", "offset", "what", "from", "to", "why"]
+HEADINGS = ["at", "time", "what", "champion", "why"]
 _DONE = {"freeze": "frozen", "pin": "pinned", "resume": "resumed"}
 _HELD = {"freeze": "frozen still, learning nothing", "pin": "pinned still, whatever the evidence"}
 
 
 def listed(row: Mapping[str, Any]) -> list[str]:
     """Return the row of a change, or of an order, as `services.champion_history.history` tells it."""
-    from schemas.cloudevents import format_time
-
-    place = str(row["partition"]), format_time(row["time"]), str(row["offset"])
+    place = describe_place(row)
     if row["type"] == OBEYED:
-        return [*place, _DONE[row["order"]], row["version"], "", _said_by(row)]
+        return [*place, _DONE[row["order"]], row["version"], _said_by(row)]
     if row["type"] == DECLARED:
         beside = f"; {row['challenger']} learns beside it" if row["challenger"] else ""
-        return [*place, "declared", row["version"], "", _declared(row) + beside]
-    to = row["version"] + (f" ({row['restored']})" if row.get("restored", row["version"]) != row["version"] else "")
-    return [*place, row["type"].removeprefix("riverrun.model."), row["replaced"], to, _why(row)]
+        return [*place, "declared", row["version"], _declared(row) + beside]
+    restored = f" ({row['restored']})" if row.get("restored", row["version"]) != row["version"] else ""
+    champion = f"{row['replaced']} → {row['version']}{restored}"
+    return [*place, row["type"].removeprefix("riverrun.model."), champion, _why(row)]
 
 
 def describe_held(order: str, partitions: Sequence[int], pipeline: str) -> str:

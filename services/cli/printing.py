@@ -4,12 +4,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any, BinaryIO
 
 import orjson
 import typer
 
 _BETWEEN_REFRESHES_BYTES = 64 * 1024
+#: Columns of a terminal that prose needs beside the rest of its row.
+_LEAST_PROSE = 40
 
 
 def counted(count: int, noun: str) -> str:
@@ -33,16 +37,51 @@ def print_json_line(data: Any) -> None:
     typer.echo(orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS).decode())
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows: as a table on a terminal, else as aligned columns."""
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, prose: bool = False) -> None:
+    """Print rows: as a table on a terminal, else as aligned columns.
+
+    Parameters
+    ----------
+    headings, rows
+        The cells.
+    prose
+        Whether the last column is prose, which is wrapped between words where the terminal has no room for it, and
+        stands beneath its row where there is hardly any. The other columns are not wrapped then.
+    """
     texts = [[str(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
+    if not sys.stdout.isatty():
+        lines = _aligned([list(headings), *texts])
+    elif prose:
+        lines = _beside_prose([list(headings), *texts], get_terminal_size().columns)
+    else:
         _print_rich(headings, texts)
         return
-    widths = [max(len(cell) for cell in column) for column in zip(headings, *texts, strict=True)]
-    for row in (list(headings), *texts):
-        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(padded).rstrip())
+    for line in lines:
+        typer.echo(line)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield rows as lines of aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _beside_prose(rows: Sequence[Sequence[str]], columns: int) -> Iterator[str]:
+    """Yield rows whose last cell is prose as lines of so many columns: beside the other cells, or else beneath them."""
+    beside = list(_aligned([row[:-1] for row in rows]))
+    start = max(map(len, beside)) + 2
+    is_beneath = columns - start < min(_LEAST_PROSE, max(len(row[-1]) for row in rows))
+    if is_beneath:
+        start = max(len(row[0]) for row in rows) + 2
+    for line, row in zip(beside, rows, strict=True):
+        parts = wrap(row[-1], max(columns - start, _LEAST_PROSE // 2), break_on_hyphens=False)
+        if is_beneath:
+            yield line
+        else:
+            yield (line.ljust(start) + "".join(parts[:1])).rstrip()
+            del parts[:1]
+        yield from (" " * start + part for part in parts)
 
 
 def _print_rich(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -126,6 +126,20 @@ def describe_lifecycle(type: str, body: Mapping[str, Any]) -> str:
     return f"{ce.format_time(body['time'])}  {where}  {type.removeprefix('riverrun.')}  {what}"
 
 
+def describe_place(body: Mapping[str, Any]) -> list[str]:
+    """Return where and when a lifecycle event happened, for a table: `drift show` takes the position; to the second.
+
+    Examples
+    --------
+    >>> describe_place({"partition": 0, "offset": 7, "time": 1234})
+    ['0@7', '1970-01-01T00:00:01Z']
+    """
+    from schemas import cloudevents as ce
+
+    second = body["time"] // 1000 * 1000
+    return [f"{body['partition']}@{body['offset']}", ce.format_time(second).replace(".000Z", "Z")]
+
+
 def _short(value: Any) -> Any:
     if isinstance(value, list | tuple) and value and isinstance(value[0], dict):
         return ", ".join(map(describe_moved, value))

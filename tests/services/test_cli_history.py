@@ -93,7 +93,7 @@ def test_freeze_pin_and_resume_are_told_with_who_and_why(tell: Any) -> None:
     """They change who learns and who may take over; other orders are told by what they change."""
     log = [obeyed("freeze", 5, why="broken upstream"), obeyed("resume", 7), obeyed("retrain", 8), obeyed("pin", 9)]
     table = tell(log).splitlines()
-    assert [row.split()[3] for row in table[1:4]] == ["frozen", "resumed", "pinned"]
+    assert [row.split()[2] for row in table[1:4]] == ["frozen", "resumed", "pinned"]
     assert table[1].endswith("root: broken upstream")
     assert [row["type"] for row in orjson.loads(tell(log, "-o", "json"))] == ["riverrun.command.obeyed"] * 3
 
@@ -118,7 +118,7 @@ def test_another_declaration_is_told_with_what_differs(tell: Any) -> None:
     ]
     declared, retrained = tell(log).splitlines()[1:]
     assert declared.endswith("declared anew: model; v3 learns beside it")
-    assert declared.split()[3:5] == ["declared", "v2"]
+    assert declared.split()[2:4] == ["declared", "v2"]
     assert retrained.endswith("declared anew: model")
 
 

@@ -130,7 +130,7 @@ def test_drift_is_told_with_its_losses_and_what_came_of_it(desk: Desk) -> None:
 
 
 def test_drifts_are_listed_with_what_came_of_them(desk: Desk) -> None:
-    """Each by its id, from what to what, and the model that took over; JSON has the events as they are."""
+    """Each by its position, from what to what, and the model that took over; JSON has the events as they are."""
     detected = desk.lifecycle("drift.detected", desk.drifting)
     [retrained, *_] = desk.lifecycle("model.retrained", desk.drifting)
     rows = desk.json("drift", "ls", desk.drifting_path)
@@ -138,10 +138,10 @@ def test_drifts_are_listed_with_what_came_of_them(desk: Desk) -> None:
     assert [{name: row[name] for name in detected[0]} for row in told] == detected
     assert retrained["id"] in [event["id"] for event in told[0]["consequences"]]
     lines = desk.run("drift", "ls", "shown-drifting").stdout.splitlines()
-    assert lines[0].split("  ")[0] == "time"
+    assert lines[0].split("  ")[0] == "at"
     assert len(lines) == len(rows) + 1
-    [line] = [line for line in lines if line.endswith(str(detected[0]["id"]))]
-    assert "detected  loss 0.118 → 0.312  v1 → v2 at 1735" in line
+    [line] = [line for line in lines if line.startswith(f"0@{detected[0]['offset']}  ")]
+    assert line.endswith("detected  loss 0.118 → 0.312  v1 → v2 at 1735")
     assert len(desk.json("drift", "ls", "shown-drifting", "--last", "1")) == 1
     assert desk.json("drift", "ls", "shown-drifting", "--partition", "7") == []
     assert desk.run("drift", "ls", "shown").stdout.startswith(

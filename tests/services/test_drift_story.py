@@ -140,9 +140,9 @@ def test_row_of_a_drift_says_what_came_of_it() -> None:
     fields = {"time": 0, "signal": "loss", "before": 0.1, "after": 0.25, "segment": ""}
     changes = [event("model.promoted", 70 + n, version=f"v{n + 1}", replaced=f"v{n}") for n in range(5)]
     row = listed({**DETECTED, **fields}, [event("action.suppressed", 60, held="v9", reason="budget"), *changes])
-    assert row[:5] == ["1970-01-01T00:00:00.000Z", "0", "20", "detected", "loss 0.1 → 0.25"]
-    assert row[5:] == ["v9 held back at 60: budget; v0 → v1 at 70; v1 → v2 at 71; 3 more", DETECTED["id"]]
-    assert listed({**CLEARED, **fields}, [])[5] == ""
+    assert row[:4] == ["0@20", "1970-01-01T00:00:00Z", "detected", "loss 0.1 → 0.25"]
+    assert row[4:] == ["v9 held back at 60: budget; v0 → v1 at 70; v1 → v2 at 71; 3 more"]
+    assert listed({**CLEARED, **fields}, [])[3:] == ["nothing came of 0@40", ""]
 
 
 def test_account_tells_what_was_done_before_the_drift_was_seen_as_such() -> None:
