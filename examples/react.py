@@ -2,8 +2,11 @@
 
     python examples/react.py flights localhost:9092
 
+A fresh model that is promoted is told of twice, in `model.retrained` and in `model.promoted`: two ids, one change. So
+what tells a change is its partition, offset and version, and each is acted on once.
+
 What happens is committed after it was acted on, so nothing is missed while this is down; what was acted on and not
-committed comes again, with the same `id`.
+committed comes again, with the same three. Whatever must not be done twice after a kill has to know them.
 """
 
 import json
@@ -31,6 +34,7 @@ def main(pipeline: str, servers: str) -> None:
         }
     )
     consumer.subscribe([f"{pipeline}.lifecycle"])
+    acted = set()
     try:
         while True:
             message = consumer.poll(1.0)
@@ -38,7 +42,11 @@ def main(pipeline: str, servers: str) -> None:
                 continue
             kind = dict(message.headers() or ()).get("ce_type", b"").decode()
             if kind in ABOUT:
-                act(kind, json.loads(message.value()))
+                event = json.loads(message.value())
+                change = event["partition"], event["offset"], event["version"]
+                if change not in acted:
+                    act(kind, event)
+                    acted.add(change)
             consumer.commit(message)
     except KeyboardInterrupt:
         pass
