@@ -8,8 +8,8 @@ from typing import Any
 CHANGES = ("riverrun.model.promoted", "riverrun.model.rolled-back", "riverrun.model.retrained")
 OBEYED, DECLARED = "riverrun.command.obeyed", "riverrun.declaration.changed"
 SUPPRESSED = "riverrun.action.suppressed"
-#: Orders after which the champion does not learn, or stays whatever the evidence, until the last of them.
-HOLDS = ("freeze", "pin", "resume")
+#: Orders after which the champion does not learn, or stays whatever the evidence, until `resume`: what they make of it.
+HOLDS = {"freeze": "frozen", "pin": "pinned"}
 
 #: Fields of a lifecycle event, its type among them.
 Event = dict[str, Any]
@@ -43,30 +43,32 @@ def history(events: Sequence[Event]) -> list[Event]:
     return [{**event, "cause": by_id.get(event.get("reason"))} for event in _without_repetition(told)]
 
 
-def held(rows: Iterable[Event]) -> dict[str, list[int]]:
-    """Return the partitions in which an order to freeze or to pin holds still, by the order.
+def held(events: Iterable[Event]) -> dict[int, dict[str, Event]]:
+    """Return what holds the models of each partition: ``frozen`` or ``pinned``, and the event that says since when.
+
+    Partitions that nothing holds are left out.
 
     Parameters
     ----------
-    rows
-        What `history` returns, or events in the order of their topic.
+    events
+        Lifecycle events in the order of their topic, or what `history` returns.
 
     Examples
     --------
     >>> orders = [("freeze", 0), ("pin", 0), ("resume", 0), ("pin", 1)]
-    >>> held({"type": OBEYED, "order": order, "partition": partition} for order, partition in orders)
-    {'freeze': [], 'pin': [1]}
+    >>> found = held({"type": OBEYED, "order": order, "partition": partition} for order, partition in orders)
+    >>> {partition: list(holds) for partition, holds in found.items()}
+    {1: ['pinned']}
     """
-    found: dict[str, set[int]] = {"freeze": set(), "pin": set()}
-    for row in rows:
-        if row["type"] != OBEYED:
+    found: dict[int, dict[str, Event]] = {}
+    for event in events:
+        if event["type"] != OBEYED:
             continue
-        if row["order"] == "resume":
-            for partitions in found.values():
-                partitions.discard(row["partition"])
-        elif row["order"] in found:
-            found[row["order"]].add(row["partition"])
-    return {order: sorted(partitions) for order, partitions in found.items()}
+        if event["order"] == "resume":
+            found.pop(event["partition"], None)
+        elif event["order"] in HOLDS:
+            found.setdefault(event["partition"], {})[HOLDS[event["order"]]] = event
+    return found
 
 
 def held_back(events: Iterable[Event]) -> dict[str, int]:
@@ -95,7 +97,7 @@ def without_drift(events: Sequence[Event]) -> list[Event]:
 def _decides(event: Event) -> bool:
     """Tell whether an event decides who serves, or who learns."""
     if event["type"] == OBEYED:
-        return event["order"] in HOLDS
+        return event["order"] in (*HOLDS, "resume")
     if event["type"] == DECLARED:
         return bool(event["declaration"] != event["replaced"])
     return event["type"] in CHANGES

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from services.champion_history import held
 from services.cli.loading import pipeline_topic
 from services.cli.reading import read
 from services.cli.showing import body_of, headers_of
@@ -13,10 +14,6 @@ if TYPE_CHECKING:
 
 #: Type of the event that says no.
 REFUSED = "riverrun.command.refused"
-
-#: What a partition that obeys says, and what holds its models since some orders.
-_OBEYED = "riverrun.command.obeyed"
-_HOLDS = {"freeze": "frozen", "pin": "pinned"}
 
 _NEWEST, _NEWEST_OF_EACH = 200, 20
 _LOOK_SECONDS = 0.3
@@ -67,15 +64,7 @@ def holds(settings: "Settings", pipeline: str) -> dict[int, dict[str, dict[str, 
 
     Partitions that nothing holds are left out.
     """
-    held: dict[int, dict[str, dict[str, Any]]] = {}
-    for kind, body in lifecycle_events(settings, pipeline, "beginning"):
-        if kind != _OBEYED:
-            continue
-        if body["order"] == "resume":
-            held.pop(body["partition"], None)
-        elif body["order"] in _HOLDS:
-            held.setdefault(body["partition"], {})[_HOLDS[body["order"]]] = body
-    return held
+    return held(all_lifecycle_events(settings, pipeline))
 
 
 def newest_of(partitions: int) -> str:

@@ -76,6 +76,20 @@ def _steps(consequences: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         elif kind == "action.suppressed":
             yield f"{event['held']} held back {at}: {event['reason']}"
         elif "replaced" in event and "version" in event and kind.startswith("model."):
-            restored = event.get("restored", event["version"])
-            of = f" ({restored})" if restored != event["version"] else ""
-            yield f"{event['replaced']} → {event['version']}{of} {at}"
+            yield f"{describe_change(event)} {at}"
+
+
+def describe_change(event: Mapping[str, Any]) -> str:
+    """Return from whom to whom the champion changed, and of which version the new one is a copy.
+
+    Examples
+    --------
+    >>> describe_change({"replaced": "v1", "version": "v3", "restored": "v1@1500"})
+    'v1 → v3 (v1@1500)'
+    >>> describe_change({"replaced": "v1", "version": "v3", "imported": "i1042@1500"})
+    'v1 → v3 (i1042@1500)'
+    >>> describe_change({"replaced": "v3", "version": "v1", "restored": "v1"})
+    'v3 → v1'
+    """
+    of = event.get("restored") or event.get("imported") or event["version"]
+    return f"{event['replaced']} → {event['version']}" + (f" ({of})" if of != event["version"] else "")

@@ -46,8 +46,7 @@ def history(
         print_table(HEADINGS, [listed(row) for row in rows], prose=True)
     else:
         typer.echo("nothing has changed: the first champion serves")
-    for order, partitions in held(rows).items():
-        if partitions:
-            typer.echo(describe_held(order, partitions, pipeline))
+    for line in describe_held(held(rows), pipeline):
+        typer.echo(line)
     if counts := held_back(events):
         typer.echo(describe_held_back(counts, pipeline))

@@ -1,40 +1,40 @@
 """What decided who serves as a row of a table: where, when, from whom to whom, and what spoke for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from services.champion_history import DECLARED, OBEYED
-from services.cli.drift_lines import describe_drift
+from services.champion_history import DECLARED, HOLDS, OBEYED
+from services.cli.drift_lines import describe_change, describe_drift
 from services.cli.showing import describe_place
 
 HEADINGS = ["at", "time", "what", "champion", "why"]
-_DONE = {"freeze": "frozen", "pin": "pinned", "resume": "resumed"}
-_HELD = {"freeze": "frozen still, learning nothing", "pin": "pinned still, whatever the evidence"}
+_HELD = {"frozen": "frozen still, learning nothing", "pinned": "pinned still, whatever the evidence"}
 
 
 def listed(row: Mapping[str, Any]) -> list[str]:
     """Return the row of a change, or of an order, as `services.champion_history.history` tells it."""
     place = describe_place(row)
     if row["type"] == OBEYED:
-        return [*place, _DONE[row["order"]], row["version"], _said_by(row)]
+        return [*place, HOLDS.get(row["order"], "resumed"), row["version"], _said_by(row)]
     if row["type"] == DECLARED:
         beside = f"; {row['challenger']} learns beside it" if row["challenger"] else ""
         return [*place, "declared", row["version"], _declared(row) + beside]
-    restored = f" ({row['restored']})" if row.get("restored", row["version"]) != row["version"] else ""
-    champion = f"{row['replaced']} → {row['version']}{restored}"
-    return [*place, row["type"].removeprefix("riverrun.model."), champion, _why(row)]
+    return [*place, row["type"].removeprefix("riverrun.model."), describe_change(row), _why(row)]
 
 
-def describe_held(order: str, partitions: Sequence[int], pipeline: str) -> str:
-    """Return in a line where an order holds still, and what ends it.
+def describe_held(held: Mapping[int, Mapping[str, Any]], pipeline: str) -> Iterator[str]:
+    """Yield a line for each order that holds still: where, and what ends it.
 
     Examples
     --------
-    >>> describe_held("freeze", [0, 2], "flights")
-    'frozen still, learning nothing: partitions 0, 2; riverrun models resume flights ends it'
+    >>> list(describe_held({0: {"frozen": {}}, 2: {"frozen": {}}}, "flights"))
+    ['frozen still, learning nothing: partitions 0, 2; riverrun models resume flights ends it']
     """
-    where = f"partition{'' if len(partitions) == 1 else 's'} {', '.join(map(str, partitions))}"
-    return f"{_HELD[order]}: {where}; riverrun models resume {pipeline} ends it"
+    for how, said in _HELD.items():
+        partitions = [str(partition) for partition, holds in sorted(held.items()) if how in holds]
+        if partitions:
+            where = f"partition{'' if len(partitions) == 1 else 's'} {', '.join(partitions)}"
+            yield f"{said}: {where}; riverrun models resume {pipeline} ends it"
 
 
 def describe_held_back(counts: Mapping[str, int], pipeline: str) -> str:
