@@ -9,7 +9,7 @@ import typer
 from services.cli.errors import PROBLEMS
 from services.cli.loading import load_pipeline
 from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of
-from services.cli.printing import print_json
+from services.cli.printing import print_json, printable
 
 if TYPE_CHECKING:
     from schemas.errors import RiverrunError
@@ -47,7 +47,9 @@ def doctor(
         checks.append(check)
         if output is Output.TEXT:
             typer.secho("✓" if check.ok else "✗", fg="green" if check.ok else "red", nl=False)
-            typer.echo(f" {check.name}: {check.found}" + (f"\n    → {check.advice}" if check.advice else ""))
+            typer.echo(f" {check.name}: {printable(check.found)}")
+            if check.advice:
+                typer.echo(f"    → {check.advice}")
     is_well = all(check.ok for check in checks)
     if output is Output.JSON:
         found = {"pipeline": declared.name, "ok": is_well, "checks": [asdict(check) for check in checks]}

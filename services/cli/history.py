@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from services.champion_history import CHANGES as CHANGES
 from services.champion_history import held, held_back
 from services.champion_history import history as told
 from services.cli.answers import all_lifecycle_events

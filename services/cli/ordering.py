@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from services.champion_history import CHANGES
 from services.cli.answers import REFUSED, answers_to, lifecycle_events, newest_of
 from services.cli.errors import FAILED
-from services.cli.history import CHANGES
 from services.cli.loading import pipeline_name, pipeline_topic
 from services.cli.options import Output, settings_of, user_name
 from services.cli.printing import print_json

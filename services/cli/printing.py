@@ -27,6 +27,17 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def printable(text: str) -> str:
+    r"""Return a text in one line that tells a terminal nothing: what others have written may hold its commands.
+
+    Examples
+    --------
+    >>> printable("a new\x1b[2J season")
+    'a new\\x1b[2J season'
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def print_json(data: Any) -> None:
     """Print one JSON value, indented."""
     typer.echo(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode())
@@ -48,7 +59,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, pr
         Whether the last column is prose, which is wrapped between words where the terminal has no room for it, and
         stands beneath its row where there is hardly any. The other columns are not wrapped then.
     """
-    texts = [[str(cell) for cell in row] for row in rows]
+    texts = [[printable(str(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         lines = _aligned([list(headings), *texts])
     elif prose:

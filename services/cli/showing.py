@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from services.cli.printing import printable
+
 if TYPE_CHECKING:
     from schemas.record import Record
 
@@ -123,7 +125,7 @@ def describe_lifecycle(type: str, body: Mapping[str, Any]) -> str:
 
     what = " ".join(f"{name}={_short(value)}" for name, value in body.items() if name not in _COMMON)
     where = f"[{body['partition']}]@{body['offset']}"
-    return f"{ce.format_time(body['time'])}  {where}  {type.removeprefix('riverrun.')}  {what}"
+    return printable(f"{ce.format_time(body['time'])}  {where}  {type.removeprefix('riverrun.')}  {what}")
 
 
 def describe_place(body: Mapping[str, Any]) -> list[str]:

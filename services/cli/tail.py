@@ -8,7 +8,7 @@ import typer
 
 from services.cli.loading import pipeline_topic
 from services.cli.options import NamedPipelineArgument, Output, OutputOption, ServersOption, settings_of
-from services.cli.printing import print_json_line
+from services.cli.printing import print_json_line, printable
 from services.cli.reading import first_offset, read
 from services.cli.showing import as_line, as_object
 
@@ -62,7 +62,7 @@ def tail(
             if output is Output.JSON:
                 print_json_line(as_object(record))
             else:
-                typer.echo(as_line(record, which))
+                typer.echo(printable(as_line(record, which)))
     except KeyboardInterrupt:
         pass
     finally:

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
+from services.cli.showing import describe_lifecycle
 from tests.services.lifecycle import event, id_of, printed
 
 DETECTED = {"signal": "loss", "before": 0.0676, "after": 0.21875, "segment": ""}
@@ -47,6 +48,13 @@ def test_operators_change_says_who_wanted_it_and_why(tell: Any) -> None:
     first, second = tell(log).splitlines()[1:]
     assert first.endswith("root: because I say so")
     assert second.endswith("ceo, who gave no reason")
+
+
+def test_what_others_have_written_tells_the_terminal_nothing() -> None:
+    """Whoever may write to the topic could clear the screen of whoever reads it."""
+    body = {"partition": 0, "offset": 7, "time": 0, "why": "\x1b[2J\x07\u202e", "command": "c\n"}
+    line = describe_lifecycle("riverrun.command.obeyed", body)
+    assert line.endswith(r"why=\x1b[2J\x07\u202e command=c\n")
 
 
 def test_change_by_drift_says_what_moved(tell: Any) -> None:
