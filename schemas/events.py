@@ -380,14 +380,11 @@ class DeadLetter(Struct, frozen=True):
         Where it failed: ``envelope``, ``decode``, ``validate``, ``score``, ``learn``, ``encode`` or ``quarantine``.
     reason
         What happened: what was got and what was expected.
-    attempt
-        1 the first time.
     """
 
     record: Record
     stage: str
     reason: str
-    attempt: int = 1
 
 
 Event = PredictionMade | LifecycleEvent | DeadLetter

@@ -10,6 +10,7 @@ from msgspec import Struct
 from schemas import cloudevents as ce
 from schemas import topics
 from schemas.avro import encode_avro
+from schemas.dead_letters import letter_headers, without_ours
 from schemas.events import DeadLetter, Event, LifecycleEvent, PredictionMade
 from schemas.record import Headers, Record
 
@@ -122,19 +123,9 @@ class OutgoingEncoder:
         return self._dead_letter(DeadLetter(record, "encode", reason))
 
     def _dead_letter(self, letter: DeadLetter) -> Outgoing:
-        record = letter.record
-        ours: Headers = [
-            ("riverrun_reason", letter.reason[:1000].encode("utf-8", "replace")),
-            ("riverrun_stage", letter.stage.encode()),
-            ("riverrun_topic", record.topic.encode()),
-            ("riverrun_partition", b"%d" % record.partition),
-            ("riverrun_offset", b"%d" % record.offset),
-            ("riverrun_attempt", b"%d" % letter.attempt),
-        ]
-        if record.value is None:
-            ours.append(("riverrun_null", b"true"))
+        record, ours = letter.record, letter_headers(letter)
         value = record.value or b""
-        headers = [*(record.headers or ()), *ours]
+        headers = [*without_ours(record.headers), *ours]
         whole = Outgoing(self._dead_letters, record.key, value, headers, record.partition)
         if _size(whole) <= self._limit(self._dead_letters):
             return whole

@@ -104,7 +104,38 @@ def test_dead_letter_is_the_record_untouched_with_the_reason_in_headers() -> Non
         "riverrun_partition": b"3",
         "riverrun_offset": b"1042",
         "riverrun_attempt": b"1",
+        "riverrun_time": b"1970-01-01T00:00:01.000Z",
     }
+
+
+@pytest.mark.parametrize(
+    ("theirs", "attempt"),
+    [
+        ([("riverrun_attempt", b"2")], b"2"),
+        ([("riverrun_attempt", b"2"), ("riverrun_stage", b"decode"), ("riverrun_reason", b"no JSON")], b"3"),
+        ([("riverrun_attempt", b"many"), ("riverrun_time", b"x")], b"1"),
+        ([("riverrun_attempt", None)], b"1"),
+    ],
+    ids=["sent_again", "letter_as_it_was", "no_number", "null"],
+)
+def test_dead_letter_of_a_record_that_was_one_counts_the_attempt_and_has_each_header_once(
+    theirs: Headers, attempt: bytes
+) -> None:
+    """What an earlier letter said is of that attempt; only how many there were is carried on."""
+    source = record(headers=[("x", b"1"), *theirs])
+    message = encoded(DeadLetter(source, "validate", "a: got nothing"), source)
+    names = [name for name, _ in message.headers]
+    assert sorted(set(names)) == sorted(names)
+    assert ("x", b"1") in message.headers
+    assert dict(message.headers)["riverrun_attempt"] == attempt
+    assert dict(message.headers)["riverrun_stage"] == b"validate"
+
+
+@pytest.mark.parametrize("timestamp_ms", [-1, 2**60])
+def test_dead_letter_of_a_record_without_a_time_says_none(timestamp_ms: int) -> None:
+    """What is no time of this calendar cannot be written as one."""
+    source = Record("flights.raw", 3, 1042, timestamp_ms, None, b"{}")
+    assert "riverrun_time" not in dict(encoded(DeadLetter(source, "envelope", "time"), source).headers)
 
 
 def test_dead_letter_of_a_null_value_says_that_it_was_null() -> None:
