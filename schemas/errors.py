@@ -45,21 +45,25 @@ class DeclarationError(RiverrunError):
     """
 
     def __init__(self, field: str, got: object, expected: str) -> None:
-        super().__init__(f"{field}: got {_shown(got)}, expected {expected}")
+        super().__init__(f"{field}: got {shown(got)}, expected {expected}")
         self.field = field
 
 
-def _shown(got: object) -> str:
+def shown(got: object) -> str:
     """Return a value as a message can hold it: on one line, not for ever, and never nothing; words are kept.
 
     Examples
     --------
-    >>> _shown([0] * 100)
+    >>> shown([0] * 100)
     '[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0…'
     """
     if isinstance(got, str):
         return repr(got)
-    text = " ".join(repr(got).split()) or type(got).__name__
+    kind = type(got)
+    try:
+        text = " ".join(repr(got).split()) or kind.__name__
+    except Exception:  # other people's code: the repr of River's SelectType raises
+        return f"a {kind.__module__}.{kind.__qualname__}"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 

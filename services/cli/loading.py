@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from schemas.errors import ConfigurationError, DeclarationError
+from schemas.errors import ConfigurationError, DeclarationError, shown
 
 if TYPE_CHECKING:
     from streams.pipeline import Pipeline
@@ -37,7 +37,7 @@ def load_pipeline(path: str) -> "Pipeline":
     module = load_module(place)
     found = named(module, path)
     if not isinstance(found, Pipeline):
-        raise ConfigurationError(f"{path}: got {found!r:.60}, expected a Pipeline. {_declared(module, Pipeline)}")
+        raise ConfigurationError(f"{path}: got {shown(found)}, expected a Pipeline. {_declared(module, Pipeline)}")
     return found
 
 

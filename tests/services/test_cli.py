@@ -39,11 +39,12 @@ from streams.worker.stores.layout import manifest_name
 ROOT = Path(__file__).resolve().parents[2]
 NOTHING_LISTENS = "127.0.0.1:1"
 GOOD = """
-from river import linear_model
+from river import compose, linear_model, preprocessing
 from riverrun import Label, Pipeline
 pipeline = Pipeline("p", features={"a": float}, label=Label("y"), id_field="id",
     model=linear_model.LogisticRegression())
 other = 3
+num = compose.SelectType(float, int) | preprocessing.StandardScaler()
 """
 EVENTS = b'{"id": "1", "a": 1.0, "y": true}\n{"id": "2", "a": -1.0, "y": false}\nnonsense\n'
 
@@ -187,6 +188,7 @@ def test_load_file_imports_what_lies_beside_it(folder: Path) -> None:
         ("declared.py", "expected declared.py:NAME. Pipelines there: pipeline."),
         ("declared.py:nope", "declared.py has no 'nope'. Pipelines there: pipeline."),
         ("declared.py:other", "declared.py:other: got 3, expected a Pipeline. Pipelines there: pipeline."),
+        ("declared.py:num", "declared.py:num: got a river.compose.pipeline.Pipeline, expected a Pipeline."),
         ("missing.py:p", "missing.py: got no such file"),
         ("no.such.module:p", "no.such.module: no module 'no'"),
         (".:p", ".: got neither a file that ends in .py nor a module"),

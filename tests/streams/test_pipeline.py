@@ -220,6 +220,10 @@ def test_argument_that_cannot_work_is_refused_by_name(field: str, changes: dict[
             "race: got [LogisticRegression ( optimizer=SGD ( lr=Constant ( learning_rate=0.01 ) ) loss=…, "
             "expected a Race, or None",
         ),
+        (
+            {"race": compose.SelectType(float, int)},  # whose repr raises
+            "race: got a river.compose.select.SelectType, expected a Race, or None",
+        ),
     ],
 )
 def test_argument_that_is_refused_is_shown_in_a_few_words(changes: dict[str, Any], said: str) -> None:
