@@ -46,17 +46,23 @@ def tail(
     count: Annotated[
         int | None, typer.Option("-n", min=1, help="Stop after so many; else follow until Ctrl-C.", show_default=False)
     ] = None,
+    ends: Annotated[
+        bool, typer.Option("--no-follow", help="Stop at the end, too, as it is when reading begins.")
+    ] = False,
     servers: ServersOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Follow predictions, lifecycle events, dead letters or the input of a pipeline."""
+    """Follow predictions, lifecycle events, dead letters or the input of a pipeline.
+
+    With --output json each record is one line: position, time, key, headers and value.
+    """
     start = start or f"-{count or _NEWEST}"
     try:
         first_offset(start, 0, 0)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     settings = settings_of(servers)
-    records = read(settings, pipeline_topic(pipeline, which), start, follow=True)
+    records = read(settings, pipeline_topic(pipeline, which), start, follow=not ends)
     try:
         for record in islice(records, count):
             if output is Output.JSON:

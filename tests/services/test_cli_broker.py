@@ -230,6 +230,17 @@ def test_tail_of_the_newest_passes_over_the_markers_of_transactions(desk: Desk, 
     assert [json.loads(line)["value"]["id"] for line in told.splitlines()] == [f"e{i}" for i in range(5 - count, 5)]
 
 
+def test_tail_without_following_stops_at_the_end(desk: Desk) -> None:
+    """Fewer than were asked for are there, or none; a program reads each as one line."""
+    desk.make("ended.predictions", 2)
+    without = ("tail", "predictions", "ended", "--no-follow", "-n", "100", "--output", "json")
+    assert desk.run(*without).stdout == ""
+    produce(desk, "ended.predictions", [(f"k{i}", b'{"i": %d}' % i, None) for i in range(7)])
+    told = [json.loads(line)["value"]["i"] for line in desk.run(*without).stdout.splitlines()]
+    assert sorted(told) == list(range(7))
+    assert len(desk.run("tail", "predictions", "ended", "--no-follow", "-n", "3").stdout.splitlines()) == 3
+
+
 def test_topics_apply_is_idempotent_and_never_grows_raw(desk: Desk) -> None:
     """Outputs grow, the input topic does not, and says why; a second run has nothing to do."""
     desk.make("grown.raw", 2)
