@@ -1,7 +1,7 @@
 """How far a consumer group is, and how many are in it."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from typing import TypeVar
 
@@ -70,6 +70,33 @@ def committed(
     with closing(Consumer(settings.client(**config), logger=log)) as consumer:
         found = _ask(lambda left: consumer.committed(wanted, timeout=left), seconds)
     return {place.partition: Committed(place.offset, place.metadata or "") for place in found if place.offset >= 0}
+
+
+def commit_offsets(settings: Settings, group: str, topic: str, offsets: Mapping[int, int], seconds: float) -> None:
+    """Commit the next offset of each partition for a group that nobody joins.
+
+    Parameters
+    ----------
+    settings
+        Of the deployment.
+    group
+        Id of the group.
+    topic, offsets
+        What is committed; nothing is where there is no partition.
+    seconds
+        How long an answer may take. A broker that refuses for now is asked again.
+
+    Raises
+    ------
+    KafkaException
+        When it is refused.
+    """
+    if not offsets:
+        return
+    places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+    config = {"group.id": group, "enable.auto.commit": False}
+    with closing(Consumer(settings.client(**config), logger=log)) as consumer:
+        _ask(lambda _: consumer.commit(offsets=places, asynchronous=False), seconds)
 
 
 def member_count(settings: Settings, group: str, seconds: float) -> int:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,9 @@ def first_offset(start: str, low: int, high: int) -> int:
     return max(low, high + offset if offset < 0 else min(offset, high))
 
 
-def read(settings: "Settings", topic: str, start: str, *, follow: bool) -> "Generator[Record, None, None]":
+def read(
+    settings: "Settings", topic: str, start: str | Mapping[int, int], *, follow: bool
+) -> "Generator[Record, None, None]":
     """Yield the records of all partitions of a topic.
 
     Parameters
@@ -67,7 +69,8 @@ def read(settings: "Settings", topic: str, start: str, *, follow: bool) -> "Gene
     topic
         An existing topic.
     start
-        As `first_offset` takes it, for each partition.
+        As `first_offset` takes it, for each partition; or an offset by partition, where others are read from their
+        beginning.
     follow
         Go on with what comes; else stop at what was the end when reading began.
 
@@ -96,9 +99,10 @@ def read(settings: "Settings", topic: str, start: str, *, follow: bool) -> "Gene
         places, ends = [], {}
         for partition in range(partitions):
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_BROKER_SECONDS)
-            place = first_offset(start, low, high)
-            if start.startswith("-"):
-                place = _newest(consumer, TopicPartition(topic, partition, place), -int(start), low, high)
+            where = start if isinstance(start, str) else str(start.get(partition, "beginning"))
+            place = first_offset(where, low, high)
+            if where.startswith("-"):
+                place = _newest(consumer, TopicPartition(topic, partition, place), -int(where), low, high)
             if follow or place < high:
                 places.append(TopicPartition(topic, partition, place))
                 ends[partition] = high

@@ -7,11 +7,12 @@ from confluent_kafka import Producer
 
 from schemas.errors import BrokerError
 from schemas.lines import parse_line
+from schemas.record import Headers
 from services.topics import log, require_topic
 from streams.worker.settings import Settings
 
 _DELIVERY_SECONDS = 60
-_LABEL_HEADERS = [("ce_type", b"riverrun.label"), ("content-type", b"application/json")]
+_LABEL_HEADERS: Headers = [("ce_type", b"riverrun.label"), ("content-type", b"application/json")]
 
 
 class Sender:
@@ -70,15 +71,24 @@ class Sender:
         except ValueError:
             self.refused += 1
             raise
-        headers = line.headers or self._bare_headers
+        self.without_key += line.key is None
+        self.produce(line.key, line.value, line.headers or self._bare_headers)
+
+    def produce(self, key: bytes | None, value: bytes | None, headers: Headers | None) -> None:
+        """Produce a record; it is delivered in the background.
+
+        Raises
+        ------
+        BrokerError
+            When an earlier one was not delivered.
+        """
         while True:
             try:
-                self._producer.produce(self.topic, line.value, line.key, headers=headers)
+                self._producer.produce(self.topic, value, key, headers=headers)
                 break
             except BufferError:
                 self._producer.poll(0.5)
         self.sent += 1
-        self.without_key += line.key is None
         self.serve(0)
 
     def serve(self, seconds: float) -> None:

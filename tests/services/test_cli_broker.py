@@ -17,12 +17,16 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from typer.testing import CliRunner, Result
 
 from schemas.errors import BrokerError
+from schemas.events import DeadLetter
 from schemas.murmur2 import home_partition
+from schemas.outgoing import OutgoingEncoder
+from schemas.record import Record
 from services.backtest import PredictionDigest
 from services.bridge import Bridge
 from services.broker import EmbeddedBroker
 from services.cli import app
 from services.cli.partitioners import crc32_partition, fnv1a_partition
+from services.cli.reading import read
 from services.topics import apply_topics, has_had_records, plan_topics
 from streams.worker.keys import make_keys
 from streams.worker.settings import Settings
@@ -53,6 +57,7 @@ bridged = declare("bridged", 4)
 wanted = declare("wanted", 1)
 untold = declare("untold", 1)
 crossed = declare("crossed", 1)
+mended = declare("mended", 2)
 """
 
 
@@ -241,6 +246,69 @@ def test_tail_without_following_stops_at_the_end(desk: Desk) -> None:
     assert len(desk.run("tail", "predictions", "ended", "--no-follow", "-n", "3").stdout.splitlines()) == 3
 
 
+LETTERS = [
+    ("validate", Record("mended.raw", 0, 5, 1000, b"k", b'{"a": "1"}', [("ce_id", b"1"), ("x", b"\xff")])),
+    ("decode", Record("mended.raw", 0, 6, 2000, None, b"\x00\xff", [("riverrun_attempt", b"4")])),
+    ("quarantine", Record("mended.raw", 0, 7, 3000, b"k", b"{}")),
+    ("decode", Record("mended.raw", 0, 8, 4000, b"k", b"x" * 4000)),
+]
+
+
+def bury(desk: Desk, *letters: tuple[str, Record], limit: int = 4000) -> None:
+    """Write dead letters as a worker does."""
+    encoder = OutgoingEncoder("mended", limits={"mended.dead-letters": limit})
+    producer = Producer({"bootstrap.servers": desk.bootstrap})
+    for stage, record in letters:
+        message = encoder.encode(DeadLetter(record, stage, f"no {stage}"), record)
+        producer.produce(message.topic, message.value, message.key, message.partition, headers=message.headers)
+    assert producer.flush(10) == 0
+
+
+def sent_to(desk: Desk, name: str) -> list[Record]:
+    """Return all records of an input topic."""
+    return list(read(desk.settings, f"{name}.raw", "beginning", follow=False))
+
+
+def test_resend_sends_what_was_refused_once_more_and_tells_what_is_left(desk: Desk) -> None:
+    """With key, headers, time and the number of the attempt; the next run goes on behind it."""
+    pipeline = desk.pipeline("mended")
+    apply_topics(load(desk, "mended"), desk.settings)
+    bury(desk, *LETTERS)
+    digest = "got a digest, expected the record: its bytes were too large for a dead letter"
+    held = "stage quarantine: workers have died of it; riverrun resend --stage quarantine sends it all the same"
+    expected = {"topic": "mended.raw", "sent": {"validate": 1, "decode": 1}, "left": {held: 1, digest: 1}}
+    assert desk.read("resend", pipeline, "--dry-run") == {**expected, "dry_run": True}
+    assert sent_to(desk, "mended") == []
+    assert desk.read("resend", pipeline) == {**expected, "dry_run": False}
+    first, second = sorted(sent_to(desk, "mended"), key=lambda record: record.key is None)
+    assert (first.key, first.value) == (b"k", b'{"a": "1"}')
+    assert dict(first.headers or ()) == {
+        "ce_id": b"1",
+        "x": b"\xff",
+        "ce_time": b"1970-01-01T00:00:01.000Z",
+        "riverrun_attempt": b"2",
+    }
+    assert (second.key, second.value) == (None, b"\x00\xff")
+    assert second.headers == [("ce_time", b"1970-01-01T00:00:02.000Z"), ("riverrun_attempt", b"5")]
+
+    assert desk.run("resend", pipeline).stdout == "sent 0 to mended.raw\n"
+    assert desk.run("resend", pipeline, "--stage", "quarantine", "--from", "beginning").stdout.splitlines() == [
+        "sent 1 to mended.raw: 1 quarantine",
+        "left 1 stage validate: not asked for",
+        "left 1 stage decode: not asked for",
+        f"left 1 {digest}",
+    ]
+    bury(desk, LETTERS[0])
+    assert desk.read("resend", pipeline, "-n", "1")["sent"] == {"validate": 1}
+    assert len(sent_to(desk, "mended")) == 4
+
+
+def test_resend_of_an_unknown_stage_is_usage(desk: Desk) -> None:
+    """The stages are named."""
+    told = desk.run("resend", desk.pipeline("mended"), "--stage", "nix", code=2).stderr
+    assert "--stage: got 'nix', expected one of envelope, decode" in told
+
+
 def test_topics_apply_is_idempotent_and_never_grows_raw(desk: Desk) -> None:
     """Outputs grow, the input topic does not, and says why; a second run has nothing to do."""
     desk.make("grown.raw", 2)
@@ -342,8 +410,6 @@ def test_bridge_from_a_topic_that_is_not_there_says_that_it_has_to_exist(desk: D
 
 def kinds(desk: Desk, name: str) -> dict[str, int]:
     """Count the records of an input topic by type."""
-    from services.cli.reading import read
-
     count = {"riverrun.event": 0, "riverrun.label": 0}
     for record in read(desk.settings, f"{name}.raw", "beginning", follow=False):
         kind = dict(record.headers or ()).get("ce_type") or b"riverrun.event"
