@@ -113,13 +113,14 @@ def original_of(letter: Record) -> Original:
     if ce.header(headers, "riverrun_body") is not None:
         raise ValueError("got a digest, expected the record: its bytes were too large for a dead letter")
     time = ce.header(headers, "riverrun_time")
+    is_null = not letter.value and ce.header(headers, "riverrun_null") is not None
     record = Record(
         topic,
         int(ce.header(headers, "riverrun_partition") or 0),
         int(ce.header(headers, "riverrun_offset") or 0),
         -1 if time is None else ce.parse_time(time),
         letter.key,
-        None if ce.header(headers, "riverrun_null") is not None else letter.value,
+        None if is_null else letter.value,
         without_ours(headers),
     )
     failed = [pair for pair in headers if pair[0] == "riverrun_attempt"]

@@ -49,8 +49,9 @@ def send(
 ) -> None:
     """Send lines of JSON to a topic, partitioned by key as Java's clients do.
 
-    A line is a bare event or label, or a CloudEvent in JSON, which brings its own key and type. Lines that are neither
-    are reported, the first twenty one by one, and left out; the exit code is then 1.
+    A line is a bare event or label, or a CloudEvent in JSON, which brings its own key and type. A dead letter, as
+    riverrun tail --output json shows it, stands for its record, which is sent as riverrun resend does. Other lines are
+    reported, the first twenty one by one, and left out; the exit code is then 1.
     """
     if (pipeline is None) == (topic is None):
         raise typer.BadParameter("got both or neither, expected a PIPELINE or --topic")
@@ -87,7 +88,7 @@ def _send_lines(sender: "Sender", file: Path, rate: float | None, strict: bool) 
             if rate is not None:
                 sender.serve(began + sender.sent / rate - time.monotonic())
     if sender.refused > _TOLD:
-        typer.echo(f"{name}: {counted(sender.refused - _TOLD, 'line')} more are neither event nor label", err=True)
+        typer.echo(f"{name}: {counted(sender.refused - _TOLD, 'line')} more cannot be sent", err=True)
 
 
 def _report(sender: "Sender", key_field: str | None, output: Output) -> None:

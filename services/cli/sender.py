@@ -7,7 +7,9 @@ from confluent_kafka import Producer
 
 from schemas.errors import BrokerError
 from schemas.lines import parse_line
-from schemas.record import Headers
+from schemas.record import Headers, Record
+from services.cli.showing import letter_in
+from services.resending import headers_again, sendable
 from services.topics import log, require_topic
 from streams.worker.settings import Settings
 
@@ -57,22 +59,27 @@ class Sender:
         self._producer = Producer(config, logger=log)
 
     def send(self, text: bytes) -> None:
-        """Produce a line; it is delivered in the background.
+        """Produce a line, or the record of a dead letter as ``riverrun tail`` shows it; delivered in the background.
 
         Raises
         ------
         ValueError
-            When the line is no JSON object.
+            When the line is no JSON object, or a dead letter that cannot be sent again.
         BrokerError
             When an earlier one was not delivered.
         """
         try:
-            line = parse_line(text, key_field=self._key_field)
+            letter = letter_in(text)
+            key, value, headers = self._read(text) if letter is None else _again(letter)
         except ValueError:
             self.refused += 1
             raise
+        self.produce(key, value, headers)
+
+    def _read(self, text: bytes) -> tuple[bytes | None, bytes, Headers | None]:
+        line = parse_line(text, key_field=self._key_field)
         self.without_key += line.key is None
-        self.produce(line.key, line.value, line.headers or self._bare_headers)
+        return line.key, line.value, line.headers or self._bare_headers
 
     def produce(self, key: bytes | None, value: bytes | None, headers: Headers | None) -> None:
         """Produce a record; it is delivered in the background.
@@ -117,3 +124,9 @@ class Sender:
             return
         self._failed += 1
         self._first_failure = self._first_failure or f"{error.str()} ({len(message.value() or b'')} bytes)"
+
+
+def _again(letter: Record) -> tuple[bytes | None, bytes | None, Headers]:
+    """Return what a dead letter is about as ``riverrun resend`` sends it; whether events have ids is not known here."""
+    original = sendable(letter)
+    return original.record.key, original.record.value, headers_again(original, sets_id=False)

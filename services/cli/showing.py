@@ -55,6 +55,10 @@ def body_of(record: "Record", headers: Mapping[str, Any]) -> Any:
         return text_of(value)
 
 
+#: The fields of `as_object`.
+_SHOWN = ("position", "topic", "partition", "offset", "time", "key", "headers", "value")
+
+
 def as_object(record: "Record") -> dict[str, Any]:
     """Return a record as one JSON object: position, time, key, headers and value."""
     from schemas import cloudevents as ce
@@ -70,6 +74,65 @@ def as_object(record: "Record") -> dict[str, Any]:
         "headers": headers,
         "value": body_of(record, headers),
     }
+
+
+def letter_in(line: bytes) -> "Record | None":
+    """Return the dead letter in a line of ``riverrun tail --output json``, None when the line is none of tail's.
+
+    Its key, headers and value may have been mended: a value that is no text any more is written as JSON.
+
+    Raises
+    ------
+    ValueError
+        When it is a line about another record than a dead letter, or cannot be read back.
+
+    Examples
+    --------
+    >>> letter_in(b'{"headers": {"riverrun_stage": "decode"}, "key": "k", "value": {"a": 1.5}}').value
+    b'{"a":1.5}'
+    >>> letter_in(b'{"a": 1.5}') is None
+    True
+    """
+    if b'"headers"' not in line:  # most lines are events, and are not parsed twice
+        return None
+    try:
+        fields = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(fields, dict) or not isinstance(headers := fields.get("headers"), dict):
+        return None
+    if "riverrun_stage" not in headers:
+        if fields.keys() != set(_SHOWN):
+            return None
+        raise ValueError(
+            "got a line of riverrun tail that is no dead letter, expected an event, a label or a dead letter"
+        )
+    from schemas import cloudevents as ce
+    from schemas.record import Record
+
+    try:
+        return Record(
+            str(fields.get("topic")),
+            int(fields.get("partition", 0)),
+            int(fields.get("offset", 0)),
+            ce.parse_time(fields["time"]) if fields.get("time") else -1,
+            _bytes_of(fields.get("key")),
+            _bytes_of(fields.get("value")),
+            [(name, _bytes_of(value)) for name, value in headers.items()],
+        )
+    except TypeError as error:
+        raise ValueError(f"got a dead letter that cannot be read back: {error}") from None
+
+
+def _bytes_of(shown: Any) -> bytes | None:
+    """Return what `text_of` shows; other values as JSON, such as an object that was text before it was mended."""
+    if shown is None:
+        return None
+    if isinstance(shown, str):
+        return shown.encode()
+    if isinstance(shown, dict) and shown.keys() == {"base64"}:
+        return base64.b64decode(shown["base64"], validate=True)
+    return orjson.dumps(shown)
 
 
 def as_line(record: "Record", which: str) -> str:

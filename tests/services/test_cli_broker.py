@@ -58,6 +58,7 @@ wanted = declare("wanted", 1)
 untold = declare("untold", 1)
 crossed = declare("crossed", 1)
 mended = declare("mended", 2)
+lettered = declare("lettered", 1)
 """
 
 
@@ -198,7 +199,7 @@ def test_send_bad_line_is_named_and_the_others_are_sent(desk: Desk, tmp_path: Pa
     assert "sent 1, acknowledged 1" in strict.stdout
     path.write_text('{"id": "a"}\n' + "no,json\n" * 500)
     table = desk.run("send", str(path), "--topic", "wanted.raw", code=1)
-    assert (table.stderr.count("\n"), "480 lines more are neither event nor label" in table.stderr) == (21, True)
+    assert (table.stderr.count("\n"), "480 lines more cannot be sent" in table.stderr) == (21, True)
 
 
 def test_send_unknown_topic_names_the_way_to_make_it(desk: Desk, events: Path) -> None:
@@ -251,12 +252,13 @@ LETTERS = [
     ("decode", Record("mended.raw", 0, 6, 2000, None, b"\x00\xff", [("riverrun_attempt", b"4")])),
     ("quarantine", Record("mended.raw", 0, 7, 3000, b"k", b"{}")),
     ("decode", Record("mended.raw", 0, 8, 4000, b"k", b"x" * 4000)),
+    ("envelope", Record("mended.raw", 0, 9, 5000, None, b"{}", [("ce_time", b"yesterday")])),
 ]
 
 
-def bury(desk: Desk, *letters: tuple[str, Record], limit: int = 4000) -> None:
+def bury(desk: Desk, *letters: tuple[str, Record], name: str = "mended") -> None:
     """Write dead letters as a worker does."""
-    encoder = OutgoingEncoder("mended", limits={"mended.dead-letters": limit})
+    encoder = OutgoingEncoder(name, limits={f"{name}.dead-letters": 4000})
     producer = Producer({"bootstrap.servers": desk.bootstrap})
     for stage, record in letters:
         message = encoder.encode(DeadLetter(record, stage, f"no {stage}"), record)
@@ -273,7 +275,7 @@ def test_resend_sends_what_was_refused_once_more_and_tells_what_is_left(desk: De
     """With key, headers, time and the number of the attempt; the next run goes on behind it."""
     pipeline = desk.pipeline("mended")
     apply_topics(load(desk, "mended"), desk.settings)
-    bury(desk, *LETTERS)
+    bury(desk, *LETTERS[:4])
     digest = "got a digest, expected the record: its bytes were too large for a dead letter"
     held = "stage quarantine: workers have died of it; riverrun resend --stage quarantine sends it all the same"
     expected = {"topic": "mended.raw", "sent": {"validate": 1, "decode": 1}, "left": {held: 1, digest: 1}}
@@ -301,6 +303,31 @@ def test_resend_sends_what_was_refused_once_more_and_tells_what_is_left(desk: De
     bury(desk, LETTERS[0])
     assert desk.read("resend", pipeline, "-n", "1")["sent"] == {"validate": 1}
     assert len(sent_to(desk, "mended")) == 4
+
+
+def test_send_takes_the_dead_letters_that_tail_shows(desk: Desk, tmp_path: Path) -> None:
+    """Mended or as they are, with their time and the number of the attempt; other lines of tail are no events."""
+    apply_topics(load(desk, "lettered"), desk.settings)
+    bury(desk, *LETTERS, name="lettered")
+    shown = desk.run("tail", "dead-letters", "lettered", "--no-follow", "-o", "json").stdout.splitlines()
+    letters = {letter["headers"]["riverrun_offset"]: letter for letter in map(json.loads, shown)}
+    letters["5"]["value"] = {"id": "1", "a": 1}
+    letters["9"]["headers"]["ce_time"] = "1970-01-01T00:00:07Z"
+    path = tmp_path / "letters.jsonl"
+    path.write_text("".join(json.dumps(letters[offset]) + "\n" for offset in "56789"))
+    told = desk.run("send", str(path), "lettered", code=1)
+    assert "sent 3, acknowledged 3 in lettered.raw, 2 lines refused" in told.stdout
+    assert f"{path}:3: stage quarantine: workers have died of it; riverrun resend --stage quarantine" in told.stderr
+    assert f"{path}:4: got a digest" in told.stderr
+    mended, as_it_was, in_time = sent_to(desk, "lettered")
+    assert (mended.key, mended.value) == (b"k", b'{"id":"1","a":1}')
+    assert dict(mended.headers or ())["ce_time"] == b"1970-01-01T00:00:01.000Z"
+    assert dict(mended.headers or ())["riverrun_attempt"] == b"2"
+    assert (as_it_was.key, as_it_was.value) == (None, b"\x00\xff")
+    assert in_time.headers == [("ce_time", b"1970-01-01T00:00:07Z"), ("riverrun_attempt", b"2")]
+    raw = desk.run("tail", "raw", "lettered", "--no-follow", "-n", "1", "-o", "json").stdout
+    path.write_text(raw)
+    assert "no dead letter, expected an event" in desk.run("send", str(path), "lettered", code=1).stderr
 
 
 def test_resend_of_an_unknown_stage_is_usage(desk: Desk) -> None:
