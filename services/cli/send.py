@@ -1,7 +1,9 @@
 """``riverrun send``: lines of JSON into a topic."""
 
 import time
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Refused lines that are told one by one.
 _TOLD = 20
+#: Lines after which a key field that none of them has is a wrong one.
+_LOOKED_AT = 100
 
 
 class Kind(StrEnum):
@@ -59,21 +63,67 @@ def send(
     from services.cli.sender import Sender
 
     target = topic or pipeline_topic(pipeline or "", "raw")
-    sender = Sender(settings, target, key_field=key_field, is_label=kind is Kind.LABEL)
-    try:
-        _send_lines(sender, file, rate, strict)
-    finally:
-        sender.flush()
-        _report(sender, key_field, output)
+    with open_lines(file) as opened:
+        lines = opened if key_field is None else with_key_field(opened, key_field)
+        sender = Sender(settings, target, key_field=key_field, is_label=kind is Kind.LABEL)
+        try:
+            _send_lines(sender, lines, file, rate, strict)
+        finally:
+            sender.flush()
+            _report(sender, key_field, output)
     sender.check()
     if sender.refused:
         raise typer.Exit(FAILED)
 
 
-def _send_lines(sender: "Sender", file: Path, rate: float | None, strict: bool) -> None:
+def with_key_field(lines: Iterable[bytes], key_field: str) -> Iterator[bytes]:
+    """Return the lines, once it is seen that not all of the first lack the field that is to be their key.
+
+    Raises
+    ------
+    BadParameter
+        When none of the first hundred has it, or of all when there are fewer; lines that bring a key of their own, or
+        cannot be sent, do not count.
+    """
+    held, lacking = [], list[dict[str, object]]()
+    rest = iter(lines)
+    for line in rest:
+        held.append(line)
+        fields = _fields_of(line)
+        if fields is None:
+            continue
+        if "specversion" in fields or "headers" in fields or fields.get(key_field) is not None:
+            break
+        lacking.append(fields)
+        if len(lacking) == _LOOKED_AT:
+            raise _no_key_field(key_field, lacking)
+    else:
+        if lacking:
+            raise _no_key_field(key_field, lacking)
+    return chain(held, rest)
+
+
+def _fields_of(line: bytes) -> dict[str, object] | None:
+    import orjson
+
+    try:
+        fields = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _no_key_field(key_field: str, lacking: list[dict[str, object]]) -> typer.BadParameter:
+    return typer.BadParameter(
+        f"--key-field: got {key_field!r}, which has no value in the first {counted(len(lacking), 'line')}, expected a "
+        f"field of theirs: {', '.join(lacking[0])}. Nothing was sent."
+    )
+
+
+def _send_lines(sender: "Sender", lines: Iterable[bytes], file: Path, rate: float | None, strict: bool) -> None:
     name = "stdin" if str(file) == "-" else str(file)
     began = time.monotonic()
-    with open_lines(file) as lines, progress(f"sending to {sender.topic}", file) as advance:
+    with progress(f"sending to {sender.topic}", file) as advance:
         for number, line in enumerate(lines, 1):
             advance(len(line))
             if not (text := line.strip()):

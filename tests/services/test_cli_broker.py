@@ -202,6 +202,32 @@ def test_send_bad_line_is_named_and_the_others_are_sent(desk: Desk, tmp_path: Pa
     assert (table.stderr.count("\n"), "480 lines more cannot be sent" in table.stderr) == (21, True)
 
 
+@pytest.mark.parametrize("lines", [1, 3, 500])
+def test_send_with_a_key_field_that_no_line_has_sends_nothing(desk: Desk, tmp_path: Path, lines: int) -> None:
+    """A field that is misspelled would scatter the records over the partitions, past their labels."""
+    desk.make(f"misspelled-{lines}.raw", 1)
+    path = tmp_path / "lines.jsonl"
+    path.write_text("nonsense\n" + '{"customer": "c1", "a": 1}\n' * lines)
+    told = desk.run("send", str(path), f"misspelled-{lines}", "--key-field", "custmer", code=2)
+    assert f"--key-field: got 'custmer', which has no value in the first {min(100, lines)} line" in told.stderr
+    assert "expected a field of theirs: customer, a. Nothing was sent." in told.stderr
+    assert (told.stdout, told.stderr.count("\n")) == ("", 1)
+    assert sent_to(desk, f"misspelled-{lines}") == []
+
+
+def test_send_with_a_key_field_that_some_lines_lack_says_how_many(desk: Desk, tmp_path: Path) -> None:
+    """They are sent without a key; what brings its own is none of them, and none of the first alone is no reason."""
+    desk.make("lacking.raw", 1)
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"a": 0}\n' * 3 + '{"k": "k1", "a": 1}\n')
+    told = desk.run("send", str(path), "lacking", "--key-field", "k")
+    assert "riverrun: 3 lines without field 'k': sent without a key" in told.stderr
+    assert [record.key for record in sent_to(desk, "lacking")] == [None, None, None, b"k1"]
+    path.write_text('{"a": 0}\n{"specversion": "1.0", "partitionkey": "k2", "data": {"a": 1}}\n')
+    desk.run("send", str(path), "lacking", "--key-field", "k")
+    assert [record.key for record in sent_to(desk, "lacking")][4:] == [None, b"k2"]
+
+
 def test_send_unknown_topic_names_the_way_to_make_it(desk: Desk, events: Path) -> None:
     """A topic that is not there is not made by accident."""
     result = desk.run("send", str(events), "--topic", "nowhere", code=1)
