@@ -72,9 +72,9 @@ class Bridge:
     Raises
     ------
     ConfigurationError
-        When a source is one of the pipeline's own topics: it would go round in circles.
+        When a source is missing, or one of the pipeline's own topics: it would go round in circles.
     BrokerError
-        When no broker answers, or a topic is missing.
+        When no broker answers, or the input topic is missing.
     """
 
     def __init__(self, pipeline: Pipeline, settings: Settings, sources: Sequence[str]) -> None:
@@ -85,7 +85,10 @@ class Bridge:
         require_topic(settings, pipeline.source_topic)
         for source in sources:
             require_topic(
-                settings, source, "--from reads a topic that exists; riverrun makes none for other producers."
+                settings,
+                source,
+                "--from reads a topic that exists; riverrun makes none for other producers.",
+                missing=ConfigurationError,
             )
         self.moved = self.without_key = 0
         self.target = pipeline.source_topic

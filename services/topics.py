@@ -21,7 +21,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from schemas.errors import BrokerError
+from schemas.errors import BrokerError, RiverrunError
 from services.topic_plan import Existing, TopicPlan, plan
 from streams.pipeline import Pipeline
 from streams.worker.settings import Settings
@@ -56,7 +56,11 @@ def partition_counts(admin: AdminClient, settings: Settings) -> dict[str, int]:
 
 
 def require_topic(
-    settings: Settings, topic: str, advice: str = "riverrun topics apply PIPELINE makes the topics of a pipeline."
+    settings: Settings,
+    topic: str,
+    advice: str = "riverrun topics apply PIPELINE makes the topics of a pipeline.",
+    *,
+    missing: type[RiverrunError] = BrokerError,
 ) -> int:
     """Return the number of partitions of a topic that has to be there.
 
@@ -68,6 +72,8 @@ def require_topic(
         Its name.
     advice
         What to do where there is none.
+    missing
+        What is raised then: `ConfigurationError` where a user has named the topic, who may have misspelled it.
 
     Raises
     ------
@@ -76,7 +82,7 @@ def require_topic(
     """
     count = partition_counts(new_admin(settings), settings).get(topic, 0)
     if not count:
-        raise BrokerError(f"{topic}: no such topic on {settings.bootstrap_servers}. {advice}")
+        raise missing(f"{topic}: no such topic on {settings.bootstrap_servers}. {advice}")
     return count
 
 

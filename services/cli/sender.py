@@ -5,7 +5,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from schemas.errors import BrokerError
+from schemas.errors import BrokerError, ConfigurationError
 from schemas.lines import parse_line
 from schemas.record import Headers, Record
 from services.cli.showing import letter_in
@@ -34,11 +34,13 @@ class Sender:
     Raises
     ------
     BrokerError
-        When no broker answers, or there is no such topic.
+        When no broker answers.
+    ConfigurationError
+        When there is no such topic.
     """
 
     def __init__(self, settings: Settings, topic: str, *, key_field: str | None = None, is_label: bool = False) -> None:
-        require_topic(settings, topic)
+        require_topic(settings, topic, missing=ConfigurationError)
         self.topic = topic
         self.sent = self.acknowledged = self.refused = self.without_key = 0
         self._key_field = key_field

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from typer.testing import CliRunner, Result
 
-from schemas.errors import BrokerError
+from schemas.errors import BrokerError, ConfigurationError
 from schemas.events import DeadLetter
 from schemas.murmur2 import home_partition
 from schemas.outgoing import OutgoingEncoder
@@ -230,7 +230,7 @@ def test_send_with_a_key_field_that_some_lines_lack_says_how_many(desk: Desk, tm
 
 def test_send_unknown_topic_names_the_way_to_make_it(desk: Desk, events: Path) -> None:
     """A topic that is not there is not made by accident."""
-    result = desk.run("send", str(events), "--topic", "nowhere", code=1)
+    result = desk.run("send", str(events), "--topic", "nowhere", code=2)
     assert "nowhere: no such topic" in result.stderr
     assert "riverrun topics apply" in result.stderr
     assert "nowhere" not in AdminClient({"bootstrap.servers": desk.bootstrap}).list_topics(timeout=5).topics
@@ -457,7 +457,7 @@ def test_bridge_from_a_topic_that_is_not_there_says_that_it_has_to_exist(desk: D
         Bridge(pipeline, desk.settings, ["nosuch.topic"])
     apply_topics(pipeline, desk.settings)
     told = r"^nosuch\.topic: no such topic on .*\. --from reads a topic that exists; riverrun makes none for other prod"
-    with pytest.raises(BrokerError, match=told):
+    with pytest.raises(ConfigurationError, match=told):
         Bridge(pipeline, desk.settings, ["nosuch.topic"])
 
 
