@@ -133,14 +133,14 @@ class Settings(BaseSettings):
         for server in value.split(","):
             host, _, port = server.strip().rpartition(":")
             if not host or not port.isdigit():
-                raise ValueError(f"{server!r} is no host:port")
+                raise ValueError("host:port, or several with commas between")
         return value
 
     @field_validator("snapshot_store")
     @classmethod
     def _check_store(cls, value: str) -> str:
         if value != "kafka" and not _STORE_URL.fullmatch(value):
-            raise ValueError(f"{value!r} is none of kafka, file:///absolute/folder, s3://bucket[/prefix]")
+            raise ValueError("kafka, file:///absolute/folder or s3://bucket[/prefix]")
         return value
 
     def client(self, **further: Any) -> dict[str, Any]:
@@ -180,10 +180,35 @@ def load_settings(**overrides: Any) -> Settings:
         first = error.errors()[0]
         name = "RIVERRUN_" + "_".join(str(part) for part in first["loc"]).upper()
         got = "something else" if name == "RIVERRUN_KAFKA" else repr(first["input"])  # which may be secret
-        raise ConfigurationError(f"{name}: got {got}, expected: {first['msg']}") from None
+        raise ConfigurationError(f"{name}: got {got}, expected {_expected(first)}") from None
     _check_kafka(settings.kafka)
     _check_mechanism(settings.client())
     return settings
+
+
+_WORDS = {
+    "literal_error": "{expected}",
+    "value_error": "{error}",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than_equal": "{le:g} or less",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number",
+    "float_parsing": "a number",
+    "dict_type": "a JSON object",
+}
+
+
+def _expected(error: Any) -> str:
+    """Return in words what a setting takes, not in pydantic's.
+
+    Examples
+    --------
+    >>> _expected({"type": "literal_error", "ctx": {"expected": "'stop', 'fresh' or 'earliest'"}, "msg": ""})
+    'stop, fresh or earliest'
+    """
+    words = _WORDS.get(error["type"])
+    return words.format(**error.get("ctx", {})).replace("'", "") if words else str(error["msg"])
 
 
 def _check_kafka(kafka: dict[str, Any]) -> None:

@@ -16,26 +16,30 @@ def test_environment_fills_in_and_the_command_line_wins(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "expected"),
     [
-        ("BOOTSTRAP_SERVERS", "kafka"),
-        ("BOOTSTRAP_SERVERS", "kafka:9092,"),
-        ("COMMIT_INTERVAL", "0"),
-        ("BATCH_RECORDS", "many"),
-        ("ON_STATE_LOST", "hope"),
-        ("METRICS_PORT", "70000"),
-        ("SECURITY_PROTOCOL", "TLS"),
-        ("LOG_LEVEL", "verbose"),
+        ("BOOTSTRAP_SERVERS", "kafka", "host:port, or several with commas between"),
+        ("BOOTSTRAP_SERVERS", "kafka:9092,", "host:port, or several with commas between"),
+        ("COMMIT_INTERVAL", "0", "more than 0"),
+        ("COMMIT_INTERVAL", "often", "a number"),
+        ("BATCH_RECORDS", "many", "a whole number"),
+        ("PROCESSING_GUARANTEE", "exactly-once", "exactly_once or at_least_once"),
+        ("ON_STATE_LOST", "hope", "stop, fresh or earliest"),
+        ("METRICS_PORT", "70000", "65535 or less"),
+        ("METRICS_PORT", "-1", "0 or more"),
+        ("SECURITY_PROTOCOL", "TLS", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"),
+        ("SNAPSHOT_STORE", "yaml", "kafka, file:///absolute/folder or s3://bucket[/prefix]"),
+        ("LOG_LEVEL", "verbose", "DEBUG, INFO, WARNING or ERROR"),
     ],
 )
 def test_value_that_cannot_be_is_refused_by_its_variable(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
 ) -> None:
     """The variable, what it holds, what it takes: in one line."""
     monkeypatch.setenv(f"RIVERRUN_{name}", value)
-    with pytest.raises(ConfigurationError, match=rf"^RIVERRUN_{name}: got '{value}', expected: ") as caught:
+    with pytest.raises(ConfigurationError) as caught:
         load_settings()
-    assert "\n" not in str(caught.value)
+    assert str(caught.value) == f"RIVERRUN_{name}: got '{value}', expected {expected}"
 
 
 def test_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +68,7 @@ def test_further_kafka_settings_win_over_ours(monkeypatch: pytest.MonkeyPatch) -
     ("value", "told"),
     [
         ('{"sasl.password": hunter2', "RIVERRUN_KAFKA: got no JSON, expected an object"),
-        ('"sasl.password=hunter2"', "RIVERRUN_KAFKA: got something else, expected: "),
+        ('"sasl.password=hunter2"', "RIVERRUN_KAFKA: got something else, expected a JSON object"),
     ],
 )
 def test_kafka_settings_that_are_no_object_are_refused_and_not_shown(
