@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from schemas import cloudevents as ce
@@ -218,11 +219,26 @@ def check_label_memory(pipeline: "Pipeline", records: Iterable[Record]) -> Itera
     needed, bound = waiting * sum(sizes) / len(sizes), pipeline.max_pending_bytes
     fits = needed <= bound
     found = (
-        f"at the rate of the newest events {waiting:,.0f} wait {label.ttl} for their labels: about "
+        f"at the rate of the newest events {waiting:,.0f} wait {_span(label.ttl)} for their labels: about "
         f"{needed / 2**20:,.0f} MiB a partition, and {bound / 2**20:,.0f} MiB may be taken"
     )
     advice = "the oldest are evicted unlearned: raise max_pending_bytes, shorten the label's ttl, or add partitions"
     yield Check("label memory", fits, found, "" if fits else advice)
+
+
+def _span(time: timedelta) -> str:
+    """Return a time in the largest unit of which it has a whole number, and two or more.
+
+    Examples
+    --------
+    >>> _span(timedelta(days=30)), _span(timedelta(hours=36)), _span(timedelta(days=1)), _span(timedelta(seconds=0.5))
+    ('30 days', '36 h', '24 h', '0.5 s')
+    """
+    seconds = time.total_seconds()
+    for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length and seconds % length == 0:
+            return f"{seconds // length:g} {unit}"
+    return f"{seconds:g} s"
 
 
 def _event_time(record: Record) -> int:

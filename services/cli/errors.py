@@ -50,7 +50,8 @@ def tell(error: Exception) -> tuple[int, str] | None:
         context = getattr(error, "ctx", None)
         where = context.command_path if context is not None else "riverrun"
         message = error.format_message()  # empty where the help was shown instead
-        return WRONG, message and f"{message} See: {where} --help"
+        stop = "" if message.endswith((".", "?", "!")) else "."
+        return WRONG, message and f"{message}{stop} See: {where} --help"
     kafka = sys.modules.get("confluent_kafka")
     if kafka is not None and isinstance(error, kafka.KafkaException):
         return FAILED, f"Kafka: {error.args[0].str()}"

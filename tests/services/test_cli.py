@@ -107,12 +107,12 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nonsense"], "No such command 'nonsense'"),
+        (["nonsense"], "No such command 'nonsense'. See: riverrun --help"),
         (["schema"], "Missing argument"),
         (["send", "nowhere.jsonl", "p"], "nowhere.jsonl: got no such file"),
         (["send", "events.jsonl"], "expected a PIPELINE or --topic"),
         (["send", "events.jsonl", "p", "--topic", "t"], "expected a PIPELINE or --topic"),
-        (["tail", "predictions", "p", "--from", "somewhere"], "got 'somewhere', expected beginning, end"),
+        (["tail", "predictions", "p", "--from", "somewhere"], "or -N for the newest N. See: riverrun tail --help"),
         (["backtest", "events.jsonl", "declared.py:pipeline", "--partition", "1"], "expected less than --partitions 1"),
         (["schema", "declared.py:pipeline", "--kind", "nix"], "--kind: got 'nix', expected one of event, label"),
         (["run", "declared.py:pipeline", "--log-level", "LOUD"], "RIVERRUN_LOG_LEVEL: got 'LOUD'"),
@@ -494,6 +494,7 @@ def test_check_label_memory_tells_whether_a_time_to_live_fits(rate: int, fits: b
     [check] = check_label_memory(pipeline, records)
     assert (check.ok, "raise max_pending_bytes" in check.advice) == (fits, not fits)
     assert f"{rate * 2 * 86_400:,}"[:5] in check.found
+    assert "wait 2 days for their labels" in check.found
     assert list(check_label_memory(declare(), records)) == []
 
 
