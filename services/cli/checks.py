@@ -1,6 +1,6 @@
 """What ``riverrun doctor`` looks at: each check says how it is, and what to do when it is wrong."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas import cloudevents as ce
 from schemas.errors import BrokerError, ConfigurationError, RiverrunError
+from schemas.position import Position
 from schemas.record import Record
 from services.cli.partitioners import MURMUR2, Finding, find_partitioner
 from services.cli.printing import counted
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _SMALLEST_OUTPUT_BYTES = 64 * 1024
 # Events that were sent in one go tell nothing of how many come in a day.
 _SPAN_MS = 60_000
+#: Share of the records of which dead letters are no cause for alarm.
+_FEW_LETTERS = 0.1
 
 
 @dataclass(frozen=True)
@@ -294,6 +297,44 @@ def _advice(kind: str, finding: Finding, findings: Mapping[str, Finding]) -> str
     by = {"crc32": "by crc32 (librdkafka's default)", "fnv1a": "by fnv1a (Sarama's default)"}.get(name or "")
     origin = f"a producer that partitions {by}" if by else "producers that partition in different ways"
     return f"{kind} come from {origin}; set partitioner=murmur2_random there, or send them through riverrun bridge"
+
+
+def check_dead_letters(records: Iterable[Record], letters: Iterable[Record], pipeline: str) -> Check:
+    """See how many of the newest records could not be used, and why most of them.
+
+    Parameters
+    ----------
+    records
+        The newest of the input topic that were read.
+    letters
+        The newest dead letters.
+    pipeline
+        Import path, for the advice.
+    """
+    newest = {record.position for record in records}
+    reasons = [why for position, why in map(_read_letter, letters) if position in newest]
+    found = f"{len(reasons):,} of the newest {counted(len(newest), 'record')}"
+    if reasons:
+        # What was got is another with each record: the field and the stage tell the fault.
+        [(fault, _)] = Counter(why.partition(" got ")[0] for why in reasons).most_common(1)
+        found += f"; most frequent: {next(why for why in reasons if why.startswith(fault)):.200}"
+    if len(reasons) <= _FEW_LETTERS * len(newest):
+        return Check("dead letters", True, found)
+    advice = (
+        f"riverrun tail dead-letters {pipeline} shows them; mend the producer, or the declaration and deploy it, then "
+        f"riverrun resend {pipeline} sends them again"
+    )
+    return Check("dead letters", False, found, advice)
+
+
+def _read_letter(letter: Record) -> tuple[Position, str]:
+    """Return which record a dead letter is about, and stage and reason."""
+    said = {name: (value or b"").decode("utf-8", "replace") for name, value in letter.headers or ()}
+    topic, partition, offset, stage, reason = (
+        said.get(f"riverrun_{name}", "") for name in ("topic", "partition", "offset", "stage", "reason")
+    )
+    numbers = (int(number) if number.isdecimal() else -1 for number in (partition, offset))
+    return Position(topic, *numbers), f"{stage}: {reason}"
 
 
 def check_broker(error: BrokerError | None, servers: str) -> Check:

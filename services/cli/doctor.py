@@ -13,6 +13,7 @@ from services.cli.printing import print_json, printable
 
 if TYPE_CHECKING:
     from schemas.errors import RiverrunError
+    from schemas.record import Record
     from services.cli.checks import Check, Progress
     from streams.pipeline import Pipeline
     from streams.worker.settings import Settings
@@ -39,7 +40,7 @@ def doctor(
     ] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Look at broker, topics, sizes, progress and partitioners; exit code 3 when something is wrong."""
+    """Look at broker, topics, sizes, progress, partitioners and dead letters; exit code 3 when something is wrong."""
     settings = settings_of(servers)
     declared = load_pipeline(pipeline)
     checks = []
@@ -85,6 +86,7 @@ def examine(pipeline: "Pipeline", settings: "Settings", path: str, *, probe: boo
         return
     partitions = source.existing.partitions
     group = settings.group_id or f"riverrun-{pipeline.name}"
+    progress = None
     try:
         progress = progress_of(settings, group, source.name, partitions)
     except KafkaException as error:
@@ -102,6 +104,18 @@ def examine(pipeline: "Pipeline", settings: "Settings", path: str, *, probe: boo
     sample = list(read(settings, source.name, str(newest), follow=False))
     yield from checks.check_label_memory(pipeline, sample)
     yield from checks.check_partitioners(sample, partitions, source.name)
+    dead_letters = plans[3]
+    if dead_letters.existing is not None:
+        letters = read(settings, dead_letters.name, str(newest), follow=False)
+        yield checks.check_dead_letters(_read_of(sample, progress), letters, path)
+
+
+def _read_of(sample: "list[Record]", progress: "dict[str, Progress] | None") -> "list[Record]":
+    """Return the records that workers have read; all of them where that is not known."""
+    if progress is None:
+        return sample
+    committed = {where: at.committed or 0 for where, at in progress.items()}
+    return [one for one in sample if one.offset < committed.get(f"{one.topic}[{one.partition}]", 0)]
 
 
 def count_workers(settings: "Settings", group: str, progress: "dict[str, Progress]", path: str) -> "Check":

@@ -15,11 +15,14 @@ from typer.testing import CliRunner, Result
 
 from riverrun import Label, Pipeline
 from schemas.errors import BrokerError, ConfigurationError, StoreError
+from schemas.events import DeadLetter
+from schemas.outgoing import OutgoingEncoder
 from schemas.record import Record
 from services.bridge import Bridge, bridged_headers
 from services.cli import app
 from services.cli.checks import (
     Progress,
+    check_dead_letters,
     check_declarations,
     check_label_memory,
     check_partitioners,
@@ -528,6 +531,40 @@ def test_check_partitioners_labels_without_keys_are_told() -> None:
 
 
 # ------------------------------------------------------------------ the bridge
+
+
+@pytest.mark.parametrize(
+    ("bad", "well", "found"),
+    [
+        (0, True, "0 of the newest 100 records"),
+        (10, True, "10 of the newest 100 records; most frequent: validate: a: got '0', expected a number"),
+        (11, False, "11 of the newest 100 records; most frequent: validate: a: got '0', expected a number"),
+    ],
+)
+def test_check_dead_letters_more_than_a_tenth_is_a_problem(bad: int, well: bool, found: str) -> None:
+    """Of the newest records; older letters, and those that say nothing, are passed over."""
+    records = [Record("p.raw", 0, offset, 0, None, b"{}") for offset in range(1000, 1100)]
+    letters = [DeadLetter(record, "validate", f"a: got '{i}', expected a number") for i, record in enumerate(records)]
+    old = DeadLetter(Record("p.raw", 0, 999, 0, None, b"{"), "decode", "JSON: got nothing")
+    there = [letter_of(letter) for letter in [old, *letters[:bad]]]
+    check = check_dead_letters(records, [*there, Record("p.dead-letters", 0, 99, 0, None, b"{}")], "p.py:pipeline")
+    assert (check.ok, check.found) == (well, found)
+    assert ("riverrun resend p.py:pipeline" in check.advice) == (not well)
+
+
+def test_check_dead_letters_names_what_is_most_frequent_first() -> None:
+    """A field that is wrong in many ways is one fault; a letter with a digest counts."""
+    records = [Record("p.raw", 0, offset, 0, None, b"x" * 900) for offset in range(4)]
+    reasons = ["b: got nothing, expected a value", "a: got 1, expected a string", "a: got 2, expected a string", "c"]
+    there = [letter_of(DeadLetter(record, "validate", why)) for record, why in zip(records, reasons, strict=True)]
+    found = check_dead_letters(records, there, "p").found
+    assert found == "4 of the newest 4 records; most frequent: validate: a: got 1, expected a string"
+
+
+def letter_of(letter: DeadLetter) -> Record:
+    """Return a dead letter as it stands in its topic."""
+    message = OutgoingEncoder("p", limits={"p.dead-letters": 900}).encode(letter, letter.record)
+    return Record(message.topic, 0, 0, 0, message.key, message.value, message.headers)
 
 
 def test_bridged_headers_label_gets_no_id_and_keeps_its_type() -> None:

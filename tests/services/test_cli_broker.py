@@ -27,6 +27,7 @@ from services.broker import EmbeddedBroker
 from services.cli import app
 from services.cli.partitioners import crc32_partition, fnv1a_partition
 from services.cli.reading import read
+from services.groups import commit_offsets
 from services.topics import apply_topics, has_had_records, plan_topics
 from streams.worker.keys import make_keys
 from streams.worker.settings import Settings
@@ -59,6 +60,7 @@ untold = declare("untold", 1)
 crossed = declare("crossed", 1)
 mended = declare("mended", 2)
 lettered = declare("lettered", 1)
+doubted = declare("doubted", 1)
 """
 
 
@@ -403,6 +405,20 @@ def test_doctor_names_missing_topics(desk: Desk) -> None:
     result = desk.run("doctor", desk.pipeline("many"), code=3)
     assert "✗ topic many.raw: is missing" in result.stdout
     assert "riverrun topics apply" in result.stdout
+
+
+def test_doctor_tells_of_dead_letters_among_the_records_that_were_read(desk: Desk) -> None:
+    """What waits is not counted; what is advised is there."""
+    pipeline = desk.pipeline("doubted")
+    apply_topics(load(desk, "doubted"), desk.settings)
+    produce(desk, "doubted.raw", [("k", b"{}", None)] * 8)
+    commit_offsets(desk.settings, "riverrun-doubted", "doubted.raw", {0: 5}, 15)
+    bury(desk, ("validate", Record("doubted.raw", 0, 4, 0, b"k", b"{}")), name="doubted")
+    checks = {check["name"]: check for check in desk.read("doctor", pipeline, code=3)["checks"]}
+    told = checks["dead letters"]
+    assert not told["ok"]
+    assert told["found"] == "1 of the newest 5 records; most frequent: validate: no validate"
+    assert f"riverrun tail dead-letters {pipeline} shows them" in told["advice"]
 
 
 def test_doctor_goes_on_where_the_broker_does_not_tell_how_far_a_group_is(
