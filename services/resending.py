@@ -10,7 +10,7 @@ from services.bridge import bridged_headers
 
 #: Stages whose records are sent again only when asked for, and why.
 HELD = {
-    "encode": "it was scored and learned from, only its prediction did not fit",
+    "encode": "it was scored, only its prediction did not fit",
     "quarantine": "workers have died of it",
 }
 #: The others.
