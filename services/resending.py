@@ -35,7 +35,9 @@ def sendable(letter: Record, stages: Collection[str] = USUAL) -> Original:
     original = original_of(letter)
     if original.stage not in stages:
         held = HELD.get(original.stage)
-        why = f"{held}; riverrun resend --stage {original.stage} sends it all the same" if held else "not asked for"
+        # From the beginning: runs that were not asked for it have passed over it.
+        command = f"riverrun resend --stage {original.stage} --from beginning"
+        why = f"{held}; {command} sends it all the same" if held else "not asked for"
         raise ValueError(f"stage {original.stage}: {why}")
     if original.record.timestamp_ms < 0:  # a letter of old: its own time is nearest
         return replace(original, record=replace(original.record, timestamp_ms=letter.timestamp_ms))

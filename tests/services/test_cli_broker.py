@@ -305,7 +305,8 @@ def test_resend_sends_what_was_refused_once_more_and_tells_what_is_left(desk: De
     apply_topics(load(desk, "mended"), desk.settings)
     bury(desk, *LETTERS[:4])
     digest = "got a digest, expected the record: its bytes were too large for a dead letter"
-    held = "stage quarantine: workers have died of it; riverrun resend --stage quarantine sends it all the same"
+    command = "riverrun resend --stage quarantine --from beginning"
+    held = f"stage quarantine: workers have died of it; {command} sends it all the same"
     expected = {"topic": "mended.raw", "sent": {"validate": 1, "decode": 1}, "left": {held: 1, digest: 1}}
     assert desk.read("resend", pipeline, "--dry-run") == {**expected, "dry_run": True}
     assert sent_to(desk, "mended") == []
