@@ -8,7 +8,7 @@ import typer
 
 from services.cli.loading import load_pipeline
 from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of
-from services.cli.printing import print_json
+from services.cli.printing import print_json, printable
 from services.cli.reading import first_offset, read
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _report(run: _Run, output: Output) -> None:
     said = "would send" if run.dry_run else "sent"
     typer.echo(f"{said} {run.sent.total()} to {run.target}{': ' if run.sent else ''}{', '.join(_counts(run.sent))}")
     for line in _counts(run.left):
-        typer.echo(f"left {line}")
+        typer.echo(printable(f"left {line}"))
 
 
 def _counts(counts: Counter[str]) -> Iterator[str]:

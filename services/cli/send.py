@@ -12,7 +12,7 @@ import typer
 from services.cli.errors import FAILED
 from services.cli.loading import pipeline_topic
 from services.cli.options import FileArgument, KeyFieldOption, Output, OutputOption, ServersOption, settings_of
-from services.cli.printing import counted, open_lines, print_json, progress
+from services.cli.printing import counted, open_lines, print_json, printable, progress
 
 if TYPE_CHECKING:
     from services.cli.sender import Sender
@@ -132,7 +132,7 @@ def _send_lines(sender: "Sender", lines: Iterable[bytes], file: Path, rate: floa
                 sender.send(text)
             except ValueError as error:
                 if sender.refused <= _TOLD:
-                    typer.echo(f"{name}:{number}: {error}", err=True)
+                    typer.echo(printable(f"{name}:{number}: {error}"), err=True)
                 if strict:
                     return
             if rate is not None:
