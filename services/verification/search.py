@@ -102,7 +102,12 @@ class PredictionSearch:
             return NotFound(f"{position.topic} has {partitions} partitions, counted from 0")
         if position.topic == self._topic:
             return self._there(position)
-        return self._by_cause(position)
+        found = self._by_cause(position)
+        if isinstance(found, NotFound) and sought == position.event_id:
+            # An event that was a dead letter first has the position of that as its id, see `riverrun resend`.
+            by_id = self._by_event_id(sought)
+            return by_id if isinstance(by_id, Found) else found
+        return found
 
     def _position_in(self, sought: str) -> Position | None:
         """Return the position that was named, None when it was an event's id."""

@@ -182,6 +182,17 @@ def test_find_by_event_id_and_by_own_position(office: Office, sought: str) -> No
     assert found.cause.offset == 14
 
 
+def test_find_event_whose_id_is_another_position(office: Office) -> None:
+    """A dead letter that was sent again is scored elsewhere, under its first position as id."""
+    made = msgspec.json.decode(office.predictions[7].value or b"")
+    value = msgspec.json.encode({**made, "id": "p.raw-0-13"})
+    office.predictions[7] = msgspec.structs.replace(office.predictions[7], value=value)
+    found = office.find("p.raw-0-13")
+    assert isinstance(found, Found)
+    assert found.cause.offset == 14
+    assert isinstance(office.find("p.raw[0]@13"), NotFound)
+
+
 def test_find_by_event_id_returns_the_newest_of_several(office: Office) -> None:
     """Twice in the topic, as after a worker that was killed between its output and its commit."""
     office.predictions.append(msgspec.structs.replace(office.predictions[7], offset=2000))
