@@ -50,7 +50,9 @@ def bridged_headers(record: Record, *, sets_id: bool) -> Headers:
     """
     headers = list(record.headers or ())
     values = {name: value for name, value in headers if value is not None}
-    if sets_id and "ce_id" not in values and values.get("ce_type", ce.EVENT.encode()) == ce.EVENT.encode():
+    kind = values.get("ce_type", ce.EVENT.encode())
+    is_event = kind == ce.EVENT.encode() or not kind.startswith(b"riverrun.")  # as `streams.decoding` tells them
+    if sets_id and "ce_id" not in values and is_event:
         headers.append(("ce_id", record.position.event_id.encode()))
     if "ce_time" not in values and record.timestamp_ms >= 0:
         headers.append(("ce_time", ce.format_time(record.timestamp_ms).encode()))

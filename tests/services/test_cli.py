@@ -576,6 +576,15 @@ def test_bridged_headers_label_gets_no_id_and_keeps_its_type() -> None:
     assert bridged_headers(Record("o", 1, 7, -1, b"k", b"{}"), sets_id=False) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "gets"), [(b"com.acme.visit", True), (b"riverrun.event", True), (b"riverrun.x", False)]
+)
+def test_bridged_headers_event_of_anybodys_type_gets_an_id(kind: bytes, gets: bool) -> None:
+    """A type that is not ours is an event for the decoder, too; else a repeated delivery would be scored twice."""
+    event = Record("orders", 1, 7, 0, b"k", b"{}", [("ce_type", kind)])
+    assert (dict(bridged_headers(event, sets_id=True)).get("ce_id") == b"orders-1-7") == gets
+
+
 def test_bridge_refuses_the_pipelines_own_topics() -> None:
     """From raw to raw it would run for ever."""
     with pytest.raises(ConfigurationError, match=r"--from: got p\.raw, expected a topic that is none of"):
