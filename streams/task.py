@@ -28,7 +28,7 @@ _KEY_SAMPLE = 64
 _DEADLY = (
     "several workers in a row have died at this record, before they could commit anything: it was passed over, "
     "undecoded. Look for what the system said of them (out of memory, a fault in a library), mend it, and send the "
-    "record again"
+    "record again: riverrun resend --stage quarantine --from beginning"
 )
 _LEAP, _NO_LOSSES = ("time-leap",), dict[str, float | None]()
 
