@@ -66,7 +66,7 @@ class Entry(Struct):
 
     @property
     def champion_changes(self) -> int:
-        """How often another version began to answer."""
+        """How often another version took over, as `riverrun history` tells it."""
         return sum(run.champion_changes for run in self.runs)
 
     @property

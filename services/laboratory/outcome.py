@@ -86,7 +86,7 @@ class Outcome(Struct):
     marks, marks_dropped
         Lifecycle events, and how many more there were.
     champion_changes
-        How often another version began to answer.
+        How often another version took over, as `riverrun history` tells it.
     curve
         The loss by offset of the events.
     features

@@ -13,7 +13,7 @@ from zlib import crc32
 import msgspec
 
 from schemas.errors import InvariantError
-from schemas.events import LifecycleEvent, PredictionMade
+from schemas.events import ChampionChanged, LifecycleEvent, ModelRetrained
 from schemas.record import Record
 from services.backtest import Backtest
 from services.cli.showing import describe_lifecycle
@@ -27,6 +27,7 @@ from streams.pipeline import Pipeline
 from streams.prequential import Loss
 
 _CHUNK = 500
+_CHANGES = (ChampionChanged, ModelRetrained)
 _MOST_MARKS = 500
 _MOST_LOSS = 1e30  # of a regression that diverges: sums stay finite
 _LOSSES = {
@@ -105,7 +106,6 @@ class Player:
         self.cpu_seconds = 0.0
         self.champion_changes = 0
         self._settled: list[tuple[int, Settled]] = []
-        self._version = ""
         self._records = hashlib.sha256()
 
     def play(self, records: Iterator[Record]) -> None:
@@ -118,10 +118,8 @@ class Player:
             for record, events in zip(chunk, followed, strict=True):
                 self._records.update(msgspec.json.encode([record.offset, record.key, record.value, record.headers]))
                 self.test.keep(events)
-                for event in events:
-                    if isinstance(event, PredictionMade) and event.version != self._version:
-                        self.champion_changes += bool(self._version)
-                        self._version = event.version
+                # A fresh model that is promoted is told as retrained, too: one change, of one version.
+                self.champion_changes += len({event.version for event in events if isinstance(event, _CHANGES)})
                 if self.features is not None:
                     self.features.add(record)
             self._measure()

@@ -58,6 +58,18 @@ def test_played_combination_gives_the_predictions_of_a_plain_backtest(
     assert 1 - sum(outcome.curve.sums) / outcome.labelled == pytest.approx(outcome.metrics["accuracy"])
 
 
+@pytest.mark.parametrize("policy", ["reset-on-drift", "pool"])
+def test_change_behind_the_last_event_counts(log_file: Path, tmp_path: Path, policy: str) -> None:
+    """As in `riverrun history`: each change that the lifecycle tells, once, though nobody answers after it."""
+    changes = ("model.promoted", "model.rolled-back", "model.retrained")
+    combination = Combination(named("pipeline"), policy=policy)
+    marks = [mark for mark in played(FileSource(str(log_file)), combination).marks if mark.type in changes]
+    places = sorted({mark.offset for mark in marks})
+    shorter = tmp_path / "shorter.jsonl"
+    shorter.write_bytes(b"".join(log_file.read_bytes().splitlines(keepends=True)[: places[-1] + 1]))
+    assert played(FileSource(str(shorter)), combination).champion_changes == len(places)
+
+
 def test_played_curves_of_one_log_hold_the_same_events(source: FileSource) -> None:
     """Their bins have the same edges and marks, so they can be compared pair by pair; the world turned half way."""
     curves = [played(source, one).curve for one in COMBINATIONS[:3]]
