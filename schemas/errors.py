@@ -49,8 +49,15 @@ class DeclarationError(RiverrunError):
         self.field = field
 
 
-def shown(got: object) -> str:
+def shown(got: object, most: int = _SHOWN) -> str:
     """Return a value as a message can hold it: on one line, not for ever, and never nothing; words are kept.
+
+    Parameters
+    ----------
+    got
+        The value.
+    most
+        Characters that are kept of what is no text.
 
     Examples
     --------
@@ -64,7 +71,7 @@ def shown(got: object) -> str:
         text = " ".join(repr(got).split()) or kind.__name__
     except Exception:  # other people's code: the repr of River's SelectType raises
         return f"a {kind.__module__}.{kind.__qualname__}"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 class ConfigurationError(RiverrunError):

@@ -1,5 +1,6 @@
 """A combination: a declared pipeline, with another model or policy in place of its own, for one partition."""
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 from river import base, metrics
 
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, shown
 from services.cli.loading import load_module, load_pipeline, named, split_path
 from services.laboratory.policies import DECLARED, parse_policy
 from streams.declaration import digest
@@ -18,6 +19,8 @@ from streams.policy import ObserveOnly
 from streams.prequential import metric_name, wants_score
 from streams.race import Race
 from streams.verbs import tells_probabilities
+
+_PLACE = re.compile(r"(.+)\[(\d+)\]")
 
 
 class Combination(Struct, frozen=True):
@@ -28,7 +31,8 @@ class Combination(Struct, frozen=True):
     pipeline
         Import path of the declaration.
     model
-        Import path of a River model that takes the place of the declared one; ``"declared"`` leaves it.
+        Import path of a River model that takes the place of the declared one, ``NAME[3]`` of one in a list;
+        ``"declared"`` leaves it.
     policy
         As `parse_policy` takes it; ``"declared"`` leaves it.
     partition, partitions
@@ -101,11 +105,23 @@ def _module(place: str) -> ModuleType:
 
 
 def _found(path: str) -> object:
+    """Return what an import path names; ``NAME[3]`` is a place in a list."""
+    within = _PLACE.fullmatch(path)
+    if within:
+        return _placed(path, _found(within[1]), int(within[2]))
     place, _ = split_path(path)
     if not place:
         return load_pipeline(path)  # which says that a name is missing
     file = str(Path(place).resolve()) if place.endswith(".py") and Path(place).is_file() else place
     return named(_module(file), path)
+
+
+def _placed(path: str, models: object, place: int) -> object:
+    if not isinstance(models, (list, tuple)):
+        raise ConfigurationError(f"{path}: got {shown(models)}, expected a list of models")
+    if place >= len(models):
+        raise ConfigurationError(f"{path}: got a list of {len(models)} models, expected a place below {len(models)}")
+    return models[place]
 
 
 def load_model(path: str) -> Any:
@@ -118,8 +134,20 @@ def load_model(path: str) -> Any:
     """
     found = _found(path)
     if isinstance(found, type) or not isinstance(found, base.Base):
-        raise ConfigurationError(f"--model {path}: got {found!r:.60}, expected a River model, or a Pipeline")
+        raise ConfigurationError(
+            f"--model {path}: got {shown(found)}, expected a River model, a list of them, or a Pipeline"
+        )
     return found
+
+
+def _members(path: str) -> list[str]:
+    """Return the paths of all that a list holds; of anything else its own."""
+    found = _found(path)
+    if not isinstance(found, (list, tuple)):
+        return [path]
+    if not found:
+        raise ConfigurationError(f"--model {path}: got an empty list, expected at least one River model")
+    return [f"{path}[{place}]" for place in range(len(found))]
 
 
 def spread(path: str) -> list[str]:
@@ -146,7 +174,8 @@ def combine(
     pipelines
         Import paths; each is played with its own model.
     models
-        Import paths of models, played in every pipeline, and of whole pipelines, which are added to `pipelines`.
+        Import paths of models, played in every pipeline, and of whole pipelines, which are added to `pipelines`; of
+        lists, too, as `river.utils.expand_param_grid` makes them.
     policies
         As `parse_policy` takes them; none means the declared one.
     partitions, of
@@ -162,7 +191,7 @@ def combine(
     for path in pipelines:
         if not isinstance(_found(path), Pipeline):
             load_pipeline(path)  # which says what is there
-    for path in models:
+    for path in [member for given in models for member in _members(given)]:
         is_whole = isinstance(_found(path), Pipeline)
         if not is_whole:
             load_model(path)

@@ -67,6 +67,8 @@ class Outcome(Struct):
         Why it could not be played to the end; empty when it was.
     name, model_name, policy_name
         Of the pipeline, its model and its policy, as they were played.
+    model
+        The model in one line, with its parameters.
     declaration
         Digest of what was played.
     kind
@@ -106,6 +108,7 @@ class Outcome(Struct):
     name: str = ""
     model_name: str = ""
     policy_name: str = ""
+    model: str = ""
     declaration: str = ""
     kind: str = ""
     loss: str = ""

@@ -12,7 +12,7 @@ from zlib import crc32
 
 import msgspec
 
-from schemas.errors import InvariantError
+from schemas.errors import InvariantError, shown
 from schemas.events import ChampionChanged, LifecycleEvent, ModelRetrained
 from schemas.record import Record
 from services.backtest import Backtest
@@ -29,6 +29,7 @@ from streams.prequential import Loss
 _CHUNK = 500
 _CHANGES = (ChampionChanged, ModelRetrained)
 _MOST_MARKS = 500
+_MOST_MODEL = 2_000
 _MOST_LOSS = 1e30  # of a regression that diverges: sums stay finite
 _LOSSES = {
     "binary": {"zero_one": "zero-one loss", "log": "log loss (clipped at 4, by 4)"},
@@ -168,6 +169,7 @@ def play(job: Job, tell: Callable[[float], None]) -> Outcome:
         name=pipeline.name,
         model_name=pipeline.model_name,
         policy_name=repr(pipeline.policy),
+        model=shown(pipeline.model, _MOST_MODEL),
         declaration=pipeline.declaration,
         kind=pipeline.kind,
         loss=player.meter.name,

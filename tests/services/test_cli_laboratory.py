@@ -208,7 +208,7 @@ def test_line_without_the_key_field_is_taken_once(tmp_path: Path) -> None:
         (["--policy", "pol"], "--policy: got 'pol', expected declared, observe-only, reset-on-drift"),
         (["--policy", "pool:alpha=2"], "pool.alpha: got 2.0, expected a number between 0 and 1"),
         (["--model", f"{DECLARED}:nix"], "has no 'nix'"),
-        (["--model", f"{DECLARED}:nothing"], "expected a River model, or a Pipeline"),
+        (["--model", f"{DECLARED}:nothing"], "expected a River model, a list of them, or a Pipeline"),
         (["--policy", "pool", "--baseline", "nix"], "--baseline: got 'nix', expected one of 'pipeline'"),
         (["--policy", "pool", "--predictions", "out"], "--predictions: got several combinations"),
         (["--from", "3"], "--from, --to: got a file, expected --topic"),

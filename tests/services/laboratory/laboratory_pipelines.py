@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import orjson
-from river import anomaly, linear_model, metrics, naive_bayes, preprocessing, tree
+from river import anomaly, linear_model, metrics, naive_bayes, preprocessing, tree, utils
 
 from riverrun import Drift, Feature, Label, Pipeline, Race
 from schemas import cloudevents as ce
@@ -43,6 +43,8 @@ racing = replace(
     pipeline, name="racing", race=Race([naive_bayes.GaussianNB(), tree.HoeffdingTreeClassifier()], budget=2)
 )
 nothing = 3
+grid = utils.expand_param_grid(tree.HoeffdingTreeClassifier(), {"grace_period": [50, 200, 800]})
+mixed = [bayes, nothing]
 
 
 def log(count: int = COUNT, *, seed: int = 7) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ import pytest
 
 from schemas.errors import ConfigurationError, DeclarationError
 from services.laboratory.combination import Combination, combine, spread
+from services.laboratory.comparison import titles
 from streams.policy import ObserveOnly, Pool
 from tests.services.laboratory.conftest import DECLARED, named
 
@@ -22,6 +23,13 @@ def test_combine_plays_each_pipeline_with_its_own_model_first() -> None:
         ("price", "bayes", "pool"),
     ]
     assert [(one.partition, one.partitions) for one in made[:2]] == [(0, 2), (1, 2)]
+
+
+def test_combine_plays_each_model_of_a_grid() -> None:
+    """As `river.utils.expand_param_grid` makes it; each is named by its place, and any process finds it there."""
+    made = combine([named("pipeline")], [named("grid"), named("bayes")], [], [0], 1)
+    assert titles(made) == ["declared model", "grid[0]", "grid[1]", "grid[2]", "bayes"]
+    assert [one.declare().model.grace_period for one in made[1:4]] == [50, 200, 800]
 
 
 def test_declare_changes_what_was_asked_and_nothing_else() -> None:
@@ -70,8 +78,19 @@ def test_declare_policy_that_compares_losses_is_refused_where_no_labels_come(pol
             [],
             "got 3, expected a Pipeline. Pipelines there: broken, odd, pipeline, price, racing.",
         ),
-        ([named("pipeline")], [named("nothing")], [], "got 3, expected a River model, or a Pipeline"),
+        ([named("pipeline")], [named("nothing")], [], "got 3, expected a River model, a list of them, or a Pipeline"),
         ([named("pipeline")], [named("nix")], [], "has no 'nix'"),
+        ([named("pipeline")], [named("log")], [], "got <function log at "),
+        ([named("pipeline")], [named("mixed")], [], "laboratory_pipelines.py:mixed[1]: got 3, expected a River model"),
+        ([named("pipeline")], [named("grid[3]")], [], "grid[3]: got a list of 3 models, expected a place below 3"),
+        ([named("pipeline")], [named("bayes[0]")], [], "bayes[0]: got GaussianNB (), expected a list of models"),
+        ([named("pipeline")], [named("grid[1]"), named("grid")], [], "twice"),
+        (
+            [named("grid")],
+            [],
+            [],
+            "laboratory_pipelines.py:grid: got [HoeffdingTreeClassifier ( grace_period=50 max_depth=980 ",
+        ),
         ([named("pipeline"), named("pipeline")], [], [], "twice"),
         ([named("pipeline")], [named("pipeline")], [], "twice"),
         ([named("pipeline")], [], ["pool", "pool"], "--policy: got 'pool' twice"),

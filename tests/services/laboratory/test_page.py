@@ -71,6 +71,7 @@ def hostile() -> str:
             Combination(f"a.py:{EVIL}", policy=policy),
             name=EVIL,
             model_name=EVIL,
+            model=EVIL,
             policy_name=EVIL,
             loss=EVIL,
             labelled=500,
@@ -159,5 +160,6 @@ def test_report_tells_what_was_found(real: str) -> None:
     assert data["loss-0"]["times"][0].startswith("2023-11-14")
     marks = [attributes["class"] for tag, attributes in page.elements if tag == "path" and "transform" in attributes]
     assert "mark drift" in marks
+    assert any("l2=0. l1=0. intercept_init=0." in text for text in page.texts["code"])
     for text in ("accuracy", "declared policy", "The same in figures", "How the intervals are made"):
         assert text in real
