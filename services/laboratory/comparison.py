@@ -106,7 +106,7 @@ def titles(combinations: Sequence[Combination]) -> list[str]:
     pipelines = {one.pipeline for one in combinations}
     columns = [
         _short([one.pipeline for one in combinations]),
-        ["declared model" if one.model == "declared" else one.model.rpartition(":")[2] for one in combinations],
+        _short(["declared model" if one.model == "declared" else one.model for one in combinations]),
         ["declared policy" if one.policy == "declared" else one.policy for one in combinations],
     ]
     told = [column for column in columns if len(set(column)) > 1]
@@ -122,7 +122,8 @@ def _short(paths: Sequence[str]) -> list[str]:
     names = [path.rpartition(":")[2] for path in paths]
     if len(set(names)) == len(set(paths)):
         return names
-    return [f"{Path(path.rpartition(':')[0]).name}:{name}" for path, name in zip(paths, names, strict=True)]
+    places = [Path(path.rpartition(":")[0]).name for path in paths]
+    return [f"{place}:{name}" if place else name for place, name in zip(places, names, strict=True)]
 
 
 def compare(outcomes: Sequence[Outcome], baseline: str | None = None) -> Comparison:

@@ -113,5 +113,7 @@ def test_titles_name_files_where_names_are_the_same() -> None:
     """Two pipelines called alike."""
     assert titles([Combination("x/a.py:p"), Combination("x/b.py:p")]) == ["a.py:p", "b.py:p"]
     assert titles([Combination("x/a.py:p")]) == ["p"]
+    models = [Combination("a.py:p", model) for model in ("declared", "m.py:tree", "n.py:tree")]
+    assert titles(models) == ["declared model", "m.py:tree", "n.py:tree"]
     both = [Combination(path, policy=policy) for path in ("a.py:p", "a.py:q") for policy in ("pool", "declared")]
     assert titles(both) == ["p / pool", "p / declared policy", "q / pool", "q / declared policy"]
