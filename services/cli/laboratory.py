@@ -75,7 +75,7 @@ def experiment(asked: Asked) -> None:
     models = [path for one in asked.models for path in spread(one)]
     policies = [policy.strip() for one in asked.policies for policy in one.split(",")]
     if asked.html is not None:
-        asked.html.open("ab").close()  # find out now, not in an hour, that it cannot be written
+        _try_to_write(asked.html)
     with _source(asked) as (source, partitions, of):
         combinations = combine(pipelines, models, policies, partitions, of)
         names = titles([one for one in combinations if one.partition == partitions[0]])
@@ -100,6 +100,14 @@ def experiment(asked: Asked) -> None:
     tell_keyless(keys, asked.key_field)
     if any(entry.error or entry.is_silent for entry in comparison.entries):
         raise typer.Exit(FAILED)
+
+
+def _try_to_write(path: Path) -> None:
+    """Find out now, not in an hour, whether a file can be written; one that was not there is not there afterwards."""
+    was_there = path.exists()
+    path.open("ab").close()
+    if not was_there:
+        path.resolve().unlink()  # not a link that led to it
 
 
 def tell_keyless(keys: "KeyCount", key_field: str | None) -> None:

@@ -242,6 +242,19 @@ def test_report_that_cannot_be_written_is_told_at_once(log_file: Path) -> None:
     assert result.stderr == "riverrun: no/report.html: No such file or directory\n"
 
 
+def test_report_that_is_not_written_leaves_nothing_and_an_old_one_as_it_was(log_file: Path, tmp_path: Path) -> None:
+    """A command that fails has made no file, and has touched none."""
+    new, old, link = tmp_path / "new.html", tmp_path / "old.html", tmp_path / "link.html"
+    old.write_text("worth an hour")
+    link.symlink_to(tmp_path / "target.html")
+    for html in (new, old, link):
+        run(log_file, named("pipeline"), "--model", named("nix"), "--html", html, code=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.html", "old.html"]
+    assert old.read_text() == "worth an hour"
+    run(log_file, named("pipeline"), "--html", link)
+    assert (tmp_path / "target.html").read_text().startswith("<!doctype html>")
+
+
 def test_dask_that_is_missing_names_the_extra(log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the engine that needs none."""
     monkeypatch.setitem(sys.modules, "distributed", None)
