@@ -2,8 +2,9 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from schemas.errors import ConfigurationError
-from services.cli.errors import FAILED
+from services.cli.errors import FAILED, INTERRUPTED
 from services.cli.options import Output, settings_of
 from services.cli.printing import counted, open_lines, print_json, print_table
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from services.laboratory.source import FileSource, KeyCount, TopicSource
 
 _BLOCK_BYTES = 1024 * 1024
+_BETWEEN_LINES_SECONDS = 30.0
 
 
 class EngineName(StrEnum):
@@ -65,7 +67,10 @@ class Asked:
 
 
 def experiment(asked: Asked) -> None:
-    """Play all combinations, show what came of them, and leave with 1 if one of them failed or answered nothing."""
+    """Play all combinations, show what came of them, and leave with 1 if one of them failed or answered nothing.
+
+    After ^C those are shown that have been played by then: what took an hour is not lost for what would take another.
+    """
     from services.laboratory.combination import combine, spread
     from services.laboratory.comparison import compare, find_baseline, titles
     from services.laboratory.outcome import Job, LossForm
@@ -89,8 +94,14 @@ def experiment(asked: Asked) -> None:
             watches = asked.html is not None and place not in watched
             jobs.append(Job(one, source, loss, "0" if seed in ("", "random") else seed, watches))
             watched.add(place)
-        comparison = compare(_play(engine, jobs), asked.baseline)
+        comparison = compare(_play(engine, jobs), asked.baseline, combinations)
         told = {"records": _told(source), "command": _command(asked), "engine": asked.engine.value}
+    is_interrupted = len(comparison.entries) < comparison.asked
+    if is_interrupted:
+        played = f"{len(comparison.entries)} of {comparison.asked} combinations played"
+        typer.echo(f"riverrun: interrupted: {played}", err=True)
+    if not comparison.entries:
+        raise typer.Exit(INTERRUPTED)
     if asked.html is not None:
         from services.laboratory.page import render
 
@@ -98,6 +109,8 @@ def experiment(asked: Asked) -> None:
     print_json(_as_json(comparison)) if asked.output is Output.JSON else _print(comparison, asked.html)
     keys = max((run.keys for entry in comparison.entries for run in entry.runs), key=lambda keys: keys.events)
     tell_keyless(keys, asked.key_field)
+    if is_interrupted:
+        raise typer.Exit(INTERRUPTED)
     if any(entry.error or entry.is_silent for entry in comparison.entries):
         raise typer.Exit(FAILED)
 
@@ -194,22 +207,29 @@ def _bounds(start: str, end: str, low: int, high: int) -> tuple[int, int]:
 
 
 def _play(engine: "Engine", jobs: "list[Job]") -> "list[Outcome]":
-    """Return the outcomes in the order of the jobs, showing how far they are."""
+    """Return the outcomes in the order of the jobs, showing how far they are; after ^C those that are there."""
     found: dict[int, Outcome] = {}
-    with _progress(len(jobs)) as tell, closing(engine.run(jobs, tell)) as outcomes:  # type: ignore[type-var]
+    with (
+        suppress(KeyboardInterrupt),
+        _progress(len(jobs)) as tell,
+        closing(engine.run(jobs, tell)) as outcomes,  # type: ignore[type-var]
+    ):
         for place, outcome in outcomes:
             found[place] = outcome
             tell(place, 1.0)
-    return [found[place] for place in range(len(jobs))]
+    return [found[place] for place in sorted(found)]
 
 
 @contextmanager
 def _progress(many: int) -> Iterator[Callable[[int, float], None]]:
-    """Show how much of all combinations is done, on a terminal; yields what takes a job's share."""
+    """Show how much of all combinations is done; yields what takes a job's share.
+
+    A bar on a terminal; elsewhere a line now and then, for what is played may take hours.
+    """
     import sys
 
     if not sys.stderr.isatty():
-        yield lambda place, share: None
+        yield _lines(many)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -230,6 +250,23 @@ def _progress(many: int) -> Iterator[Callable[[int, float], None]]:
             bar.update(task, completed=sum(shares), description=f"{done} of {many} combinations")
 
         yield tell
+
+
+def _lines(many: int) -> Callable[[int, float], None]:
+    """Return what takes a job's share, and tells on standard error how many have ended."""
+    ended: set[int] = set()
+    told = time.monotonic()
+
+    def tell(place: int, share: float) -> None:
+        nonlocal told
+        if share < 1.0 or place in ended:
+            return
+        ended.add(place)
+        if len(ended) < many and time.monotonic() - told >= _BETWEEN_LINES_SECONDS:
+            told = time.monotonic()
+            typer.echo(f"riverrun: {len(ended)} of {many} combinations", err=True)
+
+    return tell
 
 
 def _told(source: "FileSource | TopicSource") -> str:

@@ -1,5 +1,6 @@
 """Outcomes held against one of them, on the same events."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -85,12 +86,15 @@ class Comparison(Struct):
     baseline
         Place of the one that the others are held against.
     remarks
-        What does not fit together.
+        What does not fit together, or is missing.
+    asked
+        How many were asked for; more than there are entries after an interruption.
     """
 
     entries: list[Entry]
     baseline: int
     remarks: list[str]
+    asked: int
 
 
 def titles(combinations: Sequence[Combination]) -> list[str]:
@@ -126,7 +130,9 @@ def _short(paths: Sequence[str]) -> list[str]:
     return [f"{place}:{name}" if place else name for place, name in zip(places, names, strict=True)]
 
 
-def compare(outcomes: Sequence[Outcome], baseline: str | None = None) -> Comparison:
+def compare(
+    outcomes: Sequence[Outcome], baseline: str | None = None, asked: Sequence[Combination] | None = None
+) -> Comparison:
     """Return the entries that outcomes make, held against the first or the one that is named.
 
     Parameters
@@ -135,6 +141,9 @@ def compare(outcomes: Sequence[Outcome], baseline: str | None = None) -> Compari
         One of each combination, partitions of an entry side by side.
     baseline
         Title of an entry.
+    asked
+        All combinations that were asked for, where not all have been played: titles are told by them, and entries are
+        those that have been played in all their partitions. None where that is all of them.
 
     Raises
     ------
@@ -142,22 +151,50 @@ def compare(outcomes: Sequence[Outcome], baseline: str | None = None) -> Compari
         When there is no such entry.
     """
     groups: dict[tuple[str, str, str], list[Outcome]] = {}
+    asked = [outcome.combination for outcome in outcomes] if asked is None else asked
+    wanted = Counter(_key(one) for one in asked)
     for outcome in outcomes:
-        one = outcome.combination
-        groups.setdefault((one.pipeline, one.model, one.policy), []).append(outcome)
-    names = titles([runs[0].combination for runs in groups.values()])
-    entries = [Entry(name, *key, runs) for name, (key, runs) in zip(names, groups.items(), strict=True)]
-    place = find_baseline(names, baseline)
+        groups.setdefault(_key(outcome.combination), []).append(outcome)
+    names = titles([Combination(*key) for key in wanted])
+    title = names[find_baseline(names, baseline)]
+    entries = [
+        Entry(name, *key, groups[key])
+        for name, key in zip(names, wanted, strict=True)
+        if len(groups.get(key, ())) == wanted[key]
+    ]
+    place = next((number for number, entry in enumerate(entries) if entry.title == title), 0)
     for entry in entries:
         if not entry.error:
             entry.loss = interval([batches(run.curve.counts, run.curve.sums) for run in entry.runs])
-    against = entries[place]
+    remarks = _interruption(entries, len(wanted), title)
+    if entries:
+        _hold(entries, entries[place])
+        remarks += _remarks(entries, entries[place])
+    return Comparison(entries, place, remarks, len(wanted))
+
+
+def _key(one: Combination) -> tuple[str, str, str]:
+    """Return what the partitions of an entry have in common."""
+    return one.pipeline, one.model, one.policy
+
+
+def _hold(entries: Sequence[Entry], against: Entry) -> None:
+    """Hold all entries against one of them."""
     for entry in entries:
         if entry is not against and not entry.error and not against.error:
             entry.difference, entry.unpaired = _difference(entry, against)
         if entry.micros and against.micros and not entry.error and not against.error:
             entry.ratio = entry.micros / against.micros
-    return Comparison(entries, place, _remarks(entries, against))
+
+
+def _interruption(entries: Sequence[Entry], asked: int, baseline: str) -> list[str]:
+    """Tell how many of those that were asked for are missing, and whether the baseline is one of them."""
+    if len(entries) == asked:
+        return []
+    remarks = [f"Interrupted: {len(entries)} of {asked} combinations were played."]
+    if entries and baseline not in [entry.title for entry in entries]:
+        remarks.append(f"The baseline {baseline} is not among them: differences are to {entries[0].title}.")
+    return remarks
 
 
 def find_baseline(names: Sequence[str], wanted: str | None) -> int:

@@ -262,8 +262,68 @@ def test_dask_that_is_missing_names_the_extra(log_file: Path, monkeypatch: pytes
     assert "pip install 'riverrun[laboratory]'" in result.stderr
 
 
-def test_progress_is_shown_on_a_terminal_only(log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bar of all combinations."""
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Interrupt an experiment after so many outcomes, the last one first."""
+    left = [0]
+
+    def run(engine: Here, jobs: list[Job], tell: Any) -> Any:
+        for place in reversed(range(len(jobs))):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            yield place, engine.play(jobs[place])
+
+    monkeypatch.setattr(Here, "run", run)
+    return left
+
+
+def test_interrupted_experiment_shows_what_has_ended(log_file: Path, tmp_path: Path, interrupted: list[int]) -> None:
+    """By the titles that all have, against the first that has ended where the baseline has not; and in the report."""
+    html = tmp_path / "report.html"
+    asked = (log_file, named("pipeline"), "--model", f"{DECLARED}:bayes,grove", "--html", html)
+    interrupted[0] = 2
+    result = run(*asked, code=130)
+    assert [line.split("  ")[0] for line in result.stdout.splitlines()[1:3]] == ["bayes", "grove"]
+    assert result.stderr == "riverrun: interrupted: 2 of 3 combinations played\n"
+    assert "Interrupted: 2 of 3 combinations were played." in result.stdout
+    assert "The baseline declared model is not among them: differences are to bayes." in result.stdout
+    assert "Interrupted: 2 of 3" in html.read_text()
+    interrupted[0] = 1
+    report = read(*asked, "--baseline", "grove", code=130)
+    assert (report["baseline"], [one["title"] for one in report["entries"]]) == ("grove", ["grove"])
+
+
+def test_interrupted_experiment_of_which_nothing_has_ended_says_so(
+    log_file: Path, tmp_path: Path, interrupted: list[int]
+) -> None:
+    """Partitions are parts of a combination: it has ended when all have. No report is written."""
+    html = tmp_path / "report.html"
+    keyed = ("--key-field", "id", "--partitions", "3", "--policy", "declared,pool", "--html", html)
+    for ended in (0, 2):
+        interrupted[0] = ended
+        result = run(log_file, named("pipeline"), *keyed, code=130)
+        assert (result.stdout, result.stderr) == ("", "riverrun: interrupted: 0 of 2 combinations played\n")
+    assert not html.exists()
+    interrupted[0] = 5
+    assert (
+        "riverrun: interrupted: 1 of 2 combinations played\n"
+        in run(log_file, named("pipeline"), *keyed, code=130).stderr
+    )
+
+
+def test_progress_is_told_now_and_then_where_no_terminal_is(log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line as a combination ends, not more than one each half minute."""
+    from services.cli import laboratory
+
+    asked = (log_file, named("pipeline"), "--policy", "pool,declared")
+    assert run(*asked).stderr == ""
+    monkeypatch.setattr(laboratory, "_BETWEEN_LINES_SECONDS", 0.0)
+    assert run(*asked).stderr == "riverrun: 1 of 2 combinations\n"
+
+
+def test_progress_is_a_bar_on_a_terminal(log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all combinations."""
     from services.cli import laboratory
 
     class Terminal(io.StringIO):

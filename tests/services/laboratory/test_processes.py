@@ -133,6 +133,25 @@ def test_interrupted_or_killed_command_leaves_nothing_running(
     until(lambda: not any(is_playing(one) for one in playing), what="the end")
 
 
+def test_interrupted_command_shows_what_has_ended(tmp_path: Path, log_file: Path) -> None:
+    """The table of the first combination, while the second one would take for ever; no process is left."""
+    begun = tmp_path / "begun"
+    slow = deadly(tmp_path, "slow", f"open({str(begun)!r}, 'w').close(); time.sleep(600)").pipeline
+    command = [sys.executable, "-m", "services.cli", "backtest", str(log_file), named("pipeline"), slow]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([*command, "--workers", "1"], cwd=ROOT, stdout=pipe, stderr=pipe, start_new_session=True)
+    try:
+        until(begun.exists, what="the second one")
+        playing = children(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (130, b"riverrun: interrupted: 1 of 2 combinations played\n")
+    assert out.splitlines()[1].startswith(b"laboratory_pipelines.py:pipeline  0.")
+    until(lambda: not any(is_playing(one) for one in playing), what="the end")
+
+
 def test_interrupt_is_heard_while_nothing_ends(source: FileSource, tmp_path: Path) -> None:
     """A signal that does not wake the main thread, as one does not that comes just before it waits, is heard soon."""
     slow = deadly(tmp_path, "slow", "time.sleep(600)")
