@@ -9,6 +9,9 @@ from msgspec import Struct
 WIDTH, HEIGHT = 960, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 10, 26
 _LANE = 26
+_KEY = 28
+#: About the width of a digit, in the units of a chart.
+_DIGIT = 7
 _SMALL_WIDTH, _SMALL_HEIGHT = 292, 96
 _GLYPHS = {
     "drift.detected": ("drift", "M0,-6 L6,5 L-6,5 Z"),
@@ -25,7 +28,7 @@ class Line(Struct):
     Parameters
     ----------
     run
-        Number of the entry, which gives it its colour and lets it be hidden.
+        Number of the entry, from 0, which gives it its look and lets it be hidden.
     title
         What it is.
     values
@@ -97,17 +100,31 @@ def chart(
     parts += _axes(low, high, offsets, x, y, height)
     for line in lines:
         points = [(x(i + 0.5), y(value)) if value is not None else None for i, value in enumerate(line.values)]
-        parts.append(
-            f'<path class="line c{line.run % 8}{_dashed(line.run)}" data-run="{line.run}" d="{_path(points)}"/>'
-        )
+        parts.append(f'<path class="{_look(line.run)}" data-run="{line.run}" d="{_path(points)}"/>')
     for number, line in enumerate(lanes):
         parts += _lane(line, HEIGHT + _LANE * number + _LANE / 2, x)
     parts.append(f'<line class="cursor" y1="{_TOP}" y2="{height}" x1="-9" x2="-9"/></svg>')
     return "".join(parts)
 
 
-def _dashed(run: int) -> str:
-    return f" d{run // 8 % 4}" if run >= 8 else ""
+def _look(run: int) -> str:
+    """Return the classes of a line: eight colours, and each time they come again other dashes.
+
+    Examples
+    --------
+    >>> _look(1), _look(9)
+    ('line c1', 'line c1 d1')
+    """
+    dashes = run // 8 % 4
+    return f"line c{run % 8}" + (f" d{dashes}" if dashes else "")
+
+
+def key(run: int) -> str:
+    """Return a small drawing of an entry's line, for legends and tables."""
+    return (
+        f'<svg class="key" data-key="{run}" viewBox="0 0 {_KEY} 6" aria-hidden="true">'
+        f'<path class="{_look(run)}" d="M0,3 H{_KEY}"/></svg>'
+    )
 
 
 def _range(values: Sequence[Sequence[float | None]], *, zero: bool) -> tuple[float, float]:
@@ -133,8 +150,9 @@ def _axes(low: float, high: float, offsets: Sequence[int], x: object, y: object,
     if len(offsets) > 1:
         first, width = offsets[0], offsets[1] - offsets[0]
         for value in ticks(first, offsets[-1], 8):
-            at = x((value - first) / width)  # type: ignore[operator]
-            parts.append(f'<text x="{at:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{value:,.0f}</text>')
+            at, said = x((value - first) / width), f"{value:,.0f}"  # type: ignore[operator]
+            anchor = "end" if at + _DIGIT * len(said) / 2 > WIDTH else "middle"  # what is beyond the edge is cut
+            parts.append(f'<text x="{at:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{said}</text>')
     return parts
 
 
@@ -142,7 +160,9 @@ def _lane(line: Line, middle: float, x: object) -> list[str]:
     parts = [
         f'<g class="lane" data-run="{line.run}">'
         f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{middle}" y2="{middle}"/>'
-        f'<circle class="c{line.run % 8} dot" cx="{_LEFT - 14}" cy="{middle}" r="5"/>'
+        f'<path class="{_look(line.run)}" d="M{_LEFT - 8 - _KEY},{middle} h{_KEY}"/>'
+        f'<text x="{_LEFT - 14 - _KEY}" y="{middle + 4}" text-anchor="end">{line.run + 1}'
+        f"<title>{escape(line.title)}</title></text>"
     ]
     for kind, place, said in line.marks:
         word, shape = _GLYPHS[kind]

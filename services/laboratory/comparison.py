@@ -13,6 +13,8 @@ from services.laboratory.interval import Interval, batches, interval
 from services.laboratory.outcome import Outcome
 
 _DRIFT = "drift.detected"
+#: Combinations that a remark names.
+_MOST_NAMES = 8
 
 
 class Entry(Struct):
@@ -95,6 +97,15 @@ class Comparison(Struct):
     baseline: int
     remarks: list[str]
     asked: int
+
+    @property
+    def best(self) -> list[Entry]:
+        """Entries of the lowest mean loss; none where all are alike, or not measured alike."""
+        entries = [entry for entry in self.entries if entry.loss is not None]
+        losses = {entry.loss.mean for entry in entries if entry.loss is not None}
+        if len(losses) < 2 or len({run.loss for entry in entries for run in entry.runs}) > 1:
+            return []
+        return [entry for entry in entries if entry.loss is not None and entry.loss.mean == min(losses)]
 
 
 def titles(combinations: Sequence[Combination]) -> list[str]:
@@ -261,19 +272,33 @@ def _remarks(entries: Sequence[Entry], against: Entry) -> list[str]:
         remarks.append(f"The versions differ: {'; '.join(sorted({run.versions for run in played}))}.")
     if len({run.loss for run in played}) > 1:
         remarks.append("The losses are not measured alike: only those that are can be compared.")
-    for entry in entries:
-        if not entry.error and entry.is_silent:
-            records = sum(run.records for run in entry.runs)
-            remarks.append(f"{entry.title}: got {records} records and no event among them that could be scored.")
-        if entry.unpaired:
-            remarks.append(
-                f"{entry.title}: {entry.unpaired} labelled events lie in stretches in which it and {against.title} did "
-                "not answer the same events; they are left out of the difference."
-            )
-        if entry.difference is not None and entry.difference.correlated:
-            remarks.append(
-                f"{entry.title}: even the batches go together, so the interval of its difference is too narrow."
-            )
+    if silent := [entry for entry in entries if not entry.error and entry.is_silent]:
+        records = _range([sum(run.records for run in entry.runs) for entry in silent])
+        remarks.append(f"{_who(silent)}: got {records} records and no event among them that could be scored.")
+    if unpaired := [entry for entry in entries if entry.unpaired]:
+        which, those = ("it", "the difference") if len(unpaired) == 1 else ("they", "the differences")
+        count = _range([entry.unpaired for entry in unpaired])
+        remarks.append(
+            f"{_who(unpaired)}: {count} labelled events lie in stretches in which {which} and {against.title} did not "
+            f"answer the same events; they are left out of {those}."
+        )
+    if correlated := [entry for entry in entries if entry.difference is not None and entry.difference.correlated]:
+        those = "interval of its difference is" if len(correlated) == 1 else "intervals of their differences are"
+        remarks.append(f"{_who(correlated)}: even the batches go together, so the {those} too narrow.")
     if any(run.load > 1 for run in played):
         remarks.append("The machine was loaded beyond its cores: processor times are larger than they would be alone.")
     return remarks
+
+
+def _who(entries: Sequence[Entry]) -> str:
+    """Return whom a remark is about; of many the first few."""
+    names = [entry.title for entry in entries]
+    if len(names) == 1:
+        return names[0]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{len(names)} combinations ({', '.join(names[:_MOST_NAMES])}{more})"
+
+
+def _range(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"

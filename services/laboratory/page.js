@@ -30,15 +30,13 @@ for (const chart of document.querySelectorAll("svg.chart")) {
     for (const one of held.series) {
       if (hidden.has(one.run)) continue;
       const row = table.insertRow();
-      const swatch = document.createElement("span");
-      swatch.className = "swatch c" + one.run % 8;
-      cell(row, one.title).prepend(swatch);
+      cell(row, "").append(document.querySelector(`svg[data-key="${one.run}"]`).cloneNode(true), one.title);
       cell(row, shown(one.values[at])).className = "number";
     }
     tip.append(head, table);
     tip.classList.remove("off");
     const scale = chart.getBoundingClientRect().width / chart.viewBox.baseVal.width;
-    const place = x * scale + 14, beyond = place + tip.offsetWidth > plot.clientWidth;
+    const place = x * scale + 14, beyond = place + tip.offsetWidth > plot.scrollLeft + plot.clientWidth;
     tip.style.left = (beyond ? Math.max(0, x * scale - tip.offsetWidth - 14) : place) + "px";
   }
 

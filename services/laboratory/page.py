@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from schemas import cloudevents as ce
 from services.laboratory.bins import Bins
-from services.laboratory.charts import MARKED, Line, chart, small_chart
+from services.laboratory.charts import MARKED, Line, chart, key, small_chart
 from services.laboratory.comparison import Comparison, Entry, paired
 from services.laboratory.features import Features
 from services.laboratory.interval import BATCHES, show
@@ -53,6 +53,8 @@ def render(comparison: Comparison, asked: dict[str, str]) -> str:
             loss=", ".join(dict.fromkeys(run.loss for run in played)),
             entries=entries,
             against=against,
+            best={entry.title for entry in comparison.best},
+            key=lambda number: Markup(key(number)),
             comparison=comparison,
             panels=panels,
             batches=BATCHES,

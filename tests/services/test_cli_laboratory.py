@@ -151,7 +151,7 @@ def test_combinations_that_answer_nothing_are_told(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("a,b\n1,2\n")
     result = run(table, named("pipeline"), "--policy", "pool,declared", code=1)
-    assert "pool: got 2 records and no event among them that could be scored." in result.stdout
+    assert "2 combinations (pool, declared policy): got 2 records and no event among them that could be scored." in result.stdout
 
 
 def test_plain_backtest_stays_what_it_was(log_file: Path) -> None:

@@ -85,6 +85,31 @@ def test_what_cannot_be_compared_is_told() -> None:
         assert any(said in remark for remark in found.remarks), said
 
 
+def test_remarks_that_say_the_same_are_one() -> None:
+    """With the combinations that they are about, and the range of what they count."""
+    others = [
+        outcome(policy, [*WAVE[:-bins], *[9.0] * bins], marks=[*range(100 - bins), *[7] * bins])
+        for policy, bins in (("declared", 1), ("observe-only", 3))
+    ]
+    silent = [replace(outcome(f"pool:versions={n}", []), predictions=0, records=20) for n in (2, 3)]
+    assert compare([outcome("pool", WAVE), *others]).remarks == [
+        "2 combinations (declared policy, observe-only): 10 to 30 labelled events lie in stretches in which they and "
+        "pool did not answer the same events; they are left out of the differences.",
+    ]
+    said = "2 combinations (pool:versions=2, pool:versions=3): got 20 records and no event among them that could be"
+    assert compare([outcome("pool", WAVE), *silent]).remarks[0].startswith(said)
+
+
+def test_best_is_that_of_the_lowest_loss_where_losses_are_measured_alike() -> None:
+    """All of equal ones; none where there is nothing to compare."""
+    good, same, worse = (outcome(policy, WAVE) for policy in ("pool", "declared", "observe-only"))
+    worse.curve = Bins(counts=[10] * 100, sums=[5.0] * 100, marks=list(range(100)))
+    assert [entry.title for entry in compare([worse, good, same]).best] == ["pool", "declared policy"]
+    assert compare([good]).best == []
+    assert compare([good, same]).best == []
+    assert compare([good, replace(worse, loss="absolute error")]).best == []
+
+
 def test_failed_baseline_leaves_losses_without_differences() -> None:
     """The others are shown all the same."""
     failed = Outcome(Combination("a.py:p", policy="pool"), error="no")

@@ -146,9 +146,61 @@ def test_hostile_data_stay_text() -> None:
     assert {tag for tag, _ in page.elements}.isdisjoint({"img", "iframe", "object"})
     assert sum(tag == "script" for tag, _ in page.elements) == 2
     shown = {tag for tag, texts in page.texts.items() if any(EVIL in text for text in texts)}
-    assert {"title", "th", "td", "code", "h4", "label", "summary"} <= shown
+    assert {"title", "th", "td", "code", "h4", "span"} <= shown
     [title] = [series["title"] for series in json.loads(page.texts["script"][0])["gain-0"]["series"]]
     assert title == EVIL
+
+
+@pytest.fixture(scope="module")
+def many() -> str:
+    """Return a report of eighteen combinations."""
+    runs = [
+        Outcome(
+            Combination("a.py:p", policy=f"pool:versions={number}"),
+            name="p",
+            loss="zero-one loss",
+            labelled=20_000,
+            predictions=20_000,
+            curve=Bins(shift=5, counts=[32] * 625, sums=[1.0 * number] * 625, marks=[0] * 625),
+            marks=[Mark("model.promoted", 5_000, 1, "v2")],
+            load=1.5,
+        )
+        for number in range(2, 20)
+    ]
+    return render(compare(runs), {})
+
+
+def test_report_of_many_tells_each_from_the_others(many: str) -> None:
+    """Colours come again after eight: then the dashes differ, of the line, its key, and its lane with its number."""
+    page = Page(many)
+    looks = []
+    for number in range(18):
+        drawn = [a for _, a in page.elements if a.get("data-run") == str(number)]
+        [line] = {attributes["class"] for attributes in drawn if "line" in (attributes["class"] or "").split()}
+        looks.append(line)
+        key = re.search(f'<svg class="key" data-key="{number}"[^>]*><path class="([^"]*)"', many)
+        lane = re.search(f'<g class="lane" data-run="{number}">.*?<path class="([^"]*)".*?<text[^>]*>([^<]*)<', many)
+        assert key is not None
+        assert lane is not None
+        assert (key[1], lane[1], lane[2]) == (line, line, str(number + 1))
+    assert len(set(looks)) == 18
+
+
+def test_report_shows_the_table_first_and_its_best_row(many: str) -> None:
+    """Remarks come after it; captions stay where the table is scrolled."""
+    assert many.index("<table") < many.index('class="remarks"')
+    assert "<caption" not in many
+    [best] = re.findall(r'<tr class="[^"]*best[^"]*">.*?</tr>', many, re.DOTALL)
+    assert "pool:versions=2" in best
+    assert "lowest loss" in best
+
+
+def test_last_label_of_an_axis_is_not_cut(many: str) -> None:
+    """It ends at the edge where it would go beyond it."""
+    labels = re.findall(r'<text x="([0-9.]+)"[^>]*text-anchor="(middle|end)">([0-9,]+)</text>', many)
+    assert ("948.0", "end", "20,000") in labels
+    for x, anchor, said in labels:
+        assert float(x) + (3.7 * len(said) if anchor == "middle" else 0) <= 960
 
 
 def test_report_tells_what_was_found(real: str) -> None:
