@@ -17,6 +17,7 @@ from streams.detectors.segmented import CLASS, LIMIT, Segmented
 from streams.feature import Feature
 from streams.label import TaskKind
 from streams.seeding import seeded
+from streams.unlearned import learned_part
 
 _RIVERS = "'adwin', or a River detector such as drift.PageHinkley() or drift.binary.HDDMA()"
 
@@ -106,6 +107,9 @@ class Drift:
             pickle.dumps(seeded(detector, field))
         except (AttributeError, TypeError, pickle.PicklingError) as error:
             raise DeclarationError(field, str(error), "a detector that pickle takes: no lambdas") from error
+        if learned_part(detector):
+            expected = "its clone(), for each champion begins with a fresh one"
+            raise DeclarationError(field, f"{name} that was updated", expected)
 
     def check_against(self, kind: TaskKind, features: Mapping[str, Feature], label: Any, field: str = "drift") -> None:
         """Raise `DeclarationError` unless it fits the rest of a declaration."""

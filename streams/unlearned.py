@@ -1,11 +1,11 @@
-"""Whether a model that is declared has learned something, which would be forgotten in silence."""
+"""Whether a model, or a detector, that is declared has learned something, which would be forgotten in silence."""
 
 import math
 from collections import deque
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from river import base
+from river import base, drift
 
 _PLAIN = (int, float, str, bytes, bool, type(None))
 _CONTAINERS = (dict, list, tuple, deque, set, frozenset)
@@ -17,13 +17,15 @@ _MOST = 20_000
 def learned_part(model: Any) -> str:
     """Return the class of the first part of a model that has learned something, nothing where all of it is fresh.
 
+    Of a detector likewise, one that was updated has learned.
+
     It is held against two clones, which have learned nothing: what differs between these is chance. Some models note
     what they were asked about, and are not fresh any more.
 
     Parameters
     ----------
     model
-        A River model.
+        A River model, or a drift detector.
 
     Examples
     --------
@@ -73,6 +75,8 @@ def _parts(one: Any) -> dict[Any, Any]:
         return one
     if isinstance(one, (list, tuple, deque)):
         return dict(enumerate(one))
+    if isinstance(one, drift.ADWIN):  # its window is where Python does not see it
+        return {"width": one.width, **vars(one)}
     slots = [name for kind in type(one).__mro__ for name in getattr(kind, "__slots__", ())]
     return {**{name: getattr(one, name) for name in slots if hasattr(one, name)}, **getattr(one, "__dict__", {})}
 

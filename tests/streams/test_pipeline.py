@@ -74,6 +74,12 @@ def declared(**changes: Any) -> Pipeline:
     return Pipeline(**{**arguments, **changes})
 
 
+def updated(detector: Any) -> Any:
+    """Return a detector that has seen a value."""
+    detector.update(1)
+    return detector
+
+
 REGRESSION: dict[str, Any] = {"label": Label("y", type=float), "model": linear_model.LinearRegression()}
 WRONG: list[tuple[str, dict[str, Any]]] = [
     ("name", {"name": ""}),
@@ -146,6 +152,8 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("drift.detector", {"drift": Drift(detector=linear_model.LogisticRegression())}),
     ("drift.detector", {"drift": Drift(detector=river_drift.binary.DDM(), loss="log")}),
     ("drift.detector", {"drift": Drift(detector=Unpicklable())}),
+    ("drift.detector", {"drift": Drift(detector=updated(river_drift.ADWIN()))}),
+    ("drift.detector", {"drift": Drift(detector=updated(river_drift.KSWIN()))}),
     ("drift.detector", {**REGRESSION, "drift": Drift(detector=river_drift.binary.FHDDM())}),
     ("drift.by", {**REGRESSION, "drift": Drift(by="class")}),
     ("drift.by", {"label": None, "model": anomaly.HalfSpaceTrees(), "drift": Drift(by="class")}),

@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 import river
-from river import base, compose, ensemble, feature_extraction, linear_model, neighbors, preprocessing, stats, tree
+from river import (
+    base,
+    compose,
+    drift,
+    ensemble,
+    feature_extraction,
+    linear_model,
+    neighbors,
+    preprocessing,
+    stats,
+    tree,
+)
 
 from streams.unlearned import learned_part
 
@@ -82,6 +93,26 @@ def test_what_has_learned_is_known(model: Any) -> None:
     model.learn_one({"a": 2.0}, False)
     assert learned_part(model) != ""
     assert learned_part(model.clone()) == ""
+
+
+DETECTORS = [
+    kind
+    for module in (drift, drift.binary)
+    for kind in vars(module).values()
+    if inspect.isclass(kind) and issubclass(kind, base.DriftDetector | base.BinaryDriftDetector)
+    if kind is not drift.NoDrift  # which learns nothing
+]
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+def test_detector_that_was_updated_is_known(kind: Any) -> None:
+    """Each of River's, after the first value; nobody who has seen none is refused."""
+    detector = kind()
+    assert learned_part(detector) == ""
+    for count in range(300):
+        detector.update(count % 3 == 0)
+        assert learned_part(detector) != ""
+    assert learned_part(detector.clone()) == ""
 
 
 @pytest.mark.parametrize(
