@@ -52,6 +52,10 @@ class Watch:
         if self.features is not None:
             if isinstance(self.features, str) or not isinstance(self.features, Collection):
                 raise DeclarationError(f"{field}.features", self.features, "a list of names of features, or None")
+            if not self.features:
+                raise DeclarationError(
+                    f"{field}.features", self.features, "at least one name, or None for all features"
+                )
             for name in self.features:
                 if name not in declared:
                     raise DeclarationError(f"{field}.features", name, f"names among {', '.join(declared)}")

@@ -21,6 +21,7 @@ def declared(watch: Any) -> Pipeline:
     [
         (True, "watch"),
         (Watch(features="a"), "watch.features"),
+        (Watch(features=[]), "watch.features"),
         (Watch(features=["a", "c"]), "watch.features"),
         (Watch(false_discovery_rate=0), "watch.false_discovery_rate"),
         (Watch(false_discovery_rate=True), "watch.false_discovery_rate"),
