@@ -45,8 +45,14 @@ class DeclarationError(RiverrunError):
     """
 
     def __init__(self, field: str, got: object, expected: str) -> None:
-        super().__init__(f"{field}: got {shown(got)}, expected {expected}")
+        self.problem = f"{field}: got {shown(got)}, expected {expected}"
+        super().__init__(self.problem)
         self.field = field
+        #: Name of the pipeline, once it is known which one this is about.
+        self.pipeline = ""
+
+    def __str__(self) -> str:
+        return f"{self.pipeline}: {self.problem}" if self.pipeline else self.problem
 
 
 def shown(got: object, most: int = _SHOWN) -> str:

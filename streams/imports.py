@@ -90,7 +90,7 @@ def admit(order: Import, pipeline: Pipeline, offset: int) -> Frozen | str:
     except NotPicklableError as error:
         refusal = f"model: {error}".replace("a snapshot", "the pickle")
     except DeclarationError as error:
-        refusal = str(error)
+        refusal = error.problem
     except ModelError as error:
         refusal = f"model: asked about zeros, {error}"
     except Exception as error:  # whatever a made-up state makes a model do

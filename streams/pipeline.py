@@ -94,7 +94,7 @@ class Pipeline:
     Raises
     ------
     DeclarationError
-        When the declaration cannot work, naming the field.
+        When the declaration cannot work, naming pipeline and field.
 
     Examples
     --------
@@ -131,6 +131,13 @@ class Pipeline:
     output_format: Literal["json", "avro"] = "json"
 
     def __post_init__(self) -> None:
+        try:
+            self._check()
+        except DeclarationError as error:
+            error.pipeline = self.name if error.field != "name" else ""
+            raise
+
+    def _check(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise DeclarationError("name", self.name, "1 to 100 letters, digits, dots or dashes")
         if not isinstance(self.features, Mapping) or not self.features:
@@ -317,7 +324,8 @@ class Pipeline:
             self._check_model(field, model)
             other = known.setdefault(digest(model), field)
             if other != field:
-                raise DeclarationError(field, type(model).__name__, f"another model than {other}")
+                expected = "a model that differs from it in class or parameters"
+                raise DeclarationError(field, f"the same as {other}", expected)
 
     def _check_metrics(self) -> None:
         default = {"binary": metrics.Accuracy, "multiclass": metrics.Accuracy, "regression": metrics.MAE}

@@ -211,7 +211,7 @@ def test_load_wrong_path_says_what_is_there(path: str, said: str) -> None:
         ("import os\nimport not_there_at_all", "broken.py:2: ModuleNotFoundError: No module named 'not_there_at_all'"),
         ("x = (", "broken.py:1: SyntaxError"),
         ("\n\nraise SystemExit(3)", "broken.py:3: SystemExit: 3"),
-        (GOOD.replace("LogisticRegression", "LinearRegression"), "broken.py:4: model: got 'LinearRegression'"),
+        (GOOD.replace("LogisticRegression", "LinearRegression"), "broken.py:4: p: model: got 'LinearRegression'"),
     ],
 )
 @pytest.mark.parametrize("form", ["broken.py:pipeline", "broken:pipeline"])

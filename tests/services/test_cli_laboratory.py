@@ -88,7 +88,7 @@ def test_table_has_a_row_a_combination_and_failures_are_told(log_file: Path) -> 
     result = run(log_file, named("pipeline"), "--model", f"{DECLARED}:grove,regressor", code=1)
     rows = [line.split("  ")[0] for line in result.stdout.splitlines()]
     assert rows[:4] == ["combination", "declared model", "grove", "regressor"]
-    assert "regressor: model: got 'LinearRegression', expected a River classifier" in result.stderr
+    assert "regressor: bench: model: got 'LinearRegression', expected a River classifier" in result.stderr
     assert "1 of 3 combinations failed." in result.stdout
 
 
@@ -151,7 +151,10 @@ def test_combinations_that_answer_nothing_are_told(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("a,b\n1,2\n")
     result = run(table, named("pipeline"), "--policy", "pool,declared", code=1)
-    assert "2 combinations (pool, declared policy): got 2 records and no event among them that could be scored." in result.stdout
+    assert (
+        "2 combinations (pool, declared policy): got 2 records and no event among them that could be scored."
+        in result.stdout
+    )
 
 
 def test_plain_backtest_stays_what_it_was(log_file: Path) -> None:

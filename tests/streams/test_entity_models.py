@@ -436,5 +436,5 @@ def test_key_that_is_lost_while_its_event_waits_is_seen(monkeypatch: pytest.Monk
 
 def test_model_that_cannot_be_copied_for_each_key_is_refused_when_it_is_declared() -> None:
     """What knows things by their place in memory cannot be restored, nor be made anew for a key."""
-    with pytest.raises(DeclarationError, match=r"^model: got .*RandomTreesEmbedding"):
+    with pytest.raises(DeclarationError, match=r": model: got .*RandomTreesEmbedding"):
         declare(feature_extraction.RandomTreesEmbedding() | linear_model.LogisticRegression(), PerKey(3, 4))

@@ -220,22 +220,35 @@ def test_argument_that_cannot_work_is_refused_by_name(field: str, changes: dict[
     [
         (
             {"metrics": [metrics.ConfusionMatrix()]},
-            "metrics[0]: got 'ConfusionMatrix', expected a metric whose value is one number",
+            "p: metrics[0]: got 'ConfusionMatrix', expected a metric whose value is one number",
         ),
-        ({"metrics": metrics.ConfusionMatrix()}, "metrics: got ConfusionMatrix, expected a list of River metrics"),
+        ({"metrics": metrics.ConfusionMatrix()}, "p: metrics: got ConfusionMatrix, expected a list of River metrics"),
         (
             {"race": [LOGISTIC]},
-            "race: got [LogisticRegression ( optimizer=SGD ( lr=Constant ( learning_rate=0.01 ) ) loss=…, "
+            "p: race: got [LogisticRegression ( optimizer=SGD ( lr=Constant ( learning_rate=0.01 ) ) loss=…, "
             "expected a Race, or None",
         ),
         (
             {"race": compose.SelectType(float, int)},  # whose repr raises
-            "race: got a river.compose.select.SelectType, expected a Race, or None",
+            "p: race: got a river.compose.select.SelectType, expected a Race, or None",
         ),
+        (
+            {
+                "model": preprocessing.StandardScaler() | LOGISTIC,
+                "race": Race([preprocessing.StandardScaler() | LOGISTIC]),
+            },
+            "p: race.models[0]: got 'the same as model', expected a model that differs from it in class or parameters",
+        ),
+        (
+            {"drift": Drift(detector=updated(river_drift.PageHinkley()))},
+            "p: drift.detector: got 'PageHinkley that was updated', expected its clone(), for each champion begins "
+            "with a fresh one",
+        ),
+        ({"name": "a/b"}, "name: got 'a/b', expected 1 to 100 letters, digits, dots or dashes"),
     ],
 )
 def test_argument_that_is_refused_is_shown_in_a_few_words(changes: dict[str, Any], said: str) -> None:
-    """On one line, cut where it is long, and by its class where it shows nothing."""
+    """With the pipeline's name, on one line, cut where it is long, and by its class where it shows nothing."""
     with pytest.raises(DeclarationError) as caught:
         declared(**changes)
     assert str(caught.value) == said

@@ -38,7 +38,7 @@ def test_wrong_watch_names_the_field(watch: Any, field: str) -> None:
     """At the import of the declaration."""
     with pytest.raises(DeclarationError) as error:
         declared(watch)
-    assert str(error.value).startswith(f"{field}:")
+    assert error.value.problem.startswith(f"{field}:")
 
 
 def test_watch_changes_no_digest() -> None:
