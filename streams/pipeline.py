@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, Literal
 
-from river import active, base, metrics, utils
+from river import active, base
 
 from schemas import topics
 from schemas.errors import DeclarationError, NotPicklableError
@@ -20,13 +20,13 @@ from streams.drift import Drift
 from streams.entity_models import EntityModels
 from streams.feature import Feature, to_feature
 from streams.label import Label, TaskKind
+from streams.metric_check import check_metrics, usual_metrics
 from streams.per_key import PerKey
 from streams.policy import ChampionVersions, ObserveOnly, Policy, ResetOnDrift
-from streams.prequential import metric_name, wants_score
 from streams.race import Race
 from streams.seeding import Blueprint, seeded
 from streams.unlearned import learned_part
-from streams.verbs import tells_probabilities
+from streams.verbs import last_step
 from streams.watch import Watch
 
 _LABEL = 6
@@ -223,8 +223,7 @@ class Pipeline:
     @cached_property
     def model_name(self) -> str:
         """Class name of the model, of its last step for a River pipeline."""
-        last = self.model._last_step if hasattr(self.model, "_last_step") else self.model
-        return type(last).__name__
+        return type(last_step(self.model)).__name__
 
     def avro_fields(self) -> dict[str, tuple[type, bool]]:
         """Return type and whether it may be null of each field of an event."""
@@ -284,7 +283,7 @@ class Pipeline:
     def _check_model(self, field: str, model: Any) -> None:
         if isinstance(model, type) or not isinstance(model, base.Base):
             raise DeclarationError(field, model, "an instance of a River model")
-        last = model._last_step if hasattr(model, "_last_step") else model
+        last = last_step(model)
         wanted, words = _MODELS[self.kind]
         many_answers = (active.base.ActiveLearningClassifier, base.MultiTargetRegressor, base.MultiLabelClassifier)
         if isinstance(last, many_answers):
@@ -328,32 +327,9 @@ class Pipeline:
                 raise DeclarationError(field, f"the same as {other}", expected)
 
     def _check_metrics(self) -> None:
-        default = {"binary": metrics.Accuracy, "multiclass": metrics.Accuracy, "regression": metrics.MAE}
         if self.metrics is None:
-            chosen: list[Any] = [utils.Rolling(default[self.kind], 1000)] if self.kind in default else []
-            object.__setattr__(self, "metrics", chosen)
-        if not isinstance(self.metrics, (list, tuple)):
-            raise DeclarationError("metrics", self.metrics, "a list of River metrics")
-        for i, metric in enumerate(self.metrics):
-            inner = getattr(metric, "obj", metric)
-            verbs = all(hasattr(inner, verb) for verb in ("update", "revert", "get"))
-            if isinstance(metric, (type, utils.TimeRolling)) or not verbs:
-                raise DeclarationError(
-                    f"metrics[{i}]", metric, "a River metric, or utils.Rolling(metrics.Accuracy, 1000)"
-                )
-            if not _gives_a_number(inner):
-                raise DeclarationError(f"metrics[{i}]", type(inner).__name__, "a metric whose value is one number")
-            if isinstance(inner, metrics.base.Metric) and not inner.works_with(self.model):
-                raise DeclarationError(
-                    f"metrics[{i}]", type(inner).__name__, f"a metric that works with {self.model_name}"
-                )
-            if wants_score(metric) and not tells_probabilities(self.model, self.kind):
-                expected = f"a metric of answers: {self.model_name} has no predict_proba_one"
-                raise DeclarationError(f"metrics[{i}]", type(inner).__name__, expected)
-        names = [metric_name(metric) for metric in self.metrics]
-        for i, name in enumerate(names):
-            if name in names[:i]:
-                raise DeclarationError(f"metrics[{i}]", name, "a metric that is not there yet")
+            object.__setattr__(self, "metrics", usual_metrics(self.kind))
+        check_metrics(self.metrics, self.model, self.kind)
 
     def _check_numbers(self) -> None:
         for name in ("partitions", "dedupe_window", "max_pending_bytes", "max_record_bytes"):
@@ -383,14 +359,6 @@ def label_of(version: str) -> str:
     ('a3f9c1', 'a3f9c1', '')
     """
     return version.partition("@")[0].partition("-")[2]
-
-
-def _gives_a_number(metric: Any) -> bool:
-    """Tell whether a metric is one number: a confusion matrix or a report is none."""
-    try:
-        return isinstance(metric.get(), (int, float))
-    except (AttributeError, NotImplementedError):
-        return False
 
 
 _ANSWER_FIELDS = (
