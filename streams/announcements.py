@@ -56,8 +56,8 @@ def crowned(
         "replaced_loss": replaced_loss,
     }
     events: list[LifecycleEvent]
-    imported = verdict.model.name if isinstance(verdict.model, Frozen) and verdict.model.is_imported else ""
-    if imported or verdict.role in ("challenger", "newcomer", "entrant"):
+    if not verdict.has_served:
+        imported = verdict.model.name if isinstance(verdict.model, Frozen) else ""
         events = [ModelPromoted(**common(ModelPromoted), **change, **evidence, imported=imported)]
         if verdict.role in ("challenger", "newcomer"):
             events.insert(0, ModelRetrained(**common(ModelRetrained), **change))

@@ -213,9 +213,17 @@ class Lifecycle:
         What is said of it, or why it cannot be.
         """
         found = self.shadows.find(name, self.champion)
-        if again and isinstance(found, Verdict) and isinstance(found.model, Frozen) and found.model.is_imported:
-            return f"to: {name} was imported, and has not served here: riverrun models promote lets it serve"
-        return found if isinstance(found, str) else self._crown(found, moment.record.offset, reason, moment)
+        if isinstance(found, str):
+            return found
+        if again and not found.has_served:
+            return f"to: {found.model.name} has not served here: riverrun models promote lets it serve"
+        self.give_up_retraining()
+        return self._crown(found, moment.record.offset, reason, moment)
+
+    def give_up_retraining(self) -> None:
+        """Forget a fresh model that an operator has ordered: another order goes before it."""
+        if self._successor_of is not None and self._is_command(self._successor_of):
+            self.challenger = self._successor_of = None
 
     def _decide(self, verdict: Verdict, moment: Moment) -> list[LifecycleEvent]:
         """Let the better model take over, or say why not."""

@@ -206,10 +206,12 @@ def obey(
             if not lifecycle.learns:
                 return "the models are frozen already"
             lifecycle.learns = False
+            lifecycle.give_up_retraining()
         case Pin():
             if not lifecycle.acts:
                 return f"{serving} is pinned already"
             lifecycle.acts = False
+            lifecycle.give_up_retraining()
         case Resume():
             if lifecycle.learns and lifecycle.acts:
                 return "nothing is frozen or pinned"

@@ -26,7 +26,7 @@ from streams.policy import ChampionVersions, ObserveOnly, Policy, ResetOnDrift
 from streams.race import Race
 from streams.seeding import Blueprint, seeded
 from streams.unlearned import learned_part
-from streams.verbs import last_step
+from streams.verbs import answers_by_probabilities, last_step, tells_probabilities
 from streams.watch import Watch
 
 _LABEL = 6
@@ -297,6 +297,9 @@ class Pipeline:
             )
         if self.kind == "multiclass" and not getattr(last, "_multiclass", True):
             raise DeclarationError(field, type(last).__name__, "a multiclass classifier, e.g. OneVsRestClassifier(…)")
+        if self.kind != "anomaly" and answers_by_probabilities(model) and not tells_probabilities(model, self.kind):
+            expected = "a classifier with predict_one or predict_proba_one; the wrapped one has none of the latter"
+            raise DeclarationError(field, type(last).__name__, expected)
         try:
             pickle.dumps(self._per_entity(seeded(model, self.name, "v1", "model")))
         except (AttributeError, TypeError, pickle.PicklingError, NotPicklableError) as error:

@@ -181,7 +181,8 @@ def _filling_parameters(node: Any, path: tuple[str, ...], attributes: Mapping[st
     lacks_seed = "seed" in names and getattr(node, "seed", None) is None
     values = {name: getattr(node, name, None) for name in names}
     fills = _fillings(values.items(), path)
-    listed = [name for name, value in values.items() if isinstance(value, (list, tuple)) and _holds_estimator(value)]
+    several = {name: value for name, value in values.items() if isinstance(value, (list, tuple, dict))}
+    listed = [name for name, value in several.items() if _holds_estimator(value)]
 
     def fill(node: Any, path: tuple[str, ...]) -> Any:
         changed = {name: _copied(getattr(node, name)) for name in listed}
@@ -195,6 +196,8 @@ def _filling_parameters(node: Any, path: tuple[str, ...], attributes: Mapping[st
 
 
 def _holds_estimator(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_estimator, value.values()))
     if isinstance(value, (list, tuple)):
         return any(map(_holds_estimator, value))
     return isinstance(value, base.Base)
@@ -202,6 +205,8 @@ def _holds_estimator(value: Any) -> bool:
 
 def _copied(value: Any) -> Any:
     """Return an unlearned copy of what River's `clone` hands on learned: an ensemble's list of models, or shares."""
+    if isinstance(value, dict):
+        return {name: _copied(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
         copies = map(_copied, value)
         return list(copies) if isinstance(value, list) else tuple(copies)

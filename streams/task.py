@@ -211,12 +211,15 @@ class Task:
         return events
 
     def _tells_more(self, event_id: str, y: Any) -> bool:
-        """Tell whether an event that comes again brings a label that was not known, as rows do that are sent anew."""
+        """Tell whether an event that comes again brings a label that was not known, as rows do that are sent anew.
+
+        What is known is corrected by label records only: an event that comes twice may have been corrected since.
+        """
         if event_id not in self.join.settled:
             return True  # it waits
         known = self.join.settled.get(event_id)
         if isinstance(known, Settled):
-            return bool(known.y != y)
+            return known.assumed and bool(known.y != y)
         return self._labels_come_late  # no label has ever been waited for where all come with their events
 
     def _join(self, record: Record, label: LabelArrival) -> list[Event]:

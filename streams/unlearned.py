@@ -47,14 +47,16 @@ def learned_part(model: Any) -> str:
         if _differs(found, fresh, other):
             return owner
         name = type(found).__name__ if hasattr(found, "clone") else owner
-        if isinstance(found, (list, tuple)):  # River's clones keep what models in a list know
+        if isinstance(found, (list, tuple, dict)):  # River's clones keep what models in a list know
             fresh, other = _fresh_items(fresh), _fresh_items(other)
         mine, its, others = _parts(found), _parts(fresh), _parts(other)
         waiting += [(mine[k], its[k], others[k], name) for k in mine if k in its and k in others]
     return ""
 
 
-def _fresh_items(items: Any) -> list[Any]:
+def _fresh_items(items: Any) -> Any:
+    if isinstance(items, dict):
+        return {name: one.clone() if isinstance(one, base.Base) else one for name, one in items.items()}
     return [one.clone() if isinstance(one, base.Base) else one for one in items]
 
 

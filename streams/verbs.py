@@ -31,17 +31,20 @@ def last_step(model: Any) -> Any:
 def tells_probabilities(model: Any, kind: TaskKind) -> bool:
     """Tell whether a classifier says how probable each class is; whatever is none is not asked for that.
 
-    A fresh copy is asked: a wrapper, such as `ensemble.BaggingClassifier`, says what the wrapped classifier says.
+    A wrapper of River's, such as `ensemble.BaggingClassifier`, says what the wrapped classifier says.
     """
     if kind not in ("binary", "multiclass"):
         return True
-    try:
-        last_step(model).clone().predict_proba_one({})
-    except NotImplementedError:
+    last = last_step(model)
+    if type(last).predict_proba_one is base.Classifier.predict_proba_one:
         return False
-    except Exception:
-        return True  # it wants features
-    return True
+    wrapped = last._wrapped_model if isinstance(last, base.Wrapper) else None
+    return wrapped is None or tells_probabilities(wrapped, kind)
+
+
+def answers_by_probabilities(model: Any) -> bool:
+    """Tell whether a classifier answers with the most probable class, and with nothing where it tells none."""
+    return type(last_step(model)).predict_one is base.Classifier.predict_one
 
 
 def answering(model: Any, kind: TaskKind) -> Callable[[Any], Answer]:
@@ -65,14 +68,13 @@ def answering(model: Any, kind: TaskKind) -> Callable[[Any], Answer]:
     """
     if isinstance(model, EntityModels):
         return partial(_answers_for_an_entity, answering(model.declared, kind))
-    last = last_step(model)
     if kind == "anomaly":
         return lambda one: _scores(one.score_one, getattr(last_step(one), "classify", None))
     if kind == "regression":
         return lambda one: _estimates(one.predict_one)
     if not tells_probabilities(model, kind):
         return lambda one: _says(one.predict_one)
-    if type(last).predict_one is not base.Classifier.predict_one:
+    if not answers_by_probabilities(model):
         return lambda one: _picks_itself(one.predict_proba_one, one.predict_one)
     if is_chain(model):
         return lambda one: _picks(Chain(one).predict_proba_one)

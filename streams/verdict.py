@@ -12,6 +12,7 @@ from streams.versions import Frozen
 #: version; a version answers and does not learn; an entrant is another declared model, which races; a loser has served,
 #: and races on.
 Role = Literal["steady", "challenger", "newcomer", "previous", "reconstruction", "version", "entrant", "loser"]
+_NEW: tuple[Role, ...] = ("challenger", "newcomer", "entrant")
 RACING: tuple[Role, ...] = ("entrant", "loser")
 
 
@@ -37,3 +38,8 @@ class Verdict(Struct, frozen=True):
     advantage: Advantage | Lead
     change: float
     held: str = ""
+
+    @property
+    def has_served(self) -> bool:
+        """Whether the model, or the one that it is a copy of, has served here before."""
+        return self.role not in _NEW and not (isinstance(self.model, Frozen) and self.model.is_imported)

@@ -37,24 +37,25 @@ class LastResort:
             self._disarmed = True
             faulthandler.cancel_dump_traceback_later()
 
-    def end_within(self, seconds: float, words: str) -> None:
+    def end_within(self, seconds: float, words: str, last_act: Callable[[], object] = lambda: None) -> None:
         """End, with words and without stacks, unless this is disarmed in time; told again, the first time counts."""
-        timer = threading.Timer(seconds, self._end_late, (words,))
+        timer = threading.Timer(seconds, self._end_late, (words, last_act))
         timer.daemon = True
         timer.start()
 
-    def _end_late(self, words: str) -> None:
+    def _end_late(self, words: str, last_act: Callable[[], object]) -> None:
         if not self._disarmed:
             try:
+                _end_soon()
                 log.critical("%s", words)
+                last_act()
             finally:
                 os._exit(1)
 
     def end(self, words: str, last_act: Callable[[], object] = lambda: None) -> None:
         """Say why in one line, write the stacks of all threads to standard error, act once more, and end."""
         try:
-            # Somebody may hang who holds the lock of a log handler: then it ends without words.
-            threading.Timer(_WORDS_SECONDS, os._exit, (1,)).start()
+            _end_soon()
             log.critical("%s. The main thread is at %s", words, main_stack())
             faulthandler.dump_traceback(sys.stderr)
             for handler in logging.getLogger().handlers:
@@ -63,6 +64,13 @@ class LastResort:
             last_act()
         finally:
             os._exit(1)
+
+
+def _end_soon() -> None:
+    """End the process even where somebody hangs who holds the lock of a log handler: then it ends without words."""
+    timer = threading.Timer(_WORDS_SECONDS, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
 
 
 def main_stack() -> str:

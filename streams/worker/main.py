@@ -17,6 +17,7 @@ from streams.worker.kafka_log import Repetitions
 from streams.worker.last_resort import LastResort
 from streams.worker.log_ends import LogEnds
 from streams.worker.settings import Settings
+from streams.worker.signals import listen_to_signals
 from streams.worker.telemetry import Telemetry
 from streams.worker.watchdog import Watchdog
 
@@ -75,17 +76,33 @@ class _Worker(faust.Worker):
 
     def __init__(self, app: App, last_resort: LastResort) -> None:
         super().__init__(app, quiet=True, override_logging=False, redirect_stdouts=False, stdout=io.StringIO())
-        self._last_resort, self._seconds = last_resort, app.settings.stop_limit
+        self._app, self._last_resort, self._seconds = app, last_resort, app.settings.stop_limit
+
+    def install_signal_handlers(self) -> None:
+        """Have signals start the time to end, too: what restores a state keeps the loop from hearing of them."""
+        super().install_signal_handlers()
+        if self._seconds and sys.platform != "win32":
+            listen_to_signals(self._limit)
 
     async def stop(self) -> None:
         """Stop, after a signal or an error."""
         if self._seconds:
-            self._last_resort.end_within(
-                self._seconds,
-                f"not ended within {self._seconds:g} s (RIVERRUN_STOP_LIMIT), as when Kafka is away: the worker ends "
-                "as if it were killed. Nothing is lost: the next start goes on from what was committed",
-            )
+            self._limit()
         await super().stop()
+
+    def _limit(self) -> None:
+        self._last_resort.end_within(
+            self._seconds,
+            f"not ended within {self._seconds:g} s (RIVERRUN_STOP_LIMIT), as when Kafka is away: the worker ends as if "
+            "it were killed. Nothing is lost: the next start goes on from what was committed",
+            self._forgive,
+        )
+
+    def _forgive(self) -> None:
+        """Have the next start blame no record, unless one was being stepped through."""
+        assignment = self._app.assignment
+        if not assignment.stepping:
+            assignment.forgive()
 
 
 def _watchdog(app: App, last_resort: LastResort) -> Watchdog:

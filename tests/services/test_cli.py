@@ -477,6 +477,9 @@ def test_snapshots_of_store_that_cannot_be_read_is_not_one_without_snapshots(tmp
     assert isinstance(unread, StoreError)
     check = check_unread(unread)
     assert (check.ok, "RIVERRUN_SNAPSHOT_STORE" in check.advice) == (False, True)
+    elsewhere = settings.model_copy(update={"snapshot_store": f"file://{tmp_path}/elsewhere"})
+    assert "no such folder here" in str(snapshots_of(declare(), elsewhere, 2)[2])
+    assert not (tmp_path / "elsewhere").exists(), "who looks makes nothing"
     without = settings.model_copy(update={"trusted_keys": tmp_path / "none"})
     unread = snapshots_of(declare(), without, 2)[2]
     assert isinstance(unread, ConfigurationError)

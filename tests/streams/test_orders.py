@@ -250,6 +250,28 @@ def test_commands_say_who_wanted_what_and_why_when_they_are_refused_too() -> Non
     assert (refused.order, refused.who, refused.why, refused.key) == ("freeze", "ann", "a flood", "")
 
 
+def test_rollback_never_leads_to_who_has_not_served() -> None:
+    """A challenger is for `promote`."""
+    fold = Operated(Pool())
+    challenger = fold.task.lifecycle.learners["contest-challenger"].version
+    [refused] = fold.order(RollBack(pipeline="p", to=challenger))
+    assert isinstance(refused, CommandRefused)
+    assert f"to: {challenger} has not served here" in refused.reason
+
+
+@pytest.mark.parametrize("later", [Pin(pipeline="p"), Freeze(pipeline="p"), Promote(pipeline="p", model="v4")])
+def test_later_order_goes_before_a_retraining(later: Any) -> None:
+    """What was ordered first does not replace, when all is as it was again, who serves by then."""
+    fold = Operated(Pool())
+    assert isinstance(fold.order(Retrain(pipeline="p"))[0], CommandObeyed)
+    assert isinstance(fold.order(later)[0], CommandObeyed)
+    if not isinstance(later, Promote):
+        fold.order(Resume(pipeline="p"))
+    served = fold.task.lifecycle.champion.version
+    fold.go_on(0, length=300)
+    assert fold.predictions[-1].version == served
+
+
 def test_nothing_is_retrained_that_could_not_take_over() -> None:
     """It would wait for `resume`, which is for something else, and replace whoever serves by then."""
     fold = Operated(Pool())

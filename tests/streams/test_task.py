@@ -297,13 +297,14 @@ def test_event_sent_again_with_its_label_brings_the_label() -> None:
     log.event({"a": 1.0}, "e")
     log.event({"a": 9.0}, "e", y=True)
     log.event({"a": 9.0}, "e", y=True)
-    log.event({"a": 9.0}, "e", y=False)
+    log.label("e", False)
+    log.event({"a": 9.0}, "e", y=True)
     log.event({"a": 5.0}, "g", time_ms=TTL_MS)
     log.event({"a": 6.0}, "h", time_ms=3 * TTL_MS)
     log.event({"a": 5.0}, "g", y=True, time_ms=3 * TTL_MS)
     fold = Fold(declared(), log.records)
     assert fold.counts == {
-        "scored": 3, "label_joined": 1, "duplicate_event": 1, "label_corrected": 1, "expired": 1, "label_late": 1
+        "scored": 3, "label_joined": 1, "duplicate_event": 2, "label_corrected": 1, "expired": 1, "label_late": 1
     }  # fmt: skip
     assert [x["a"] for x in fold.task.lifecycle.champion.model.asked] == [1.0, 5.0, 6.0]
     assert fold.learned == 1
@@ -318,7 +319,29 @@ def test_inline_label_that_comes_again_is_a_duplicate() -> None:
     log.event({"a": 1.0}, "f", y=True)
     log.event({"a": 1.0}, "e", y=False)
     fold = Fold(declared(label=Label("y")), log.records)
-    assert fold.counts == {"scored": 2, "duplicate_event": 2, "label_corrected": 1}
+    assert fold.counts == {"scored": 2, "duplicate_event": 3}
+
+
+def test_event_that_is_delivered_twice_undoes_no_correction() -> None:
+    """Its label is the one from before the correction."""
+    log = Log()
+    log.event({"a": 1.0}, "e", y=True)
+    log.label("e", False)
+    log.event({"a": 1.0}, "e", y=True)
+    fold = Fold(declared(), log.records)
+    assert fold.counts == {"scored": 1, "label_corrected": 1, "duplicate_event": 1}
+    assert fold.task.join.settled.get("e").y is False
+
+
+def test_row_that_is_filled_in_after_its_label_was_assumed_corrects_it() -> None:
+    """What was assumed was not known."""
+    log = Log()
+    log.event({"a": 1.0}, "e")
+    log.event({"a": 1.0}, "f", time_ms=TTL_MS)
+    log.event({"a": 1.0}, "e", y=False, time_ms=TTL_MS)
+    log.event({"a": 1.0}, "e", y=True, time_ms=TTL_MS)
+    fold = Fold(assuming(False), log.records)
+    assert fold.counts == {"scored": 2, "assumed": 1, "duplicate_event": 1, "label_corrected": 1}
 
 
 def test_event_is_identified_by_header_then_field_then_position() -> None:
@@ -469,6 +492,7 @@ class Ledger:
         self.waiting: dict[str, int] = {}
         self.settled: dict[str, object] = {}
         self.held: dict[str, tuple[object, int]] = {}
+        self.known: set[str] = set()
         self.counts: dict[str, int] = {}
 
     def count(self, outcome: str, by: int = 1) -> None:
@@ -489,7 +513,7 @@ class Ledger:
 
     def event(self, id: str, y: object, after: int) -> None:
         self.scored = id not in self.waiting and id not in self.settled
-        if not self.scored and y is not None and (id in self.waiting or self.settled[id] != y):
+        if not self.scored and y is not None and (id not in self.known and self.settled.get(id) != y):
             self.label(id, y, after)
             return
         if not self.scored:
@@ -504,11 +528,13 @@ class Ledger:
             self.waiting[id] = after + TTL_MS
         else:
             self.settled[id] = y
+            self.known.add(id)
 
     def label(self, id: str, y: object, after: int) -> None:
         if id in self.waiting and after < self.waiting[id]:
             del self.waiting[id]
             self.settled[id] = y
+            self.known.add(id)
             self.count("label_joined")
         elif id in self.waiting or id in self.settled:
             self.now = after
@@ -516,8 +542,11 @@ class Ledger:
             if self.settled[id] == "expired":
                 self.count("label_late")
             else:
-                self.count("label_duplicate" if self.settled[id] == y else "label_corrected")
+                same = self.settled[id] == y
+                self.count("label_duplicate" if same else "label_corrected")
                 self.settled[id] = y
+                if not same:
+                    self.known.add(id)
         elif id in self.held:
             self.count("label_duplicate" if self.held[id][0] == y else "label_corrected")
             self.held[id] = (y, self.held[id][1])

@@ -1,9 +1,11 @@
 """Opens the store of a deployment's snapshots, for the worker that writes them and for those who only read."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from schemas.errors import InvariantError
+from schemas.errors import ConfigurationError, InvariantError
 from schemas.outgoing import Outgoing
 from streams.worker.settings import Settings
 from streams.worker.stores import open_store
@@ -13,6 +15,16 @@ from streams.worker.stores.store import SnapshotStore, Threaded
 
 def _write_nothing(*_: Any) -> None:
     raise InvariantError("a store of snapshots that was opened to be read: got something to write")
+
+
+def _require_folder(url: str) -> None:
+    """Make no folder where somebody only looks: of another machine's, or a disk that is away, nothing is known."""
+    parts = urlsplit(url)
+    if parts.scheme == "file" and not Path(unquote(parts.path)).is_dir():
+        raise ConfigurationError(
+            f"RIVERRUN_SNAPSHOT_STORE: {unquote(parts.path)}: no such folder here; expected the one that the workers "
+            "write to"
+        )
 
 
 def open_snapshots(
@@ -39,4 +51,6 @@ def open_snapshots(
     """
     if settings.snapshot_store == "kafka":
         return KafkaStore(pipeline, settings.client(), emit, emit_now)
+    if emit is _write_nothing:
+        _require_folder(settings.snapshot_store)
     return Threaded(open_store(f"{settings.snapshot_store.rstrip('/')}/{pipeline}"))
