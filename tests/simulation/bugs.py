@@ -10,6 +10,7 @@ from unittest import mock
 import msgspec
 
 from streams import decoding, snapshot
+from streams.label_join import Settled
 from streams.learner import Learner, UndoLog
 from streams.task import Task
 from streams.worker.assignment import Assignment, Shard
@@ -188,6 +189,22 @@ def _learn_before_predict() -> Patches:
     return [(Task, "_score", peek)]
 
 
+def _filled_row_thrown_away() -> Patches:
+    """An event that is sent again with its label is a duplicate, whatever it brings."""
+    return [(Task, "_tells_more", lambda self, event_id, y: False)]
+
+
+def _redelivery_corrects() -> Patches:
+    """An event that is delivered twice brings its label of old, and that counts as a correction."""
+    more = Task._tells_more
+
+    def differs(self: Any, event_id: str, y: Any) -> bool:
+        known = self.join.settled.get(event_id) if event_id in self.join.settled else None
+        return more(self, event_id, y) or (isinstance(known, Settled) and known.y != y)
+
+    return [(Task, "_tells_more", differs)]
+
+
 def _no_undo() -> Patches:
     """A model that raised stays half updated."""
     adopt = Learner._adopt
@@ -345,6 +362,8 @@ BUGS: Mapping[str, Callable[[], Patches]] = {
         _nan_let_through,
         _random_ids,
         _learn_before_predict,
+        _filled_row_thrown_away,
+        _redelivery_corrects,
         _no_undo,
         _no_checkpoint,
         _moving_dump,

@@ -127,6 +127,7 @@ class Oracle:
         self._waiting: dict[str, tuple[int, dict[str, Any], bytes | None]] = {}
         self._early: dict[str, tuple[int, bool]] = {}
         self._known: dict[str, Any] = {}
+        self._supposed: set[str] = set()
 
     def fold(self, offset: int, record: Meaning) -> None:
         """Take the next record."""
@@ -149,6 +150,8 @@ class Oracle:
 
     def _event(self, record: Meaning, now: int) -> list[tuple[Any, ...]] | None:
         if record.id in self._known or record.id in self._waiting:
+            if record.y is not None and self._ttl_ms is not None and not self._is_known(record.id, record.y):
+                return self._label(record, now)  # the row has been filled in
             self.counts["duplicate_event"] += 1
             return []
         x = self._filled(record.x)
@@ -175,6 +178,11 @@ class Oracle:
         self.counts["scored"] += 1
         return [said]
 
+    def _is_known(self, id: str, y: Any) -> bool:
+        """Tell whether a label came for an event, or was rightly assumed."""
+        known = self._known.get(id, EXPIRED)
+        return known is not EXPIRED and (id not in self._supposed or known == y)
+
     def _label(self, record: Meaning, now: int) -> list[tuple[Any, ...]] | None:
         id, y = record.id, record.y
         deadline, x, key = self._waiting.get(id, (0, {}, None))
@@ -192,8 +200,9 @@ class Oracle:
             self.counts[
                 "label_late" if known is EXPIRED else "label_duplicate" if known == y else "label_corrected"
             ] += 1
-            if known is not EXPIRED:
+            if known is not EXPIRED and known != y:
                 self._known[id] = y
+                self._supposed.discard(id)
         elif id in self._early:
             deadline, known = self._early[id]
             self.counts["label_duplicate" if known == y else "label_corrected"] += 1
@@ -220,6 +229,7 @@ class Oracle:
                     self._known[id] = EXPIRED
                 else:
                     self._learn(id, x, key, self._assumed)
+                    self._supposed.add(id)
                     self.counts["assumed"] += 1
         for id, (deadline, _) in list(self._early.items()):
             if deadline <= now:
