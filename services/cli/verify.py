@@ -113,7 +113,10 @@ def _past(settings: "Settings", pipeline: "Pipeline") -> "tuple[SnapshotStore | 
     manifests = topics.manifests(pipeline.name)
     if settings.snapshot_store == "kafka" and manifests not in partition_counts(new_admin(settings), settings):
         return None, None, f"there are no snapshots: no topic {manifests}, and RIVERRUN_SNAPSHOT_STORE is kafka"
-    return open_snapshots(settings, pipeline.name), trusted, ""
+    try:
+        return open_snapshots(settings, pipeline.name), trusted, ""
+    except ConfigurationError as error:
+        return None, None, f"there are no snapshots, nor is known what workers passed over: {error}"
 
 
 def _operators(settings: "Settings") -> "tuple[Operators | None, str]":

@@ -171,7 +171,9 @@ def test_without_topics_of_snapshots_the_log_is_read_from_its_beginning(
 ) -> None:
     """So it is where they are kept in a folder, and this is not the one."""
     monkeypatch.setenv("RIVERRUN_SNAPSHOT_STORE", f"file://{tmp_path}/store")
-    assert desk.read("0@400")["snapshot"] is None
+    report = desk.read("0@400")
+    assert report["snapshot"] is None
+    assert any("no such folder here" in remark for remark in report["remarks"])
 
 
 def test_cut_log_is_no_difference(make_desk: Callable[[str, int], Desk]) -> None:

@@ -805,7 +805,7 @@ def test_settings_refuse_by_the_variable(monkeypatch: pytest.MonkeyPatch, name: 
     monkeypatch.setenv(f"RIVERRUN_{name}", value)
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
-    assert str(caught.value).startswith(f"RIVERRUN_{name}: got '{value}', expected: ")
+    assert str(caught.value).startswith(f"RIVERRUN_{name}: got '{value}', expected ")
 
 
 def test_settings_default_to_the_keys_that_init_makes(monkeypatch: pytest.MonkeyPatch) -> None:
