@@ -9,7 +9,11 @@ from schemas.record import Headers, Record
 #: Where a record failed, by the name in ``riverrun_stage``: docs/wire.md tells what each means.
 STAGES = ("envelope", "decode", "validate", "score", "learn", "encode", "quarantine")
 
-_OURS = "riverrun_"
+#: Our headers; a producer may have others of its own that begin so.
+_OURS = frozenset(
+    f"riverrun_{name}"
+    for name in ("reason", "stage", "topic", "partition", "offset", "attempt", "time", "null", "body")
+)
 _REASON_LENGTH = 1000
 _DIGITS = 9
 
@@ -65,7 +69,7 @@ def without_ours(headers: Headers | None) -> Headers:
     >>> without_ours([("ce_id", b"7"), ("riverrun_stage", b"decode")])
     [('ce_id', b'7')]
     """
-    return [pair for pair in headers or () if not pair[0].startswith(_OURS)]
+    return [pair for pair in headers or () if pair[0] not in _OURS]
 
 
 def attempt_at(headers: Headers) -> int:
@@ -113,12 +117,15 @@ def original_of(letter: Record) -> Original:
     if ce.header(headers, "riverrun_body") is not None:
         raise ValueError("got a digest, expected the record: its bytes were too large for a dead letter")
     time = ce.header(headers, "riverrun_time")
+    time_ms = -1 if time is None else ce.parse_time(time)
+    if time_ms > ce.LATEST_MS:
+        raise ValueError(f"riverrun_time: got {time:.80}, expected a time not after 9999")
     is_null = not letter.value and ce.header(headers, "riverrun_null") is not None
     record = Record(
         topic,
         int(ce.header(headers, "riverrun_partition") or 0),
         int(ce.header(headers, "riverrun_offset") or 0),
-        -1 if time is None else ce.parse_time(time),
+        time_ms,
         letter.key,
         None if is_null else letter.value,
         without_ours(headers),

@@ -171,7 +171,7 @@ def _warning(before: Sequence[Event], drift: Event) -> Event | None:
     if drift["type"] != DETECTED:
         return None
     for event in reversed(before):
-        if event["type"] in _ENDS or event.get("version") != drift["version"]:
+        if event["type"] in _ENDS or event.get("version", drift["version"]) != drift["version"]:
             return None
         if event["type"] == WARNED:
             return event

@@ -2,15 +2,15 @@
 
 from collections.abc import Collection
 
-from msgspec.structs import replace
-
+from schemas import cloudevents as ce
 from schemas.dead_letters import STAGES, Original, original_of
 from schemas.record import Headers, Record
 from services.bridge import bridged_headers
 
+_BATCH_BYTES, _HEADER_BYTES = 100, 10
 #: Stages whose records are sent again only when asked for, and why.
 HELD = {
-    "encode": "it was scored, only its prediction did not fit",
+    "encode": "it was scored, only its prediction did not fit: under its id it is a duplicate",
     "quarantine": "workers have died of it",
 }
 #: The others.
@@ -34,14 +34,23 @@ def sendable(letter: Record, stages: Collection[str] = USUAL) -> Original:
     """
     original = original_of(letter)
     if original.stage not in stages:
-        held = HELD.get(original.stage)
-        # From the beginning: runs that were not asked for it have passed over it.
-        command = f"riverrun resend --stage {original.stage} --from beginning"
-        why = f"{held}; {command} sends it all the same" if held else "not asked for"
+        why = HELD.get(original.stage, "not asked for")
+        if original.stage == "quarantine":
+            # From the beginning: runs that were not asked for it have passed over it.
+            why += "; riverrun resend --stage quarantine --from beginning sends it all the same"
         raise ValueError(f"stage {original.stage}: {why}")
-    if original.record.timestamp_ms < 0:  # a letter of old: its own time is nearest
-        return replace(original, record=replace(original.record, timestamp_ms=letter.timestamp_ms))
+    headers = original.record.headers or []
+    if ce.header(headers, "ce_type") == ce.COMMAND:
+        raise ValueError("an operator's command: issue another one")
+    if original.record.timestamp_ms < 0 and ce.header(headers, "ce_time") is None:
+        raise ValueError("got no time that can be, expected ce_time: its timestamp was out of range")
     return original
+
+
+def size_of(record: Record, headers: Headers) -> int:
+    """Return how many bytes a record takes in a topic with these headers, at most, alone in its batch."""
+    parts = [len(name) + len(value or b"") + _HEADER_BYTES for name, value in headers]
+    return _BATCH_BYTES + len(record.key or b"") + len(record.value or b"") + sum(parts)
 
 
 def headers_again(original: Original, *, sets_id: bool) -> Headers:

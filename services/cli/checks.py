@@ -24,6 +24,8 @@ _SMALLEST_OUTPUT_BYTES = 64 * 1024
 _SPAN_MS = 60_000
 #: Share of the records of which dead letters are no cause for alarm.
 _FEW_LETTERS = 0.1
+#: A number of more digits is no offset.
+_DIGITS = 20
 
 
 @dataclass(frozen=True)
@@ -312,7 +314,8 @@ def check_dead_letters(records: Iterable[Record], letters: Iterable[Record], pip
         Import path, for the advice.
     """
     newest = {record.position for record in records}
-    reasons = [why for position, why in map(_read_letter, letters) if position in newest]
+    # A letter may stand there twice, after a replay for example.
+    reasons = [why for position, why in dict(map(_read_letter, letters)).items() if position in newest]
     found = f"{len(reasons):,} of the newest {counted(len(newest), 'record')}"
     if reasons:
         # What was got is another with each record: the field and the stage tell the fault.
@@ -333,7 +336,7 @@ def _read_letter(letter: Record) -> tuple[Position, str]:
     topic, partition, offset, stage, reason = (
         said.get(f"riverrun_{name}", "") for name in ("topic", "partition", "offset", "stage", "reason")
     )
-    numbers = (int(number) if number.isdecimal() else -1 for number in (partition, offset))
+    numbers = (int(number) if number.isdecimal() and len(number) < _DIGITS else -1 for number in (partition, offset))
     return Position(topic, *numbers), f"{stage}: {reason}"
 
 

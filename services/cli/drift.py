@@ -158,7 +158,7 @@ def _what(drift: dict[str, Any]) -> Iterator[tuple[str, str]]:
         return
     moved = f"{drift['before']:.4g} → {drift['after']:.4g} over {counted(drift['width'], 'label')}"
     yield drift["signal"], f"{moved} behind offset {drift['change_offset']}, delta {drift['delta']:g}"
-    if drift["segment"]:
+    if drift.get("segment"):
         yield "segment", drift["segment"]
 
 

@@ -43,7 +43,7 @@ def describe_drift(drift: Mapping[str, Any]) -> str:
     if "warning" in drift:
         partition, offset = drift["warning"].partition("/")[0].rsplit("-", 2)[1:]
         return f"nothing came of {partition}@{offset}"
-    segment = f" ({drift['segment']})" if drift["segment"] else ""
+    segment = f" ({drift['segment']})" if drift.get("segment") else ""
     return f"{drift['signal']} {drift['before']:.3g} → {drift['after']:.3g}{segment}"
 
 

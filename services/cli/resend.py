@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streams.worker.settings import Settings
 
 _BROKER_SECONDS = 15.0
+_LARGEST = "max.message.bytes"
 
 
 def register(app: typer.Typer) -> None:
@@ -84,6 +85,7 @@ class _Run:
         from schemas.topics import dead_letters
         from services.cli.sender import Sender
         from services.resending import USUAL
+        from services.topics import new_admin, observe
 
         self.target = pipeline.source_topic
         self.sent: Counter[str] = Counter()
@@ -96,6 +98,7 @@ class _Run:
         self._sets_id = pipeline.id_field is None
         self._next: dict[int, int] = {}
         self._sender = Sender(settings, self.target)
+        self._largest = int(observe(new_admin(settings), settings, [self.target])[self.target].config[_LARGEST])
 
     def place(self) -> dict[int, int]:
         """Return where the last run ended, by partition."""
@@ -125,7 +128,7 @@ class _Run:
         self._sender.check()
 
     def _take(self, letter: "Record") -> None:
-        from services.resending import headers_again, sendable
+        from services.resending import headers_again, sendable, size_of
 
         self._next[letter.partition] = letter.offset + 1
         try:
@@ -133,10 +136,13 @@ class _Run:
         except ValueError as error:
             self.left[str(error)] += 1
             return
+        record, headers = original.record, headers_again(original, sets_id=self._sets_id)
+        if size_of(record, headers) > self._largest:
+            self.left[f"stage {original.stage}: larger than {self.target} takes, {self._largest} bytes"] += 1
+            return
         self.sent[original.stage] += 1
         if not self.dry_run:
-            record = original.record
-            self._sender.produce(record.key, record.value, headers_again(original, sets_id=self._sets_id))
+            self._sender.produce(record.key, record.value, headers, self._sender.partition_of(record))
 
 
 def _report(run: _Run, output: Output) -> None:

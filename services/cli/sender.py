@@ -14,6 +14,8 @@ from services.topics import log, require_topic
 from streams.worker.settings import Settings
 
 _DELIVERY_SECONDS = 60
+#: The partition that its key has.
+_ANY = -1
 _LABEL_HEADERS: Headers = [("ce_type", b"riverrun.label"), ("content-type", b"application/json")]
 
 
@@ -72,19 +74,29 @@ class Sender:
         """
         try:
             letter = letter_in(text)
-            key, value, headers = self._read(text) if letter is None else _again(letter)
+            message = (*self._read(text), _ANY) if letter is None else self._again(letter)
         except ValueError:
             self.refused += 1
             raise
-        self.produce(key, value, headers)
+        self.produce(*message)
 
     def _read(self, text: bytes) -> tuple[bytes | None, bytes, Headers | None]:
         line = parse_line(text, key_field=self._key_field)
         self.without_key += line.key is None
         return line.key, line.value, line.headers or self._bare_headers
 
-    def produce(self, key: bytes | None, value: bytes | None, headers: Headers | None) -> None:
-        """Produce a record; it is delivered in the background.
+    def _again(self, letter: Record) -> tuple[bytes | None, bytes | None, Headers | None, int]:
+        """Return what a dead letter is about, as `riverrun resend` sends it; whether events have ids is not known."""
+        original = sendable(letter)
+        record = original.record
+        return record.key, record.value, headers_again(original, sets_id=False), self.partition_of(record)
+
+    def partition_of(self, record: Record) -> int:
+        """Return the partition in which a record stood if it was of this topic, where its label is; else any."""
+        return record.partition if record.topic == self.topic else _ANY
+
+    def produce(self, key: bytes | None, value: bytes | None, headers: Headers | None, partition: int = _ANY) -> None:
+        """Produce a record, to where its key belongs unless a partition is named; it is delivered in the background.
 
         Raises
         ------
@@ -93,7 +105,9 @@ class Sender:
         """
         while True:
             try:
-                self._producer.produce(self.topic, value, key, headers=headers)
+                self._producer.produce(
+                    self.topic, value, key, _ANY if partition is None else partition, headers=headers
+                )
                 break
             except BufferError:
                 self._producer.poll(0.5)
@@ -126,9 +140,3 @@ class Sender:
             return
         self._failed += 1
         self._first_failure = self._first_failure or f"{error.str()} ({len(message.value() or b'')} bytes)"
-
-
-def _again(letter: Record) -> tuple[bytes | None, bytes | None, Headers]:
-    """Return what a dead letter is about as ``riverrun resend`` sends it; whether events have ids is not known here."""
-    original = sendable(letter)
-    return original.record.key, original.record.value, headers_again(original, sets_id=False)

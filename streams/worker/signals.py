@@ -27,12 +27,11 @@ def listen_to_signals(ending: Callable[[], object]) -> None:
     before = signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
 
     def listen() -> None:
-        with here, there:
-            while numbers := here.recv(64):
-                if any(number in _ENDING for number in numbers):
-                    ending()
-                if before >= 0:
-                    with suppress(OSError):  # full, or closed: it has been told, or is at its end
-                        os.write(before, numbers)
+        while there and (numbers := here.recv(64)):  # both stay open as long as the process
+            if any(number in _ENDING for number in numbers):
+                ending()
+            if before >= 0:
+                with suppress(OSError):  # full, or closed: it has been told, or is at its end
+                    os.write(before, numbers)
 
     threading.Thread(target=listen, name="riverrun-signals", daemon=True).start()

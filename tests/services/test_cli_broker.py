@@ -59,6 +59,7 @@ wanted = declare("wanted", 1)
 untold = declare("untold", 1)
 crossed = declare("crossed", 1)
 mended = declare("mended", 2)
+placed = declare("placed", 3)
 lettered = declare("lettered", 1)
 doubted = declare("doubted", 1)
 """
@@ -332,6 +333,25 @@ def test_resend_sends_what_was_refused_once_more_and_tells_what_is_left(desk: De
     bury(desk, LETTERS[0])
     assert desk.read("resend", pipeline, "-n", "1")["sent"] == {"validate": 1}
     assert len(sent_to(desk, "mended")) == 4
+
+
+def test_resend_goes_to_the_same_partition_and_leaves_what_has_become_too_large(desk: Desk) -> None:
+    """A label without a key, or placed by another partitioner, meets its event there; a large one holds up nobody."""
+    apply_topics(load(desk, "placed"), desk.settings)
+    letters = [Record("placed.raw", n % 3, n, 1000, None if n < 6 else b"k", b"{}") for n in range(9)]
+    headers, value = [("ce_id", b"9")], b"x" * (2**20 - 170)
+    large = OutgoingEncoder("placed", limits={"placed.dead-letters": 2**22}).encode(
+        DeadLetter(Record("placed.raw", 0, 9, 1000, None, value, headers), "validate", "no"), letters[0]
+    )
+    producer = Producer({"bootstrap.servers": desk.bootstrap, "message.max.bytes": 2**21})
+    producer.produce(large.topic, large.value, large.key, large.partition, headers=large.headers)
+    assert producer.flush(10) == 0
+    bury(desk, *(("validate", letter) for letter in letters), name="placed")
+    said = desk.read("resend", desk.pipeline("placed"))
+    assert said["sent"] == {"validate": 9}
+    assert said["left"] == {"stage validate: larger than placed.raw takes, 1048576 bytes": 1}
+    assert sorted(record.partition for record in sent_to(desk, "placed")) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert desk.read("resend", desk.pipeline("placed"))["sent"] == {}
 
 
 def test_send_takes_the_dead_letters_that_tail_shows(desk: Desk, tmp_path: Path) -> None:
