@@ -105,9 +105,7 @@ class Sender:
         """
         while True:
             try:
-                self._producer.produce(
-                    self.topic, value, key, _ANY if partition is None else partition, headers=headers
-                )
+                self._producer.produce(self.topic, value, key, partition, headers=headers)
                 break
             except BufferError:
                 self._producer.poll(0.5)
