@@ -11,7 +11,7 @@ from schemas import cloudevents as ce
 from schemas import topics
 from schemas.avro import encode_avro
 from schemas.dead_letters import letter_headers, without_ours
-from schemas.events import DeadLetter, Event, LifecycleEvent, PredictionMade
+from schemas.events import LIFECYCLE_EVENTS, DeadLetter, Event, LifecycleEvent, PredictionMade
 from schemas.record import Headers, Record
 
 ANY_PARTITION = -1
@@ -53,6 +53,11 @@ class OutgoingEncoder:
         ``max.message.bytes`` by topic; a message that would be larger becomes a dead letter, and a dead letter
         that would be larger carries position, size and SHA-256 in place of the record.
 
+    Attributes
+    ----------
+    lifecycle_events
+        How many were encoded, by type (``drift.detected``); each type is there from the beginning.
+
     Examples
     --------
     >>> encoder = OutgoingEncoder("flights")
@@ -65,6 +70,7 @@ class OutgoingEncoder:
     def __init__(
         self, pipeline: str, format: Literal["json", "avro"] = "json", limits: Mapping[str, int] | None = None
     ) -> None:
+        self.lifecycle_events = {event.type.removeprefix("riverrun."): 0 for event in LIFECYCLE_EVENTS}
         self._limits = limits or {}
         self._encode = encode_avro if format == "avro" else msgspec.json.Encoder().encode
         self._predictions = topics.predictions(pipeline)
@@ -99,6 +105,7 @@ class OutgoingEncoder:
         if isinstance(event, PredictionMade):
             return self._prediction(event, record)
         if isinstance(event, LifecycleEvent):
+            self.lifecycle_events[event.type.removeprefix("riverrun.")] += 1
             headers = [*self._constant_headers(event.type), ("ce_id", event.id.encode())]
             headers.append(("ce_time", ce.format_time(event.time).encode()))
             key = str(event.partition).encode()

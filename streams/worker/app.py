@@ -62,7 +62,7 @@ class App(faust.App):
         if settings.processing_guarantee == "exactly_once":
             heed_verdict(settings)
         names = [name for name, count in self._partition_counts.items() if count]
-        encoder = OutgoingEncoder(pipeline.name, pipeline.output_format, max_message_bytes(settings, names))
+        self.encoder = OutgoingEncoder(pipeline.name, pipeline.output_format, max_message_bytes(settings, names))
         self.emitter, self._outside = Emitter(), Emitter()
         self.transactional_id = f"{pipeline.name}-{settings.worker_id or uuid.uuid4().hex}"
         self._transactions = settings.processing_guarantee == "exactly_once"
@@ -98,7 +98,15 @@ class App(faust.App):
             self.snapshots = Snapshots(store, signer, trusted, settings.snapshot_interval)
             quarantine = Quarantine(store, signer, trusted, pipeline.name, pipeline.source_topic)
         self.assignment = Assignment(
-            pipeline, partitions, encoder, self.delivery, settings, operators, self.recovery, self.snapshots, quarantine
+            pipeline,
+            partitions,
+            self.encoder,
+            self.delivery,
+            settings,
+            operators,
+            self.recovery,
+            self.snapshots,
+            quarantine,
         )
         self.raw_topic = self.topic(pipeline.source_topic, schema=BatchSchema())
 

@@ -74,10 +74,10 @@ class Assignment:
         self.last_commit = time.monotonic()
         self.replayed = 0
         self.timing = Timing()
-        #: Whether the group has assigned anything yet, be it nothing.
-        self.was_answered = False
         #: Whether a batch is being stepped through.
         self.stepping = False
+        #: How often the group has assigned anything, be it nothing.
+        self.rebalances = 0
         self.aborted = 0
         self._aborted_in_a_row = 0
         self._declaration = pipeline.declaration
@@ -112,7 +112,8 @@ class Assignment:
         BrokerError
             When the log no longer reaches back and `on_state_lost` is ``stop``.
         """
-        self._epoch, self.was_answered = epoch, True
+        self._epoch = epoch
+        self.rebalances += 1
         restored = {extent.tp: self._restored(extent) for extent in extents}
         self.shards = {tp: shard for tp, shard in restored.items() if shard is not None}
         self._left_alone = {e.tp: max(e.committed, e.low) for e in extents if restored[e.tp] is None}

@@ -3,16 +3,18 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from faust.types import TP
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
 from streams.accounting import OUTCOMES
+from streams.worker.log_ends import LogEnds
 
 if TYPE_CHECKING:
     from streams.worker.app import App
@@ -34,24 +36,56 @@ class Telemetry(Collector):
 
     def __init__(self, app: "App") -> None:
         self._app = app
+        self._ends = LogEnds(app.settings, app.group_id, _BROKER_SECONDS)
         self._admin = AdminClient(app.settings.client(), logger=logging.getLogger("riverrun.kafka"))
-
-    def _log_ends(self, tps: list[TP]) -> dict[TP, int]:
-        """Ask the broker where the logs end; what does not answer is left out."""
-        wanted = {TopicPartition(tp.topic, tp.partition): OffsetSpec.latest() for tp in tps}
-        if not wanted:
-            return {}
-        answers = self._admin.list_offsets(wanted, request_timeout=_BROKER_SECONDS)
-        ends = {}
-        for partition, answer in answers.items():
-            try:
-                ends[TP(partition.topic, partition.partition)] = answer.result().offset
-            except KafkaException as error:
-                log.warning("no lag for %s[%d]: %s", partition.topic, partition.partition, error.args[0].str())
-        return ends
+        self._runs = {
+            "pipeline": app.pipeline.name,
+            "declaration": app.pipeline.declaration,
+            "processing_guarantee": app.settings.processing_guarantee,
+            "version": version("riverrun"),
+        }
 
     def collect(self) -> Iterator[Metric]:
         """Return what there is to say now."""
+        yield from self._worker_metrics()
+        yield from self._partition_metrics()
+        yield from self._snapshot_metrics(dict(self._app.assignment.shards))
+
+    def _worker_metrics(self) -> Iterator[Metric]:
+        """What is true of the process, and begins anew with it."""
+        app, assignment = self._app, self._app.assignment
+        yield InfoMetricFamily("riverrun", "What this worker runs", value=self._runs)
+        partitions = GaugeMetricFamily("riverrun_input_partitions", "Partitions of the input topic, of all workers")
+        if (count := self._input_partitions()) is not None:
+            partitions.add_metric([], count)
+        yield partitions
+        yield CounterMetricFamily("riverrun_rebalances", "Times the group assigned", value=assignment.rebalances)
+        age = time.monotonic() - assignment.last_commit
+        yield GaugeMetricFamily("riverrun_last_commit_age_seconds", "Time since the last commit", value=age)
+        emitted = CounterMetricFamily("riverrun_emitted", "Messages produced", labels=["topic"])
+        for topic, count in list(app.emitter.emitted.items()):
+            emitted.add_metric([topic], count)
+        yield emitted
+        events = CounterMetricFamily("riverrun_lifecycle_events", "Lifecycle events said, by type", labels=["type"])
+        for type, count in app.encoder.lifecycle_events.items():
+            events.add_metric([type], count)
+        yield events
+        aborted = CounterMetricFamily("riverrun_transactions_aborted", "Cycles that were taken back and done again")
+        aborted.add_metric([], assignment.aborted)
+        yield aborted
+        yield assignment.timing.collect()
+
+    def _input_partitions(self) -> int | None:
+        """Ask the broker; None where it does not answer."""
+        topic = self._app.pipeline.source_topic
+        try:
+            return len(self._admin.list_topics(topic, timeout=_BROKER_SECONDS).topics[topic].partitions)
+        except KafkaException as error:
+            log.warning("no count of %s's partitions: %s", topic, error.args[0].str())
+            return None
+
+    def _partition_metrics(self) -> Iterator[Metric]:
+        """What is true of the partitions, and goes with them from worker to worker."""
         read = CounterMetricFamily("riverrun_records_read", "Records stepped through", labels=["partition"])
         outcomes = CounterMetricFamily(
             "riverrun_outcomes", "Records by what became of them", labels=["partition", "outcome"]
@@ -82,7 +116,7 @@ class Telemetry(Collector):
             "riverrun_champion_pinned", "1 where an operator keeps the champion, else 0", labels=["partition"]
         )
         shards, left = dict(self._app.assignment.shards), self._app.assignment.waiting
-        ends = self._log_ends([*shards, *(left.keys() - shards)])
+        ends = self._ends.beyond(left | {tp: shard.position for tp, shard in shards.items()})
         for tp in sorted({*shards, *left}):
             waiting.add_metric([str(tp.partition)], int(tp in left))
             if tp not in shards and tp in ends:
@@ -122,17 +156,6 @@ class Telemetry(Collector):
             waiting,
             watermark,
         )
-        emitted = CounterMetricFamily("riverrun_emitted", "Messages produced", labels=["topic"])
-        for topic, count in list(self._app.emitter.emitted.items()):
-            emitted.add_metric([topic], count)
-        yield emitted
-        aborted = CounterMetricFamily("riverrun_transactions_aborted", "Cycles that were taken back and done again")
-        aborted.add_metric([], self._app.assignment.aborted)
-        yield aborted
-        yield self._app.assignment.timing.collect()
-        yield from self._snapshot_metrics(shards)
-        age = time.monotonic() - self._app.assignment.last_commit
-        yield GaugeMetricFamily("riverrun_last_commit_age_seconds", "Time since the last commit", value=age)
 
     def _snapshot_metrics(self, shards: "Mapping[TP, Shard]") -> Iterator[Metric]:
         snapshots, recovery = self._app.snapshots, self._app.recovery

@@ -66,7 +66,7 @@ class Watchdog(threading.Thread):
 
     def _tell_of_silence(self) -> None:
         """Say once that the group has not answered: who waits for it does no work, and nothing is wrong with that."""
-        if self._assignment.was_answered:
+        if self._assignment.rebalances:
             self._patient_until = None
         elif self._patient_until is not None and time.monotonic() > self._patient_until:
             self._patient_until = None

@@ -5,27 +5,48 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from faust.types import TP
 from prometheus_client import Metric
 
+from schemas.events import LIFECYCLE_EVENTS, DriftCleared
+from schemas.outgoing import OutgoingEncoder
+from schemas.record import Record
 from streams.accounting import OUTCOMES, REMARKS
 from streams.worker.telemetry import Telemetry
 from streams.worker.timing import Timing
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
-SUFFIX = {"counter": "_total"}
+SUFFIX = {"counter": "_total", "info": "_info"}
 
 
-def metrics_of_an_idle_worker() -> list[Metric]:
-    """Return all that a worker without partitions has to say."""
-    app: Any = SimpleNamespace(
-        settings=SimpleNamespace(client=lambda: {"bootstrap.servers": "127.0.0.1:1"}),
-        assignment=SimpleNamespace(shards={}, waiting={}, aborted=0, last_commit=0.0, timing=Timing()),
-        emitter=SimpleNamespace(emitted={}),
-        snapshots=SimpleNamespace(taken=0, failed=0, last_seconds=0.0, last_bytes=0),
-        recovery=SimpleNamespace(restored=0, refused=0, last_seconds=0.0),
-    )
-    return list(Telemetry(app).collect())
+def idle_app(**further: Any) -> Any:
+    """Return what is read of the app of a worker without partitions."""
+    of_the_worker = {
+        "settings": SimpleNamespace(
+            client=lambda **config: {"bootstrap.servers": "127.0.0.1:1"} | config, processing_guarantee="exactly_once"
+        ),
+        "pipeline": SimpleNamespace(name="p", declaration="0123456789abcdef", source_topic="p.raw"),
+        "group_id": "p",
+        "assignment": SimpleNamespace(shards={}, waiting={}, aborted=0, rebalances=1, last_commit=0.0, timing=Timing()),
+        "emitter": SimpleNamespace(emitted={}),
+        "encoder": OutgoingEncoder("p"),
+        "snapshots": SimpleNamespace(taken=0, failed=0, last_seconds=0.0, last_bytes=0),
+        "recovery": SimpleNamespace(restored=0, refused=0, last_seconds=0.0),
+    }
+    return SimpleNamespace(**of_the_worker | further)
+
+
+@pytest.fixture(autouse=True)
+def broker_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait no longer for it than needed."""
+    monkeypatch.setattr("streams.worker.telemetry._BROKER_SECONDS", 0.1)
+
+
+@pytest.fixture
+def metrics() -> list[Metric]:
+    """All that a worker without partitions has to say."""
+    return list(Telemetry(idle_app()).collect())
 
 
 def test_partition_without_a_snapshot_is_behind_all_that_it_has_read() -> None:
@@ -34,11 +55,7 @@ def test_partition_without_a_snapshot_is_behind_all_that_it_has_read() -> None:
     shards = {
         TP("p.raw", n): SimpleNamespace(start=100, position=1000, snapshot=s) for n, s in enumerate((taken, none))
     }
-    app: Any = SimpleNamespace(
-        settings=SimpleNamespace(client=lambda: {"bootstrap.servers": "127.0.0.1:1"}),
-        snapshots=SimpleNamespace(taken=0, failed=9, last_seconds=0.0, last_bytes=0),
-        recovery=SimpleNamespace(restored=0, refused=0, last_seconds=0.0),
-    )
+    app = idle_app(snapshots=SimpleNamespace(taken=0, failed=9, last_seconds=0.0, last_bytes=0))
     _, behind, *_ = Telemetry(app)._snapshot_metrics(shards)  # type: ignore[arg-type]
     assert {s.labels["partition"]: s.value for s in behind.samples} == {"0": 100, "1": 900}
 
@@ -51,13 +68,30 @@ def test_outcomes_and_remarks_are_documented_as_the_code_has_them() -> None:
     assert at == sorted(at)
 
 
-def test_each_metric_is_documented_and_each_that_is_documented_is_there() -> None:
+def test_each_type_of_lifecycle_event_is_counted_from_the_beginning() -> None:
+    """Prometheus sees no increase in a series that begins with its first event."""
+    encoder = OutgoingEncoder("p")
+    app = idle_app(encoder=encoder)
+    before = {sample.labels["type"]: sample.value for sample in lifecycle_events(app)}
+    assert before == {event.type.removeprefix("riverrun."): 0 for event in LIFECYCLE_EVENTS}
+    cleared = DriftCleared(id="1", pipeline="p", partition=0, offset=7, time=0, version="v1", warning="w")
+    encoder.encode(cleared, Record("p.raw", 0, 7, 0, None, b"{}"))
+    after = {sample.labels["type"]: sample.value for sample in lifecycle_events(app)}
+    assert after == before | {"drift.cleared": 1}
+
+
+def lifecycle_events(app: Any) -> list[Any]:
+    """Return the samples of what was said of the models."""
+    [family] = [m for m in Telemetry(app)._worker_metrics() if m.name == "riverrun_lifecycle_events"]
+    return family.samples
+
+
+def test_each_metric_is_documented_and_each_that_is_documented_is_there(metrics: list[Metric]) -> None:
     """By the name and with the labels under which Prometheus shows it."""
     rows = [line.strip("|").split("|") for line in DOCS.read_text().splitlines() if line.startswith("| `riverrun_")]
     documented = {
         name: set(re.findall(r"`(\w+)`", labels)) for names, labels, _ in rows for name in re.findall(r"`(\w+)`", names)
     }
-    metrics = metrics_of_an_idle_worker()
     assert {f"{metric.name}{SUFFIX.get(metric.type, '')}" for metric in metrics} == set(documented)
     for metric in metrics:
         told = {label for sample in metric.samples for label in sample.labels} - {"le"}

@@ -80,7 +80,7 @@ class Fakes:
         self.words: list[str] = []
         self.stepping = False
         self.forgiven = 0
-        self.was_answered = True
+        self.rebalances = 1
 
     def beyond(self, positions: dict[TP, int]) -> dict[TP, int]:
         """The ends of the logs."""
@@ -154,7 +154,7 @@ def test_worker_whose_group_does_not_answer_says_so_once(
     """And lives on: the one that it waits for may come back. A worker that was given nothing was answered."""
     monkeypatch.setattr("streams.worker.watchdog._JOIN_SECONDS", 0.1)
     fakes = Fakes()
-    fakes.shards, fakes.was_answered = {}, answered
+    fakes.shards, fakes.rebalances = {}, int(answered)
     watchdog = fakes.watchdog(0.2)
     watchdog.start()
     until(lambda: len(fakes.armed) > 20, 5)
