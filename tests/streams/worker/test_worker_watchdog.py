@@ -182,6 +182,7 @@ def test_offsets_without_records_at_the_end_of_the_log_are_no_work(
     worker = deployment.start(stall_limit=2)
     until(lambda: kafka.committed(deployment.pipeline) == {0: count}, 40)
     assert kafka.extents(deployment.raw)[0][1] > count
+    until(lambda: worker.metrics("riverrun_lag_records", "partition") == {"0": 0.0}, 20, "a lag of none")
     assert_well(worker, 5)
     kafka.produce(deployment.raw, inline(10, start=300))
     deployment.finish()
