@@ -35,6 +35,7 @@ REMARKS = {
     "metric_error": "answers that a cumulative metric raised at, and knows nothing of",
     "action_suppressed": "labelled events at which a better model was held back",
     "entity_evicted": "entities whose model had to make room for another one's, of the champion's",
+    "shared_answered": "events that the shared model answered: their entity's own had learned too little",
     "shadow_error": "exceptions inside a model that does not serve",
     "not_frozen": "copies of a champion that could not be taken: too deep or too large to pickle",
 }

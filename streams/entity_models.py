@@ -5,7 +5,7 @@ from collections import OrderedDict
 from typing import Any
 
 from streams import pickling
-from streams.per_key import without_key
+from streams.per_key import KEY, without_key
 
 
 class EntityModels:
@@ -54,6 +54,10 @@ class EntityModels:
         if self._blank is None:
             self._blank = _written(self.declared)
         return pickle.loads(self._blank)
+
+    def asks_shared(self, x: dict[str, Any]) -> bool:
+        """Tell whether the shared model is the one that answers to an event; `x` has the key among its features."""
+        return self.learned.get(x.get(KEY, ""), 0) < self._min_learned
 
     def answering(self, x: dict[str, Any]) -> tuple[Any, dict[str, Any], int]:
         """Return the model that answers to an event, the features it is to see, and how many examples it has learned.

@@ -76,6 +76,10 @@ class Learner:
         """Number of entities whose model had to make room, 0 where there are none."""
         return self.model.evicted if self._knows_keys else 0
 
+    def asks_shared(self, x: dict[str, Any]) -> bool:
+        """Tell whether an event is answered by the model that entities share: its own has learned too little."""
+        return self._knows_keys and self.model.asks_shared(x)
+
     def predict(self, x: dict[str, Any]) -> tuple[Any, Any]:
         """Score one event.
 

@@ -172,8 +172,10 @@ class Task:
         leapt = self.clock.leaps(example.time_ms)
         champion = self.lifecycle.champion
         x = example.x if self._cleans_nothing else self.preprocessor.clean(example.x)
-        if self._is_per_key:
+        asks_shared = self._is_per_key
+        if asks_shared:
             x = with_key(x, record.key)
+            asks_shared = champion.asks_shared(x)
         prediction, score = champion.predict(x)
         made = self._prediction(record, event_id, prediction, score, leapt)
         events: list[Event] = [made]
@@ -204,6 +206,8 @@ class Task:
             self.preprocessor.observe(example.x)
         if leapt:
             count["time_leap"] += 1
+        if asks_shared:
+            count["shared_answered"] += 1
         self.model_errors = 0
         count["scored"] += 1
         if record.offset % _KEY_SAMPLE == 0 and self._is_foreign(record):

@@ -240,14 +240,44 @@ def _fold(
     report = _report(test, time.perf_counter() - began)
     print_json(report) if output is Output.JSON else _print(report, test)
     tell_keyless(keys, key_field)
-    if getattr(test.task.lifecycle.champion.model, "entities", {}).keys() == {""}:
-        typer.echo("no record has a key: one entity has learned all. --key-field names the field that is it", err=True)
+    _tell_entities(test)
     books = test.task.books
     if not books.balanced:
         raise InvariantError(f"books: got {books.read} records read, expected the sum of their outcomes {books.count}")
     if not test.digest.count and (key_field is None or partitions == 1):  # of a share there may be no record
         typer.echo(f"{file}: got {books.read} records and no event among them that could be scored", err=True)
         raise typer.Exit(FAILED)
+
+
+def _tell_entities(test: "Backtest") -> None:
+    """Say what keeps the models of entities from answering."""
+    if getattr(test.task.lifecycle.champion.model, "entities", {}).keys() == {""}:
+        typer.echo("no record has a key: one entity has learned all. --key-field names the field that is it", err=True)
+    counted = _entities(test)
+    if counted and counted["answered"] and not counted["answered_by_own"]:
+        typer.echo(
+            f"no entity has learned min_learned={counted['min_learned']} examples, the most is "
+            f"{counted['most_learned']}: the shared model has answered all. A smaller one, "
+            "model_per=PerKey(min_learned=…), lets their own models answer",
+            err=True,
+        )
+
+
+def _entities(test: "Backtest") -> dict[str, int] | None:
+    """Return how many entities there are, and how many events their own models have answered; None without them."""
+    from streams.per_key import PerKey
+
+    task, count, per_key = test.task, test.task.books.count, test.task.pipeline.model_per
+    if not isinstance(per_key, PerKey):
+        return None
+    learned = getattr(task.lifecycle.champion.model, "learned", {})
+    return {
+        "count": len(learned),
+        "answered": count["scored"],
+        "answered_by_own": count["scored"] - count["shared_answered"],
+        "most_learned": max(learned.values(), default=0),
+        "min_learned": per_key.min_learned,
+    }
 
 
 def _counted(lines: Any, advance: Any) -> Iterator[bytes]:
@@ -264,6 +294,7 @@ def _report(test: "Backtest", seconds: float) -> dict[str, Any]:
     task, count = test.task, test.task.books.count
     estimate = task.watcher.estimated if task.watcher else {}
     values = task.evaluation.values
+    entities = _entities(test)
     return {
         "pipeline": task.pipeline.name,
         "declaration": task.pipeline.declaration,
@@ -273,6 +304,7 @@ def _report(test: "Backtest", seconds: float) -> dict[str, Any]:
         "outcomes": {name: count[name] for name in OUTCOMES if count[name]},
         "remarks": {name: count[name] for name in REMARKS if count[name]},
         "balanced": task.books.balanced,
+        **({} if entities is None else {"entities": entities}),
         "metrics": {**(values if task.evaluation.count else dict.fromkeys(values)), **estimate},
         "dead_letters": dict(test.dead_letters),
         "first_dead_letters": [
@@ -297,6 +329,9 @@ def _print(report: dict[str, Any], test: "Backtest") -> None:
         typer.echo(f"  {count:>9}  dead letters at stage {stage}")
     for letter in report["first_dead_letters"]:
         typer.echo(f"    offset {letter['offset']}: {letter['reason']}")
+    if entities := report.get("entities"):
+        own = f"{entities['answered_by_own']} of {entities['answered']}"
+        typer.echo(f"answered by the entities' own models: {own}; entities: {entities['count']}")
     for name, value in report["metrics"].items():
         typer.echo(f"{name}: no answer has got its label" if value is None else f"{name}: {value:.4f}")
     for event in test.lifecycle:

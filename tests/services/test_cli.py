@@ -307,6 +307,27 @@ def test_backtest_of_a_model_per_key_says_when_no_record_has_a_key(folder: Path)
     assert "no record has a key" not in run("backtest", "events.jsonl", "keyed.py:pipeline", "--key-field", "id").stderr
 
 
+def test_backtest_of_a_model_per_key_says_how_many_answers_are_an_entitys_own(folder: Path) -> None:
+    """None of them are with the default: it is said, with what is in the way; with a smaller one nothing is."""
+    (folder / "keyed.py").write_text(GOOD.replace('id_field="id"', 'id_field="id", model_per="key"'))
+    young = GOOD.replace("import Label, Pipeline", "import Label, PerKey, Pipeline")
+    (folder / "young.py").write_text(young.replace('id_field="id"', 'id_field="id", model_per=PerKey(min_learned=2)'))
+    rows = [{"id": str(i), "k": i % 5, "a": float(i % 7), "y": i % 7 > 3} for i in range(60)]
+    (folder / "keys.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    arguments = ("backtest", "keys.jsonl", "keyed.py:pipeline", "--key-field", "k")
+    said = run(*arguments)
+    assert "answered by the entities' own models: 0 of 60; entities: 5\n" in said.stdout
+    assert "       60  shared_answered  " in said.stdout
+    assert "no entity has learned min_learned=30 examples, the most is 12" in said.stderr
+    report = json.loads(run(*arguments, "--output", "json").stdout)
+    counted = {"count": 5, "answered": 60, "answered_by_own": 0, "most_learned": 12, "min_learned": 30}
+    assert report["entities"] == counted
+    said = run("backtest", "keys.jsonl", "young.py:pipeline", "--key-field", "k")
+    assert "answered by the entities' own models: 50 of 60; entities: 5\n" in said.stdout
+    assert "min_learned" not in said.stderr
+    assert "entities" not in json.loads(run("backtest", "keys.jsonl", "declared.py:pipeline", "-o", "json").stdout)
+
+
 def test_backtest_in_which_nothing_can_be_scored_says_why(folder: Path) -> None:
     """The first reasons, no metric, and exit code 1; there is a report to open all the same."""
     (folder / "table.jsonl").write_text("id,a,y\n1,1.0,true\n2,2.0,false\n3,1.0,true\n")

@@ -58,6 +58,10 @@ class Single:
         self._model = build()
         self.evicted = 0
 
+    def is_shared(self, key: bytes | None) -> bool:
+        """Tell whether a key's own model is too young; there is none."""
+        return False
+
     def of(self, key: bytes | None) -> Any:
         """Return who answers."""
         return self._model
@@ -83,6 +87,10 @@ class PerKey:
         self._all = build()
         self._kept: list[tuple[bytes | None, Any, int]] = []
         self.evicted = 0
+
+    def is_shared(self, key: bytes | None) -> bool:
+        """Tell whether the model of all answers, since a key's own is too young."""
+        return all(its != key or learned < self._min_learned for its, _, learned in self._kept)
 
     def of(self, key: bytes | None) -> Any:
         """Return who answers."""
@@ -161,6 +169,7 @@ class Oracle:
             return None
         scores = self._models.of(record.key).predict_proba_one(x)
         answer = max(scores, key=scores.get, default=None)
+        self.counts["shared_answered"] += self._models.is_shared(record.key)
         said = (record.id, answer, scores.get(True, 0.0) if scores else None, self._learned, "v1")
         if y is not None:
             self._learn(record.id, x, record.key, y)

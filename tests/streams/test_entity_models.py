@@ -72,12 +72,13 @@ class ByHand:
         self._most, self._min_learned = most, min_learned
         self._models: OrderedDict[bytes | None, tuple[Any, int]] = OrderedDict()
         self._shared = build()
-        self.evicted = 0
+        self.evicted = self.shared_answered = 0
 
     def model_of(self, key: bytes | None) -> Any:
         """Return who answers."""
         model, learned = self._models.get(key, (None, 0))
         if learned < self._min_learned:
+            self.shared_answered += 1
             return self._shared
         return self._build() if model is None else model
 
@@ -144,7 +145,9 @@ def test_answers_are_those_of_models_kept_by_hand(name: str, bounds: tuple[int, 
     fold = Fold(declare(build(), PerKey(*bounds), kind=kind, task=task), inline(data, kind).records)
     assert said(fold) == list(expected(oracle, data, kind))
     assert fold.counts.get("entity_evicted", 0) == oracle.evicted
+    assert fold.counts.get("shared_answered", 0) == oracle.shared_answered
     assert (oracle.evicted > 20) == (bounds[0] == 3)
+    assert (oracle.shared_answered > 20) == (bounds[1] > 0)
 
 
 @given(
@@ -160,6 +163,7 @@ def test_any_sequence_of_keys_is_answered_as_by_hand(data: list[Row], most: int,
     fold = Fold(declare(build(), PerKey(most, min_learned)), inline(data, kind).records)
     assert said(fold) == list(expected(oracle, data, kind))
     assert fold.task.books.count["entity_evicted"] == oracle.evicted
+    assert fold.task.books.count["shared_answered"] == oracle.shared_answered
 
 
 def delayed(data: list[Row], seed: int) -> tuple[Log, list[tuple[str, int]]]:
@@ -182,8 +186,8 @@ def delayed(data: list[Row], seed: int) -> tuple[Log, list[tuple[str, int]]]:
     return log, steps
 
 
-def late(bounds: tuple[int, int]) -> tuple[Fold, list[tuple[Any, Any]], int]:
-    """Return a fold of labels that come late, what models kept by hand answer, and how many of these had to go."""
+def late(bounds: tuple[int, int]) -> tuple[Fold, list[tuple[Any, Any]], ByHand]:
+    """Return a fold of labels that come late, what models kept by hand answer, and these models."""
     _, build, kind = MODELS["logistic"]
     data = rows(300, 2)
     log, steps = delayed(data, 3)
@@ -195,17 +199,18 @@ def late(bounds: tuple[int, int]) -> tuple[Fold, list[tuple[Any, Any]], int]:
         else:
             oracle.learn(key, {"a": a}, y)
     fold = Fold(declare(build(), PerKey(*bounds), ttl=timedelta(days=1)), log.records)
-    return fold, answers, oracle.evicted
+    return fold, answers, oracle
 
 
 @pytest.mark.parametrize("bounds", [(100, 0), (3, 4)], ids=str)
 def test_label_that_comes_later_is_learned_by_the_model_of_its_event(bounds: tuple[int, int]) -> None:
     """The key waits with the features, whatever bytes it is; which entity goes is decided when labels come."""
-    fold, answers, evicted = late(bounds)
+    fold, answers, oracle = late(bounds)
     assert said(fold) == answers
     assert fold.counts["label_joined"] == 300
-    assert fold.counts.get("entity_evicted", 0) == evicted
-    assert (evicted > 20) == (bounds[0] == 3)
+    assert fold.counts.get("entity_evicted", 0) == oracle.evicted
+    assert fold.counts.get("shared_answered", 0) == oracle.shared_answered
+    assert (oracle.evicted > 20) == (bounds[0] == 3)
 
 
 def test_label_without_a_key_is_learned_by_the_model_of_its_event() -> None:
@@ -276,6 +281,7 @@ def test_model_that_raises_while_learning_is_as_if_the_record_had_never_come() -
     straight, fold = Fold(pipeline, clean.records), Fold(pipeline, poisoned.records)
     assert fold.answers == straight.answers
     assert fold.counts["entity_evicted"] == straight.counts["entity_evicted"] > 10
+    assert fold.counts["shared_answered"] == straight.counts["shared_answered"] > 10
     assert len(fold.letters) == 22
     assert fold.letters[0].reason.startswith("Fragile v1 raised")
 
