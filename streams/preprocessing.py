@@ -1,5 +1,6 @@
 """Cleaning that depends on what was seen before: fills, clips, and a bound on categories."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ class Preprocessor:
     ----------
     features
         The declared features.
+    count
+        Where values are counted that became another category, as ``other_category``.
 
     Examples
     --------
@@ -26,7 +29,8 @@ class Preprocessor:
     {'temp': 15.0, 'city': 'Oslo'}
     """
 
-    def __init__(self, features: Mapping[str, Feature]) -> None:
+    def __init__(self, features: Mapping[str, Feature], count: dict[str, int] | None = None) -> None:
+        self._count = Counter[str]() if count is None else count
         self._names = list(features)
         self._numbers = {
             name: f for name, f in features.items() if f.type in (int, float) and f.out_of_range != "refuse"
@@ -39,6 +43,12 @@ class Preprocessor:
         self.idle = not (self._numbers or self._fills or self._strings)
         self._sums: dict[str, tuple[int, float]] = {}
         self._last: dict[str, Any] = {}
+
+    @property
+    def full(self) -> dict[str, int]:
+        """The bound by name of each feature that has as many categories as it may."""
+        bounds = {name: self._strings[name].max_categories for name in self._seen}
+        return {name: bound for name, bound in bounds.items() if len(self._seen[name]) >= bound}
 
     def clean(self, x: dict[str, Any]) -> dict[str, Any]:
         """Return the features as the model is to see them; nothing is learned yet.
@@ -77,8 +87,12 @@ class Preprocessor:
         """Learn from an event that was scored; `x` is what `clean` was given: fills are no observations."""
         for name, seen in self._seen.items():
             value = x.get(name)
-            if value is not None and value not in seen and value != OTHER:
+            if value is None or value in seen:
+                continue
+            if value != OTHER:
                 seen.add(value)
+            elif len(seen) >= self._strings[name].max_categories:
+                self._count["other_category"] += 1
         for name in self._learned_fills:
             value = x.get(name)
             if value is not None:

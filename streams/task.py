@@ -86,7 +86,7 @@ class Task:
         self.books = Books()
         self.clock = EventTime(round(pipeline.max_leap.total_seconds() * 1000))
         self.join = LabelJoin(label.ttl_ms if label else None, pipeline.max_pending_bytes, pipeline.dedupe_window)
-        self.preprocessor = Preprocessor(pipeline.features)
+        self.preprocessor = Preprocessor(pipeline.features, self.books.count)
         self._cleans_nothing = self.preprocessor.idle
         self.loss = Loss(pipeline.kind, pipeline.drift.loss)
         self.lifecycle = Lifecycle(pipeline, self.books, self.loss, checkpoint)

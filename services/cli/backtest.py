@@ -280,6 +280,11 @@ def _entities(test: "Backtest") -> dict[str, int] | None:
     }
 
 
+def _full(test: "Backtest") -> dict[str, int]:
+    """Return the bound of each feature that has had more categories than it may, as far as one knows."""
+    return test.task.preprocessor.full if test.task.books.count["other_category"] else {}
+
+
 def _counted(lines: Any, advance: Any) -> Iterator[bytes]:
     for line in lines:
         advance(len(line))
@@ -304,6 +309,7 @@ def _report(test: "Backtest", seconds: float) -> dict[str, Any]:
         "outcomes": {name: count[name] for name in OUTCOMES if count[name]},
         "remarks": {name: count[name] for name in REMARKS if count[name]},
         "balanced": task.books.balanced,
+        **({"categories_full": full} if (full := _full(test)) else {}),
         **({} if entities is None else {"entities": entities}),
         "metrics": {**(values if task.evaluation.count else dict.fromkeys(values)), **estimate},
         "dead_letters": dict(test.dead_letters),
@@ -329,6 +335,8 @@ def _print(report: dict[str, Any], test: "Backtest") -> None:
         typer.echo(f"  {count:>9}  dead letters at stage {stage}")
     for letter in report["first_dead_letters"]:
         typer.echo(f"    offset {letter['offset']}: {letter['reason']}")
+    for name, bound in report.get("categories_full", {}).items():
+        typer.echo(f"feature {name}: max_categories={bound:,} was reached, further values are __other__ to the model")
     if entities := report.get("entities"):
         own = f"{entities['answered_by_own']} of {entities['answered']}"
         typer.echo(f"answered by the entities' own models: {own}; entities: {entities['count']}")

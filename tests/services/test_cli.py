@@ -328,6 +328,22 @@ def test_backtest_of_a_model_per_key_says_how_many_answers_are_an_entitys_own(fo
     assert "entities" not in json.loads(run("backtest", "keys.jsonl", "declared.py:pipeline", "-o", "json").stdout)
 
 
+def test_backtest_tells_of_categories_that_became_another(folder: Path) -> None:
+    """How many values, and of which feature."""
+    declared = GOOD.replace('{"a": float}', '{"a": float, "user": str}').replace(
+        "=linear_model.L", '=compose.Select("a") | linear_model.L'
+    )
+    (folder / "words.py").write_text(declared)
+    rows = [{"id": str(i), "a": 1.0, "user": f"u{i}", "y": i % 2 == 0} for i in range(1200)]
+    (folder / "words.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    said = run("backtest", "words.jsonl", "words.py:pipeline")
+    assert "      200  other_category   values beyond max_categories, which became __other__\n" in said.stdout
+    assert "feature user: max_categories=1,000 was reached, further values are __other__ to the model\n" in said.stdout
+    report = json.loads(run("backtest", "words.jsonl", "words.py:pipeline", "-o", "json").stdout)
+    assert (report["remarks"], report["categories_full"]) == ({"other_category": 200}, {"user": 1000})
+    assert "max_categories" not in run("backtest", "events.jsonl", "declared.py:pipeline").stdout
+
+
 def test_backtest_in_which_nothing_can_be_scored_says_why(folder: Path) -> None:
     """The first reasons, no metric, and exit code 1; there is a report to open all the same."""
     (folder / "table.jsonl").write_text("id,a,y\n1,1.0,true\n2,2.0,false\n3,1.0,true\n")

@@ -13,6 +13,7 @@ from riverrun import Feature, Label, ObserveOnly, Pipeline
 from streams.feature import OTHER
 from streams.preprocessing import Preprocessor
 from tests.streams.logs import Fold, Log
+from tests.streams.test_learner import FragileLabel
 
 
 def cleaned(feature: Feature, *values: Any) -> list[Any]:
@@ -31,6 +32,20 @@ def test_missing_value_is_omitted_by_default() -> None:
     cleaner = Preprocessor({name: Feature(float, nullable=True) for name in "abc"})
     assert list(cleaner.clean({"a": 1.0, "b": None, "c": 2.0})) == ["a", "c"]
     assert cleaner.clean({"c": 1.0}) == {"c": 1.0}
+
+
+def test_category_beyond_the_bound_is_counted() -> None:
+    """Each value that became another, where its event counts; not what is called so by itself."""
+    features = {"id": Feature(str, max_categories=2)}
+    pipeline = Pipeline("p", features, Label("y", type=str), FragileLabel(), policy=ObserveOnly())
+    log = Log()
+    for value in (OTHER, "u1", "u2", "u1", "u3", "u4"):
+        log.event({"id": value}, y="good")
+    log.event({"id": "u5"}, y="bad")
+    fold = Fold(pipeline, log.records)
+    assert len(fold.letters) == 1
+    assert fold.counts["other_category"] == 2
+    assert fold.task.preprocessor.full == {"id": 2}
 
 
 def test_null_is_left_for_an_imputer_of_rivers() -> None:
