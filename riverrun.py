@@ -1,8 +1,10 @@
 """The names a pipeline is declared with: ``from riverrun import Drift, Feature, Label, Pipeline``.
 
-`export_model` is for models that were trained elsewhere and are to serve in one.
+`Backtest` folds rows through one in Python, `export_model` is for models that were trained elsewhere and are to serve
+in one.
 """
 
+from services.backtest import Backtest
 from services.model_files import export_model
 from streams.drift import Drift
 from streams.feature import Feature
@@ -16,6 +18,7 @@ from streams.watch import Watch
 
 __all__ = [
     "BackgroundChallenger",
+    "Backtest",
     "ChampionVersions",
     "Drift",
     "Feature",

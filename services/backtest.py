@@ -3,12 +3,17 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
+import orjson
 
 from schemas.events import DeadLetter, Event, LifecycleEvent, PredictionMade
+from schemas.lines import parse_line
 from schemas.operators import EVERYBODY, Operators
 from schemas.record import Record
+from services.laboratory.loss_meter import LossMeter
+from streams.label_join import Settled
 from streams.pipeline import Pipeline
 from streams.task import Task
 
@@ -47,7 +52,7 @@ class PredictionDigest:
 
 
 class Backtest:
-    """Folds records and keeps what a report needs.
+    """Folds records, or rows in Python, and keeps what a report needs.
 
     Parameters
     ----------
@@ -59,6 +64,17 @@ class Backtest:
         Those whose commands are obeyed.
     most_lifecycle
         Lifecycle events that are kept; later ones are counted only. None keeps all.
+
+    Examples
+    --------
+    >>> from river import linear_model
+    >>> from streams.label import Label
+    >>> pipeline = Pipeline("p", features={"a": float}, label=Label("y"), model=linear_model.LogisticRegression())
+    >>> backtest = Backtest(pipeline)
+    >>> [made.prediction for made in backtest.fold([{"a": a, "y": a > 0} for a in (1.0, -1.0, 2.0)])]
+    [False, False, True]
+    >>> backtest.losses
+    [(0, 1.0), (1, 0.0), (2, 0.0)]
     """
 
     def __init__(
@@ -76,7 +92,56 @@ class Backtest:
         self.lifecycle_dropped = 0
         self.dead_letters: Counter[str] = Counter()
         self.first_dead_letters: list[DeadLetter] = []
+        #: Offset and loss of each answer to a row, in the order in which labels came, see `fold`.
+        self.losses: list[tuple[int, float]] = []
         self._most_lifecycle = most_lifecycle
+
+    @property
+    def model(self) -> Any:
+        """The champion's River model, itself and no copy; of a pipeline per key its `EntityModels`."""
+        return self.task.lifecycle.champion.model
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Current value of each declared metric by name."""
+        return self.task.evaluation.values
+
+    def fold(self, rows: Iterable[dict[str, Any]], *, key_field: str | None = None) -> list[PredictionMade | None]:
+        """Step through rows, behind all that came before; all that is returned stays in memory.
+
+        Parameters
+        ----------
+        rows
+            Each what would be a line of a file: features, and the label where it is known; or a CloudEvent, which has
+            ``specversion``, ``time`` and ``data``. NaN stands for null.
+        key_field
+            Field that is the record's key.
+
+        Returns
+        -------
+        What was answered to each; None where nothing was: to a label, a duplicate, or what cannot be used. The loss of
+        each answer whose label came is added to `losses`: of classes 0 or 1, of numbers the absolute error.
+
+        Raises
+        ------
+        TypeError
+            When a row holds what is no JSON, nor a number of NumPy's, nor a time.
+        """
+        meter, task = LossMeter(self.task.pipeline.kind, "zero_one"), self.task
+
+        def measure(_: str, offset: int, settled: Settled) -> None:
+            if (loss := meter.of(settled)) is not None:
+                self.losses.append((offset, loss))
+
+        task.witness = measure
+        topic, answers = task.pipeline.source_topic, list[PredictionMade | None]()
+        for row in rows:
+            line = parse_line(orjson.dumps(row, _as_text, orjson.OPT_SERIALIZE_NUMPY), key_field=key_field)
+            record = Record(topic, task.partition, task.next_offset, 0, line.key, line.value, line.headers)
+            events = task.step(record)
+            self.keep(events)
+            answers.append(next((event for event in events if isinstance(event, PredictionMade)), None))
+        return answers
 
     def run(self, records: Iterable[Record]) -> Iterator[tuple[Record, list[Event]]]:
         """Step through records, yielding each with what followed from it."""
@@ -98,3 +163,10 @@ class Backtest:
                 self.lifecycle.append(event)
             else:
                 self.lifecycle_dropped += 1
+
+
+def _as_text(value: Any) -> str:
+    """Return a time of another library, such as pandas', as text."""
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    raise TypeError(f"got a {type(value).__name__}")

@@ -19,55 +19,18 @@ from services.backtest import Backtest
 from services.cli.showing import describe_lifecycle
 from services.laboratory.bins import Bins
 from services.laboratory.features import FeatureBins
-from services.laboratory.outcome import Job, LossForm, Mark, Outcome
+from services.laboratory.loss_meter import LossMeter
+from services.laboratory.outcome import Job, Mark, Outcome
 from services.laboratory.source import KeyCount
 from streams.accounting import OUTCOMES, REMARKS
 from streams.label_join import Settled
 from streams.pipeline import Pipeline
-from streams.prequential import Loss
 
 _CHUNK = 500
 _CHANGES = (ChampionChanged, ModelRetrained)
 _MOST_MARKS = 500
 _MOST_MODEL = 2_000
 _MOST_LOSS = 1e30  # of a regression that diverges: sums stay finite
-_LOSSES = {
-    "binary": {"zero_one": "zero-one loss", "log": "log loss (clipped at 4, by 4)"},
-    "multiclass": {"zero_one": "zero-one loss", "log": "log loss (clipped at 4, by 4)"},
-    "regression": dict.fromkeys(("zero_one", "log"), "absolute error"),
-    "anomaly": dict.fromkeys(("zero_one", "log"), "zero-one loss"),
-}
-
-
-class LossMeter:
-    """The loss by which combinations are compared: whatever a pipeline declares for its detectors, the same for all.
-
-    Parameters
-    ----------
-    kind
-        Task kind. A regression's loss is the absolute error in units of the label: the scale by which the detectors
-        measure it is another for each model.
-    form
-        For classes.
-
-    Examples
-    --------
-    >>> LossMeter("regression", "zero_one").of(Settled(3.0, 2.5, None, 1))
-    0.5
-    """
-
-    def __init__(self, kind: str, form: LossForm) -> None:
-        self.name = _LOSSES[kind][form]
-        self._is_regression = kind == "regression"
-        self._of = Loss(kind, form).of  # type: ignore[arg-type]
-
-    def of(self, settled: Settled) -> float | None:
-        """Return the loss of an answer, None when there is none to speak of."""
-        if settled.y is None:
-            return None
-        if self._is_regression:
-            return None if settled.prediction is None else abs(settled.y - settled.prediction)
-        return self._of(settled.y, settled.prediction, settled.score)
 
 
 def mark_of(offset: int) -> int:

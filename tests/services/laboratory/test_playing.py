@@ -10,8 +10,9 @@ from schemas import cloudevents as ce
 from schemas.events import PredictionMade
 from services.backtest import Backtest
 from services.laboratory.combination import Combination
+from services.laboratory.loss_meter import LossMeter
 from services.laboratory.outcome import Job, Outcome, decode_outcome, encode
-from services.laboratory.playing import LossMeter, mark_of, play
+from services.laboratory.playing import mark_of, play
 from services.laboratory.source import FileSource, partition_records
 from streams.label_join import Settled
 from tests.services.laboratory import laboratory_pipelines as declared
