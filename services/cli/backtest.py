@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from services.backtest import Backtest
 
 _COMPARING = "Comparing"
+_UNIT = (
+    "before and after: absolute residual over a scale, at most 1 (docs/backtest.md), in other units than the metrics"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -326,6 +329,7 @@ def _report(test: "Backtest", seconds: float) -> dict[str, Any]:
 def _print(report: dict[str, Any], test: "Backtest") -> None:
     import msgspec
 
+    from schemas.events import DriftWarned
     from streams.accounting import OUTCOMES, REMARKS
 
     typer.echo(f"{report['records']} records in {report['seconds']:.1f} s, {report['records_per_second']} records/s")
@@ -343,5 +347,8 @@ def _print(report: dict[str, Any], test: "Backtest") -> None:
     for name, value in report["metrics"].items():
         typer.echo(f"{name}: no answer has got its label" if value is None else f"{name}: {value:.4f}")
     for event in test.lifecycle:
-        typer.echo(describe_lifecycle(event.type, msgspec.to_builtins(event)))
+        line = describe_lifecycle(event.type, msgspec.to_builtins(event))
+        typer.echo(line if event.time else line.split("  ", 1)[1])  # a bare line has no time
+    if test.task.pipeline.kind == "regression" and any(isinstance(event, DriftWarned) for event in test.lifecycle):
+        typer.echo(_UNIT)
     typer.echo(f"{report['predictions']} predictions, digest {report['digest']}, declaration {report['declaration']}")

@@ -54,7 +54,10 @@ def register(app: typer.Typer) -> None:
 
 
 def ls(pipeline: NamedPipelineArgument, servers: ServersOption = None, output: OutputOption = Output.TEXT) -> None:
-    """Show who serves in each partition, as its newest prediction says, or a change behind it; and what holds it."""
+    """Show who serves in each partition, as its newest prediction says, or a change behind it; and what holds it.
+
+    What it had learned before that offset: the label of that event may have taught it one example more since.
+    """
     settings = settings_of(servers)
     held = holds(settings, pipeline)
     names = ("partition", "version", "model", "learned", "offset", "declaration")
@@ -69,7 +72,7 @@ def ls(pipeline: NamedPipelineArgument, servers: ServersOption = None, output: O
         typer.echo("no partition has answered an event yet")
         return
     cells = [[*("" if row[name] is None else row[name] for name in names[:5]), ", ".join(row["held"])] for row in rows]
-    print_table(["partition", "champion", "model", "learned", "at offset", "held"], cells)
+    print_table(["partition", "champion", "model", "learned before", "offset", "held"], cells)
 
 
 def promote(

@@ -344,6 +344,26 @@ def test_backtest_tells_of_categories_that_became_another(folder: Path) -> None:
     assert "max_categories" not in run("backtest", "events.jsonl", "declared.py:pipeline").stdout
 
 
+def test_backtest_of_a_regression_says_what_its_drift_is_measured_in_and_where_it_was(folder: Path) -> None:
+    """The unit of before and after, and no year 1970 where the file has no times; with times there they are."""
+    (folder / "number.py").write_text(
+        GOOD.replace('Label("y")', 'Label("y", type=float)').replace("Logistic", "Linear")
+    )
+    rows = [{"id": str(i), "a": i % 7 / 7, "y": i % 7 + (i > 2000) * (50 * (i % 2))} for i in range(2500)]
+    (folder / "jump.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    said = run("backtest", "jump.jsonl", "number.py:pipeline").stdout
+    assert "before and after: absolute residual over a scale, at most 1 (docs/backtest.md), in other units than" in said
+    told = [line for line in said.splitlines() if "  drift.detected  " in line]
+    assert told
+    assert all(line.startswith("[0]@") for line in told)
+    events = [{"specversion": "1.0", "time": "2026-01-01T00:00:00Z", "id": row["id"], "data": row} for row in rows]
+    (folder / "jump.jsonl").write_text("\n".join(map(json.dumps, events)))
+    timed = run("backtest", "jump.jsonl", "number.py:pipeline").stdout
+    assert [line.split("  ", 1)[1] for line in timed.splitlines() if "  drift.detected  " in line] == told
+    assert "2026-01-01T00:00:00.000Z  [0]@" in timed
+    assert "in other units" not in run("backtest", "events.jsonl", "declared.py:pipeline").stdout
+
+
 def test_backtest_in_which_nothing_can_be_scored_says_why(folder: Path) -> None:
     """The first reasons, no metric, and exit code 1; there is a report to open all the same."""
     (folder / "table.jsonl").write_text("id,a,y\n1,1.0,true\n2,2.0,false\n3,1.0,true\n")

@@ -202,7 +202,9 @@ def test_models_of_the_newest_snapshot_are_shown(desk: Desk) -> None:
     [report] = desk.json("models", "show", "shown")
     [serving] = desk.json("models", "ls", "shown")
     champion = report["models"][0]
-    # The newest prediction was made before its own label taught one example more.
+    # The newest prediction was made before its own label taught one example more, and the heading says so.
+    heading = desk.run("models", "ls", "shown").stdout.splitlines()[0].split("  ")
+    assert [part.strip() for part in heading if part][3:5] == ["learned before", "offset"]
     assert (champion["name"], champion["learned"]) == (serving["version"], serving["learned"] + 1)
     archived = {
         model["name"]: (model["learned"], model["offset"]) for model in report["models"] if model["role"] == "archived"
