@@ -64,4 +64,20 @@ def questions_count() -> Patches:
     return [(EntityModels, "answering", touch)]
 
 
-ENTITY_BUGS = (wrong_entity_goes, entity_order_unsaved, shared_prototype, key_lost_while_waiting, questions_count)
+def own_answers_counted_as_shared() -> Patches:
+    """An entity's first answer of its own is put down to the shared model."""
+
+    def asks_shared(self: Any, x: dict[str, Any]) -> bool:
+        return bool(self.learned.get(x.get(KEY, ""), 0) <= self._min_learned)
+
+    return [(EntityModels, "asks_shared", asks_shared)]
+
+
+ENTITY_BUGS = (
+    wrong_entity_goes,
+    entity_order_unsaved,
+    shared_prototype,
+    key_lost_while_waiting,
+    questions_count,
+    own_answers_counted_as_shared,
+)
