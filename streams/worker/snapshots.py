@@ -70,8 +70,8 @@ class Snapshots:
     trusted
         Keys whose manifests are taken into account when old ones are dropped.
     interval_seconds
-        Time between two snapshots of a shard, at least; longer when the dumps of all shards together would take more
-        than a fiftieth of the time.
+        Time between two snapshots of a partition, at least, whoever takes them; longer when the dumps of all shards
+        together would take more than a fiftieth of the time.
     dump
         Has a file written, of this moment.
     clock
@@ -98,15 +98,22 @@ class Snapshots:
         self._dump = dump
         self._clock = clock
         self._due: dict[TP, float] = {}
+        #: The shards of this assignment whose due time has been looked at.
+        self._assigned: set[TP] = set()
         self._hastened: set[TP] = set()
         self._since_sweep: Counter[TP] = Counter()
         self._work: Iterator[bool] | None = None
         self._working_on: TP | None = None
 
     def forget(self) -> None:
-        """Drop the snapshot at work: its partition is ours no more, or its cycle was aborted."""
+        """Drop the snapshot at work: its partition is ours no more, or its cycle was aborted.
+
+        When the next ones are due is kept: a group that rebalances often takes as many as another.
+        """
+        if self._working_on is not None:
+            self._due.pop(self._working_on, None)  # there is nothing of it: it is due still
         self._work = self._working_on = None
-        self._due, self._hastened = {}, set()
+        self._assigned, self._hastened = set(), set()
 
     def hasten(self, tp: TP) -> None:
         """Let the next snapshot of a shard be due now, if it has moved."""
@@ -151,11 +158,19 @@ class Snapshots:
 
     def _most_due(self, shards: Mapping[TP, Snapshotted]) -> TP | None:
         now = self._clock()
-        for tp in shards.keys() - self._due.keys():
-            self._due[tp] = now + self._interval
+        for tp in shards.keys() - self._assigned:
+            self._due[tp] = max(self._due.get(tp, now), now + self._remaining_seconds(shards[tp]))
+        self._assigned = set(shards)
         asked_for = {tp for tp in shards if self._due[tp] <= now} | self._hastened
         due = [tp for tp, shard in shards.items() if tp in asked_for and _has_moved(shard)]
         return min(due, key=self._due.__getitem__, default=None)
+
+    def _remaining_seconds(self, shard: Snapshotted) -> float:
+        """Return what is left of the interval at an assignment: since the last snapshot, whoever has taken it."""
+        if shard.snapshot is None:
+            return 0.0 if shard.committed > 0 else self._interval  # nobody knows for how long there has been none
+        age = time.time() - shard.snapshot.time / 1000
+        return min(max(0.0, self._interval - age), self._interval)
 
     def _take(self, tp: TP, shard: Snapshotted, identity: Identity, share: float) -> Iterator[bool]:
         """Take one snapshot, a step a cycle; yield whether something was handed to the store."""

@@ -11,9 +11,10 @@ from streams.snapshot import identity_of
 from streams.task import Task
 from streams.worker import snapshots
 from streams.worker.delivery import CycleAborted
+from streams.worker.snapshots import Snapshots
 from tests.streams.worker.declarations import small
 from tests.streams.worker.kafka import until
-from tests.streams.worker.memory_store import TRUSTED, Desk, Shard
+from tests.streams.worker.memory_store import SIGNER, TRUSTED, Desk, Shard, Written
 from tests.streams.worker.test_recovery import fold
 
 
@@ -149,6 +150,76 @@ def test_aborted_cycle_ends_the_snapshot() -> None:
     del desk.store.put
     desk.advance()
     desk.clock.now = 30.0
+    desk.advance(5)
+    assert desk.snapshots.taken == 1
+
+
+def test_assignments_put_no_snapshot_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group that rebalances more often than the interval takes them all the same: the log to replay stays short."""
+    desk = Desk(small("p"))
+    monkeypatch.setattr("streams.worker.snapshots.time.time", lambda: 1_700_000_000.0 + desk.clock.now)
+    for second in range(0, 36, 4):
+        desk.clock.now = float(second)
+        desk.snapshots.forget()
+        desk.shard.position = desk.shard.committed = 1 + second
+        desk.advance(5)
+    assert [at for at, _ in desk.store.documents] == [1, 13, 25]
+
+
+def test_snapshot_of_a_partition_that_came_is_due_an_interval_after_its_last_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever took that, and however late the partition came."""
+    desk = Desk(small("p"), interval=10.0)
+    monkeypatch.setattr("streams.worker.snapshots.time.time", lambda: 1_700_000_000.0 + desk.clock.now)
+    desk.shard.position = desk.shard.committed = 10
+    desk.advance(5)
+    assert desk.snapshots.taken == 1
+    desk.snapshots = Snapshots(desk.store, SIGNER, TRUSTED, 10.0, Written, desk.clock)
+    desk.shard.position = desk.shard.committed = 20
+    desk.clock.now += 6
+    desk.advance(5)
+    assert desk.snapshots.taken == 0
+    desk.clock.now += 4
+    desk.advance(5)
+    assert desk.snapshots.taken == 1
+
+
+def test_snapshot_from_a_clock_that_is_ahead_is_followed_after_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose clock is wrong keeps the others from taking none."""
+    desk = Desk(small("p"), interval=10.0)
+    monkeypatch.setattr("streams.worker.snapshots.time.time", lambda: 1_800_000_000.0)
+    desk.shard.position = 10
+    desk.take()
+    monkeypatch.undo()
+    desk.snapshots = Snapshots(desk.store, SIGNER, TRUSTED, 10.0, Written, desk.clock)
+    desk.shard.position = desk.shard.committed = 20
+    desk.advance()
+    desk.clock.now += 10
+    desk.advance(5)
+    assert desk.snapshots.taken == 1
+
+
+def test_snapshot_of_a_log_that_was_read_without_one_is_due_at_once() -> None:
+    """Nobody knows for how long there has been none."""
+    desk = Desk(small("p"))
+    desk.shard.committed = 100
+    desk.advance()
+    desk.shard.position = desk.shard.committed = 120
+    desk.advance(5)
+    assert desk.snapshots.taken == 1
+
+
+def test_snapshot_that_an_assignment_cuts_off_is_due_at_once() -> None:
+    """What it had handed over is of no use to anybody."""
+    desk = Desk(small("p"))
+    desk.advance()
+    desk.shard.position, desk.shard.committed = 10, 9
+    desk.clock.now = 10.0
+    desk.advance(5)
+    assert desk.snapshots.taken == 0
+    desk.snapshots.forget()
+    desk.shard.committed = 10
     desk.advance(5)
     assert desk.snapshots.taken == 1
 
