@@ -76,7 +76,7 @@ def check_topics(plans: Iterable[TopicPlan]) -> Iterator[Check]:
             yield Check(name, False, "is missing", "riverrun topics apply makes it")
         elif plan.grow:
             found = f"has {counted(plan.existing.partitions, 'partition')}, expected {plan.partitions}"
-            yield Check(name, False, found, "riverrun topics apply adds them")
+            yield Check(name, False, found, "riverrun topics apply adds them; what the input has beyond these waits")
         elif plan.changes:
             yield Check(name, False, describe(plan.changes), "riverrun topics apply sets it")
         else:

@@ -92,7 +92,9 @@ def examine(pipeline: "Pipeline", settings: "Settings", path: str, *, probe: boo
     except KafkaException as error:
         yield checks.check_untold(group, error.args[0].str())
     else:
-        snapshots, begins, unread = snapshots_of(pipeline, settings, partitions)
+        kept = plans[4:] if settings.snapshots_in_kafka else []
+        aligned = min([partitions, *(plan.existing.partitions for plan in kept if plan.existing)])
+        snapshots, begins, unread = snapshots_of(pipeline, settings, aligned)  # of the others there are none yet
         if unread is not None:
             yield checks.check_unread(unread)
         yield from checks.check_progress(group, progress, replay_horizon(source), None if unread else snapshots)

@@ -18,6 +18,7 @@ from schemas.murmur2 import home_partition
 from schemas.outgoing import Outgoing, OutgoingEncoder
 from schemas.signing import Signer, TrustedKeys
 from streams.pipeline import Pipeline
+from streams.worker.alignment import Alignment
 from streams.worker.assignment import Assignment
 from streams.worker.batch import BatchSchema
 from streams.worker.conformance import heed_verdict
@@ -97,6 +98,7 @@ class App(faust.App):
             self.recovery = Recovery(store, trusted, declarations.at)
             self.snapshots = Snapshots(store, signer, trusted, settings.snapshot_interval)
             quarantine = Quarantine(store, signer, trusted, pipeline.name, pipeline.source_topic)
+        self.alignment = Alignment(pipeline.source_topic, partitions, self._producible_partitions)
         self.assignment = Assignment(
             pipeline,
             partitions,
@@ -107,6 +109,7 @@ class App(faust.App):
             self.recovery,
             self.snapshots,
             quarantine,
+            self.alignment,
         )
         self.raw_topic = self.topic(pipeline.source_topic, schema=BatchSchema())
 
@@ -122,15 +125,30 @@ class App(faust.App):
             raise BrokerError(
                 f"no topic {', '.join(missing)} on {self.settings.bootstrap_servers}: riverrun topics apply"
             )
-        aligned = [topics.predictions(self.pipeline.name)]
-        if self.settings.snapshots_in_kafka:
-            aligned += self._snapshot_topics
-        for name in aligned:
-            if self._partition_counts[name] < self._partition_counts[source]:
-                raise BrokerError(
-                    f"{name}: got {self._partition_counts[name]} partitions, expected at least the "
-                    f"{self._partition_counts[source]} of {source}: riverrun topics apply"
-                )
+        counts = self._partition_counts
+        short = [
+            f"{name}: got {counts[name]} partitions, expected at least the {counts[source]} of {source}"
+            for name in self._aligned_topics
+            if counts[name] < counts[source]
+        ]
+        if short:
+            raise BrokerError(f"{'; '.join(short)}: riverrun topics apply adds them")
+
+    @property
+    def _aligned_topics(self) -> list[str]:
+        """The topics whose partition n takes what is said of the input's partition n."""
+        name = self.pipeline.name
+        aligned = [topics.predictions(name), topics.dead_letters(name)]
+        return aligned + self._snapshot_topics if self.settings.snapshots_in_kafka else aligned
+
+    def _producible_partitions(self) -> dict[str, int]:
+        """Ask how many partitions there are, through the producers: what they have not heard of they refuse."""
+        names = [self.pipeline.source_topic, *self._aligned_topics]
+        answers = [
+            topic_partitions(self.settings, names, emitter.producer)
+            for emitter in (self.emitter, self._connected_outside())
+        ]
+        return {name: min(answer[name] for answer in answers) for name in names}
 
     @property
     def _snapshot_topics(self) -> list[str]:
@@ -199,7 +217,8 @@ class App(faust.App):
                 "fetch.message.max.bytes": max(1024 * 1024, self.pipeline.max_record_bytes),
                 "queued.min.messages": self.settings.batch_records,
                 "fetch.queue.backoff.ms": 10,
-                "topic.metadata.refresh.interval.ms": 60_000,
+                # New partitions have no reader until it is asked for; it is one small request.
+                "topic.metadata.refresh.interval.ms": 10_000,
             },
             **further,
         )
@@ -258,17 +277,26 @@ class App(faust.App):
             self._crashing = asyncio.ensure_future(self.crash(error))
 
 
-def topic_partitions(settings: Settings, names: list[str]) -> dict[str, int]:
+def topic_partitions(settings: Settings, names: list[str], client: Producer | None = None) -> dict[str, int]:
     """Return the number of partitions of each topic, 0 where there is no such topic.
+
+    Parameters
+    ----------
+    settings
+        Of the deployment.
+    names
+        Of the topics.
+    client
+        Who asks, and knows them from then on; without, a client that is made for it.
 
     Raises
     ------
     BrokerError
         When no broker answers.
     """
-    admin = AdminClient(settings.client(), logger=logging.getLogger("riverrun.kafka"))
+    client = client or AdminClient(settings.client(), logger=logging.getLogger("riverrun.kafka"))
     try:
-        known = admin.list_topics(timeout=_ADMIN_SECONDS).topics
+        known = client.list_topics(timeout=_ADMIN_SECONDS).topics
     except KafkaException as error:
         raise BrokerError(
             f"{settings.bootstrap_servers}: no Kafka answers ({error.args[0].str()}). Is RIVERRUN_BOOTSTRAP_SERVERS "

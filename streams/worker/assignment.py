@@ -12,6 +12,7 @@ from schemas.errors import BrokerError, DeclarationEnded, InvariantError, Riverr
 from schemas.operators import EVERYBODY, Operators
 from schemas.outgoing import Outgoing, OutgoingEncoder
 from streams.pipeline import Pipeline
+from streams.worker.alignment import Alignment
 from streams.worker.batch import Batch
 from streams.worker.delivery import CycleAborted, Delivery
 from streams.worker.poller import Extent, Poller
@@ -40,7 +41,7 @@ class Assignment:
     pipeline
         The declaration.
     partitions
-        Partitions of the input topic.
+        Partitions of the input topic when the worker starts.
     encoder
         Makes messages of events.
     delivery
@@ -55,6 +56,8 @@ class Assignment:
         Takes snapshots.
     quarantine
         Counts the workers that die at a record.
+    alignment
+        Holds back partitions that other topics lack.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Assignment:
         recovery: Recovery | None = None,
         snapshots: Snapshots | None = None,
         quarantine: Quarantine | None = None,
+        alignment: Alignment | None = None,
     ) -> None:
         self.shards: dict[TP, Shard] = {}
         self._left_alone: dict[TP, int] = {}
@@ -81,12 +85,13 @@ class Assignment:
         self.aborted = 0
         self._aborted_in_a_row = 0
         self._declaration = pipeline.declaration
-        self._restoration = Restoration(pipeline, partitions, settings, operators, recovery, quarantine)
+        self._restoration = Restoration(pipeline, partitions, settings, operators, recovery, quarantine, alignment)
         self._encode = encoder.encode
         self._delivery = delivery
         self._settings = settings
         self._snapshots = snapshots
         self._quarantine = quarantine
+        self._alignment = alignment
         self._parked: dict[TP, Shard] = {}
         self._epoch = 0
         self._poller: Poller | None = None
@@ -114,7 +119,9 @@ class Assignment:
         """
         self._epoch = epoch
         self.rebalances += 1
-        restored = {extent.tp: self._restored(extent) for extent in extents}
+        numbers = {extent.tp.partition for extent in extents}
+        lacking = self._alignment.lacking(numbers) if self._alignment is not None else ()
+        restored = {e.tp: None if e.tp.partition in lacking else self._restored(e) for e in extents}
         self.shards = {tp: shard for tp, shard in restored.items() if shard is not None}
         self._left_alone = {e.tp: max(e.committed, e.low) for e in extents if restored[e.tp] is None}
         self._parked = {}
@@ -127,7 +134,7 @@ class Assignment:
 
     @property
     def waiting(self) -> dict[TP, int]:
-        """Where another declaration has to read on, by partition: those were left alone, or this one's has ended."""
+        """Where partitions wait: for another declaration to read on, or for topics that lack their number."""
         ended = {tp: shard.position for tp, shard in dict(self.shards).items() if shard.ended}
         return {**self._left_alone, **ended}
 

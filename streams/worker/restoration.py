@@ -12,6 +12,7 @@ from streams.pipeline import Pipeline
 from streams.snapshot import identity_of
 from streams.takeover import Takeover
 from streams.task import Task
+from streams.worker.alignment import Alignment
 from streams.worker.forked import checkpoint
 from streams.worker.poller import Extent
 from streams.worker.quarantine import Quarantine
@@ -30,7 +31,7 @@ class Restoration:
     pipeline
         The declaration.
     partitions
-        Partitions of the input topic.
+        Partitions of the input topic when the worker starts.
     settings
         Of the deployment.
     operators
@@ -39,6 +40,8 @@ class Restoration:
         Restores tasks from snapshots; without, the whole log is replayed.
     quarantine
         Knows the records at which workers have died.
+    alignment
+        Knows how many partitions the input topic has now.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Restoration:
         operators: Operators,
         recovery: Recovery | None,
         quarantine: Quarantine | None,
+        alignment: Alignment | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._partitions = partitions
@@ -56,6 +60,9 @@ class Restoration:
         self._operators = operators
         self._recovery = recovery
         self._quarantine = quarantine
+        self._alignment = alignment
+        #: For partitions that came later: how many there were when one was first seen.
+        self._partitions_with: dict[int, int] = {}
 
     def shard(self, extent: Extent) -> Shard | None:
         """Return the shard of a partition, None when this worker's declaration is not the one that is to read on.
@@ -127,13 +134,18 @@ class Restoration:
     def _fresh_task(self, tp: TP) -> Task:
         # What was replayed was read under another declaration once: that is what relearning is.
         crosses = self._settings.on_new_declaration == "relearn"
-        return Task(
-            self._pipeline, tp.partition, self._partitions, checkpoint, self._operators, crosses_declarations=crosses
-        )
+        count = self._partition_count(tp.partition)
+        return Task(self._pipeline, tp.partition, count, checkpoint, self._operators, crosses_declarations=crosses)
 
     def identity(self, tp: TP) -> Identity:
         """Return whose state a partition's is."""
-        return identity_of(self._pipeline, tp.partition, self._partitions)
+        return identity_of(self._pipeline, tp.partition, self._partition_count(tp.partition))
+
+    def _partition_count(self, number: int) -> int:
+        """Return of how many partitions one is; it tells which labels are misrouted, so a worker keeps to it."""
+        if self._alignment is None or number < self._partitions:
+            return self._partitions
+        return self._partitions_with.setdefault(number, self._alignment.partitions)
 
     def _recovered(self, extent: Extent) -> Recovered:
         if self._recovery is None or extent.committed <= 0:

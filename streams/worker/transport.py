@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import confluent_kafka
 from faust.transport import base
 from faust.types import TP, ConsumerMessage, RecordMetadata
+from mode import Service
 
 from schemas.errors import BrokerError
 from streams.worker.batch import Batch, timestamp_ms
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SCHEME = "riverrun"
 _LEAVE_SECONDS = 60.0
 _ABORT_SECONDS = 5.0
+_LOOK_SECONDS = 10.0
 
 
 class Consumer(base.Consumer):
@@ -93,6 +95,14 @@ class Consumer(base.Consumer):
         )
         self.app.assignment.use(self._poller)
         self._poller.start()
+
+    @Service.task
+    async def _await_topics(self) -> None:
+        """Ask for the partitions anew once those can begin that wait for the other topics."""
+        while not self.should_stop:
+            await self.sleep(_LOOK_SECONDS)
+            if await asyncio.to_thread(self.app.alignment.has_grown) and self._poller is not None:
+                self._poller.rejoin()
 
     async def _drain_messages(self, fetcher: Any) -> None:
         """Hand on what waits, one batch a partition, as long as Faust lets messages flow; Faust's fetcher runs this.

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from typer.testing import CliRunner, Result
 
 from schemas.errors import BrokerError, ConfigurationError
@@ -62,6 +62,7 @@ mended = declare("mended", 2)
 placed = declare("placed", 3)
 lettered = declare("lettered", 1)
 doubted = declare("doubted", 1)
+growing = declare("growing", 2)
 """
 
 
@@ -426,6 +427,22 @@ def test_doctor_names_missing_topics(desk: Desk) -> None:
     result = desk.run("doctor", desk.pipeline("many"), code=3)
     assert "✗ topic many.raw: is missing" in result.stdout
     assert "riverrun topics apply" in result.stdout
+
+
+def test_doctor_names_the_topics_that_lack_partitions_of_a_grown_input(desk: Desk) -> None:
+    """Nothing else is wrong, the snapshots least of all; what is advised mends it."""
+    pipeline = desk.pipeline("growing")
+    desk.run("topics", "apply", pipeline)
+    admin = AdminClient({"bootstrap.servers": desk.bootstrap})
+    admin.create_partitions([NewPartitions("growing.raw", 4)])["growing.raw"].result(10)
+    checks = {check["name"]: check for check in desk.read("doctor", pipeline, code=3)["checks"]}
+    ends = ("predictions", "dead-letters", "manifests", "snapshots")
+    assert [name for name, check in checks.items() if not check["ok"]] == [f"topic growing.{end}" for end in ends]
+    told = checks["topic growing.manifests"]
+    assert told["found"] == "has 2 partitions, expected 4"
+    assert told["advice"] == "riverrun topics apply adds them; what the input has beyond these waits"
+    desk.run("topics", "apply", pipeline)
+    assert desk.read("doctor", pipeline)["ok"]
 
 
 def test_doctor_tells_of_dead_letters_among_the_records_that_were_read(desk: Desk) -> None:

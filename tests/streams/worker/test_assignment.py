@@ -14,6 +14,7 @@ from faust.types import TP
 from schemas.errors import BrokerError, InvariantError
 from schemas.events import DeadLetter, Event, PredictionMade
 from schemas.record import Record
+from streams.worker.alignment import Alignment
 from streams.worker.assignment import Assignment
 from streams.worker.batch import Batch
 from streams.worker.delivery import AtLeastOnce, CycleAborted
@@ -242,6 +243,23 @@ def legs(desk: Desk) -> dict[str, tuple[float, float]]:
     samples = desk.assignment.timing.collect().samples
     values = {(sample.name[-4:], sample.labels["leg"]): round(sample.value, 3) for sample in samples}
     return {leg: (values["ount", leg], values["_sum", leg]) for leg in LEGS}
+
+
+def test_partition_that_other_topics_lack_waits_and_the_others_go_on() -> None:
+    """It is not read, and stands there until it is assigned once more when they have it."""
+
+    async def test() -> None:
+        desk = Desk()
+        counts = {"p.raw": 2, "p.predictions": 1}
+        desk.assignment._alignment = Alignment("p.raw", 1, lambda: counts)
+        extents = [Extent(TP0, -1, 0, 10), Extent(TP1, -1, 3, 10)]
+        assert desk.assignment.assign(extents, 1) == {TP0: 0}
+        assert desk.assignment.waiting == {TP1: 3}
+        counts["p.predictions"] = 2
+        assert desk.assignment.assign(extents, 2) == {TP0: 0, TP1: 3}
+        assert desk.assignment.waiting == {}
+
+    run(test)
 
 
 def test_commit_without_progress_asks_nobody() -> None:

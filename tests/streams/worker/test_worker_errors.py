@@ -53,6 +53,9 @@ def test_too_few_partitions_of_predictions_are_named(kafka: Kafka, deploy: Calla
         made.result(10)
     words = last_words(deployment.start())
     assert f"{deployment.predictions}: got 1 partitions, expected at least the 3 of {deployment.raw}" in words
+    for name in (deployment.dead_letters, deployment.manifests, deployment.snapshots):
+        assert f"{name}: got 1 partitions, expected at least the 3 of {deployment.raw}" in words
+    assert words.endswith(": riverrun topics apply adds them")
 
 
 def test_broken_model_stops_the_worker_at_the_tenth_error(kafka: Kafka, deploy: Callable[..., Any]) -> None:
