@@ -1,7 +1,7 @@
 """The names a pipeline is declared with: ``from riverrun import Drift, Feature, Label, Pipeline``.
 
 `Backtest` folds rows through one in Python, `export_model` is for models that were trained elsewhere and are to serve
-in one.
+in one. ``python -m riverrun`` is the command line.
 """
 
 from services.backtest import Backtest
@@ -33,3 +33,8 @@ __all__ = [
     "Watch",
     "export_model",
 ]
+
+if __name__ == "__main__":
+    from services.cli import main
+
+    main()

@@ -99,6 +99,13 @@ def test_no_command_shows_help() -> None:
     assert "Usage: riverrun" in run().stdout
 
 
+def test_package_is_run_as_the_command_line() -> None:
+    """``python -m riverrun`` is the command, too; it printed nothing, and left with 0."""
+    command = [sys.executable, "-m", "riverrun", "run", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "Usage: riverrun run" in done.stdout
+
+
 def test_help_imports_nothing_heavy() -> None:
     """Help answers at once: neither River nor Faust nor librdkafka is loaded."""
     heavy = ("river", "faust", "confluent_kafka", "pandas", "numpy", "rich.progress")
