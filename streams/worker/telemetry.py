@@ -107,7 +107,9 @@ class Telemetry(Collector):
             "riverrun_event_time_watermark_seconds", "Event time reached", labels=["partition"]
         )
         waiting = GaugeMetricFamily(
-            "riverrun_partition_waits", "1 where another declaration has to read on, else 0", labels=["partition"]
+            "riverrun_partition_waits",
+            "1 where another declaration or other topics are waited for, else 0",
+            labels=["partition"],
         )
         frozen = GaugeMetricFamily(
             "riverrun_models_frozen", "1 where an operator has them learn nothing, else 0", labels=["partition"]
