@@ -19,21 +19,33 @@ from streams.verdict import Role, Verdict
 _WINNERS, _HARDER = 6, 4.0
 
 
+#: Loss of a turn that is not answered: that of a wrong answer.
+_UNANSWERED = 1.0
+
+
 class _Entrant(Struct):
-    """One that races, its lead over the champion, and the losses of both in this rung."""
+    """One that races, its lead over the champion, and its turns in this rung, with the losses of both."""
 
     label: str
     role: Role
     learner: Learner
     lead: Lead
-    events: int = 0
+    turns: int = 0
+    unanswered: int = 0
     loss: float = 0.0
     champions: float = 0.0
 
     @property
-    def gained(self) -> float:
-        """By how much its loss was below the champion's, on average."""
-        return (self.champions - self.loss) / max(1, self.events)
+    def merit(self) -> tuple[bool, float]:
+        """Whether it has answered at all, and by how much its loss was below the champion's, on average."""
+        return self.unanswered < self.turns, (self.champions - self.loss) / max(1, self.turns)
+
+    def take_turn(self, its_loss: float | None, champions: float) -> None:
+        """Count a turn and the losses of both in it, its own None where it has not answered."""
+        self.turns += 1
+        self.unanswered += its_loss is None
+        self.loss += _UNANSWERED if its_loss is None else its_loss
+        self.champions += champions
 
 
 class Entrants:
@@ -57,8 +69,8 @@ class Entrants:
         self._fresh = fresh
         self._books = books
         self._racing: dict[str, _Entrant] = {}
-        #: How many stay: fewer than there are while a rung is being ended.
-        self._places = 0
+        #: Labels of those that still have to go at the end of a rung, the worst one last.
+        self._leaving: list[str] = []
         self._held: set[str] = set()
         self._winners = 0
 
@@ -106,20 +118,22 @@ class Entrants:
         self._held.clear()
         self._begin_rung()
 
-    def _add(self, label: str) -> None:
+    def _add(self, label: str) -> _Entrant:
         learner = self._fresh(label)
-        self._racing[learner.version] = _Entrant(label, "entrant", learner, Lead())
+        self._racing[learner.version] = entrant = _Entrant(label, "entrant", learner, Lead())
+        return entrant
 
     # ------------------------------------------------------------------ one event
 
     def answers(self, x: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-        """Return what those answer to an event whose turn it is, prediction and score by version."""
+        """Return what those answer to an event whose turn it is, prediction and score by version: None if it raises."""
         answers: dict[str, tuple[Any, Any]] = {}
         for version in self._next():
             try:
                 answers[version] = self._racing[version].learner.predict(x)
             except ModelError:
                 self._books.count["shadow_error"] += 1
+                answers[version] = None, None  # it has had its turn
         return answers
 
     def _next(self) -> Iterable[str]:
@@ -132,9 +146,9 @@ class Entrants:
         turns = range(int(budget * number), int(budget * (number + 1)))
         return [versions[turn % len(versions)] for turn in turns]
 
-    def learn(self, x: dict[str, Any], y: Any, answered: Iterable[str]) -> None:
-        """Let those learn that answered the event; one that breaks begins anew."""
-        for version in answered:
+    def learn(self, x: dict[str, Any], y: Any, asked: Iterable[str]) -> None:
+        """Let those learn whose turn the event was; one that breaks begins anew, but for its turns in this rung."""
+        for version in asked:
             entrant = self._racing.get(version)
             if entrant is None:
                 continue
@@ -145,7 +159,9 @@ class Entrants:
             except ModelBrokenError:
                 self._books.count["shadow_error"] += 1
                 del self._racing[version]
-                self._add(entrant.label)
+                rung = entrant.turns, entrant.unanswered, entrant.loss, entrant.champions
+                again = self._add(entrant.label)
+                again.turns, again.unanswered, again.loss, again.champions = rung
 
     def update(self, loss: float, losses: Mapping[str, float | None], offset: int) -> Verdict | None:
         """Take the losses of one labelled event.
@@ -155,7 +171,7 @@ class Entrants:
         loss
             The champion's, in [0, 1].
         losses
-            Of others, by version or name.
+            Of others, by version or name; None of one that did not answer in its turn.
         offset
             Offset of the event.
 
@@ -165,13 +181,14 @@ class Entrants:
         """
         best: Verdict | None = None
         for version, entrant in self._racing.items():
-            its_loss = losses.get(version)
+            if version not in losses:
+                continue
+            its_loss = losses[version]
+            if not self._leaving:
+                entrant.take_turn(its_loss, loss)
             if its_loss is None:
                 continue
             entrant.lead.update(loss, its_loss, offset)
-            entrant.events += 1
-            entrant.loss += its_loss
-            entrant.champions += loss
             if best is None or entrant.lead.value > best.advantage.value:
                 best = Verdict(entrant.role, entrant.learner, entrant.lead, 0.0)
         # Any of them may be better by chance: each has its share of alpha.
@@ -182,8 +199,8 @@ class Entrants:
 
     def _begin_rung(self) -> None:
         for entrant in self._racing.values():
-            entrant.events, entrant.loss, entrant.champions = 0, 0.0, 0.0
-        self._places = len(self._racing)
+            entrant.turns, entrant.unanswered, entrant.loss, entrant.champions = 0, 0, 0.0, 0.0
+        self._leaving = []
 
     def eliminate(self) -> tuple[str, str] | None:
         """Let the worst one go, when a rung is over and there is no budget for all: one at a call.
@@ -192,25 +209,31 @@ class Entrants:
         -------
         Its version, and why; None when nobody has to go.
         """
-        racing, budget = self._racing, self._race.budget
-        if budget is None or len(racing) <= budget:
-            return None
-        if self._places == len(racing):
-            if any(entrant.events < self._race.rung for entrant in racing.values()):
+        racing = self._racing
+        if not self._leaving:
+            self._leaving = self._end_rung()
+            if not self._leaving:
                 return None
-            self._places = max(int(budget), ceil(len(racing) / 2), 1)
-        if len(racing) == self._places:
-            return None
-        worst = min(racing, key=lambda version: racing[version].gained)
-        entrant = racing.pop(worst)
-        its, champions, events = entrant.loss / entrant.events, entrant.champions / entrant.events, entrant.events
+        label = self._leaving.pop()
+        version = next(version for version, entrant in racing.items() if entrant.label == label)
+        entrant = racing.pop(version)
+        its, champions, turns = entrant.loss / entrant.turns, entrant.champions / entrant.turns, entrant.turns
+        unanswered = f", {entrant.unanswered} of them unanswered and counted as wrong" if entrant.unanswered else ""
         reason = (
-            f"its mean loss was {its:.4f} and the champion's {champions:.4f} on {events} events: the worst of "
-            f"{len(racing) + 1} that raced, on a budget of {budget:g}"
+            f"its mean loss was {its:.4f} and the champion's {champions:.4f} on {turns} events{unanswered}: the worst "
+            f"of {len(racing) + 1} that raced, on a budget of {self._race.budget:g}"
         )
-        if len(racing) == self._places:
+        if not self._leaving:
             self._begin_rung()
-        return worst, reason
+        return version, reason
+
+    def _end_rung(self) -> list[str]:
+        """Return the labels of the worse half, the worst one last; none while the rung goes on, or all may stay."""
+        budget, racing = self._race.budget, self._racing.values()
+        if budget is None or len(racing) <= max(1, budget) or any(one.turns < self._race.rung for one in racing):
+            return []
+        gone = len(racing) - max(int(budget), ceil(len(racing) / 2), 1)
+        return [entrant.label for entrant in sorted(racing, key=lambda one: one.merit)[:gone]][::-1]
 
     # ------------------------------------------------------------------ what follows from it
 
@@ -235,17 +258,18 @@ class Entrants:
                 one.learner.learned,
                 one.role,
                 one.lead.snapshot(),
-                one.events,
+                one.turns,
+                one.unanswered,
                 one.loss,
                 one.champions,
             )
             for version, one in self._racing.items()
         }
-        return racing, self._places, self._winners, sorted(self._held)
+        return racing, self._leaving, self._winners, sorted(self._held)
 
     def restore(self, state: Any, learner: Callable[[str, int], Learner]) -> None:
         """Become what `snapshot` was taken of; `learner` returns one, given version and number of examples."""
-        racing, self._places, self._winners, held = state
+        racing, self._leaving, self._winners, held = state
         self._held = set(held)
         self._racing = {
             version: _Entrant(label, role, learner(version, learned), Lead.restored(lead), *rung)

@@ -28,8 +28,8 @@ class Race:
         Probability that a model that is no better ever takes over from a champion, all of them together; the evidence
         may be looked at after every label. Raising it is quicker and errs more.
     rung
-        Labelled events that each of them has answered before the worse half leaves. Raising it makes it more
-        certain that the best one stays.
+        Labelled events that have been the turn of each of them before the worse half leaves. Raising it makes it
+        more certain that the best one stays.
 
     References
     ----------
