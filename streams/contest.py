@@ -253,7 +253,6 @@ class Contest:
 
     def _wake(self, champion: Learner) -> None:
         if not self.is_awake:
-            self._advantages.clear()
             self.challenger.begin()
             self.past.milestones.wake(champion.learned, self.past.recent)
         self._awake_until = max(self._awake_until, self._labelled + _AWAKE)
@@ -262,6 +261,7 @@ class Contest:
     def _rest(self) -> None:
         """Let everybody go who was there because something may have changed."""
         self.is_awake = False
+        self._advantages.clear()
         self.challenger.leave()
         self._newcomer.begin()
         self.past.milestones.rest()
@@ -269,14 +269,13 @@ class Contest:
     def _judge(self, champion: Learner, loss: float, losses: Mapping[str, float | None], offset: int) -> Verdict | None:
         """Return the best of those that are better than the champion."""
         best: tuple[Role, Learner | Frozen, Advantage] | None = None
-        most, advantages, suffices = 1.0 / self._policy.alpha, self._advantages, self.restraint.suffices
+        most, suffices = 1.0 / self._policy.alpha, self.restraint.suffices
+        known, self._advantages = self._advantages, {}  # what speaks for somebody ends with its contender
         for role, name, model in self._contenders(champion):
+            advantage = self._advantages[name] = known.get(name) or Advantage()
             its_loss = losses.get(name)
             if its_loss is None or (role in ("challenger", "newcomer") and self._is_too_young(role, model)):
                 continue
-            advantage = advantages.get(name)
-            if advantage is None:
-                advantage = advantages[name] = Advantage()
             # Losses that resemble each other count by blocks: where labels are late, what they tell is soon over.
             advantage.update(loss, its_loss, offset, 1 if role == "steady" else self._memory.block)
             if advantage.value >= most and suffices(advantage.value, role, name):

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from river import linear_model, naive_bayes, preprocessing, tree
+from river import dummy, linear_model, naive_bayes, preprocessing, tree
 
 from riverrun import ChampionVersions, Label, ObserveOnly, Pipeline, Pool
 from schemas import cloudevents as ce
@@ -451,3 +451,18 @@ def test_wrong_policies_are_refused_by_name(field: str, value: Any) -> None:
     """At the declaration."""
     with pytest.raises(DeclarationError, match=f"policy.{field}"):
         declared(Pool(**{field: value}))
+
+
+@pytest.mark.parametrize("policy", [Pool(challenger_life=50), ChampionVersions(challenger_life=50, alarm=1.5)])
+def test_evidence_dies_with_the_model_that_it_speaks_for(policy: Any) -> None:
+    """On a quiet stream challengers come and go for ever; neither memory nor snapshots grow with them."""
+    fold, most = Fold(declared(policy, dummy.PriorClassifier())), 0
+    for record in world(0, length=5000, noise=0.4).records:
+        fold.step(record)
+        lifecycle = fold.task.lifecycle
+        contest = lifecycle.shadows.contest
+        assert contest is not None
+        known = len(contest.snapshot(lifecycle.champion)["advantages"])
+        assert known <= len(contest.candidates(lifecycle.champion))
+        most = max(most, known)
+    assert most > 0
