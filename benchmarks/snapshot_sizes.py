@@ -30,6 +30,7 @@ from schemas.record import Record
 from streams import pickling
 from streams.label_join import Asked
 from streams.learner import Learner
+from streams.successor import Successor
 from streams.task import Task
 from streams.versions import Frozen
 from streams.worker.forked import ForkedCheckpoint, checkpoint
@@ -45,7 +46,7 @@ PIPELINE = Pipeline(
     metrics=[utils.Rolling(metrics.Accuracy, WINDOW)],
     max_pending_bytes=1024**3,
 )
-ROLES = ("champion", "challenger", "frozen")
+ROLES = ("champion", "successor", "frozen")
 GROWN, CHURN, SPREAD = 25_000, 30_000, 200_000
 
 
@@ -57,7 +58,7 @@ class State:
     pending
         Events that wait for their label.
     archived
-        Versions in the archive, beside champion and challenger.
+        Versions in the archive, beside champion and successor.
     """
 
     def __init__(self, pending: int, archived: int) -> None:
@@ -76,15 +77,15 @@ class State:
             yield Record(PIPELINE.source_topic, 0, offset, 1_700_000_000_000, records.key_of(payload), payload)
 
     def _grow(self, archived: int) -> None:
-        """Let the champion learn; what it was half way is the challenger, and what it was on the way is archived."""
+        """Let the champion learn; what it was half way is the successor, and what it was on the way is archived."""
         kept_at = [GROWN * (number + 1) // (archived + 1) for number in range(archived)]
         for number, record in enumerate(islice(self.records(), GROWN)):
             if number in kept_at:
                 self.archived.append(self._frozen(record.offset))
             if number == GROWN // 2:
-                challenger = self._copied()
+                successor = self._copied()
             self.task.step(record)
-        self.task.lifecycle.challenger = challenger
+        self.task.lifecycle.successor = Successor(successor, "drift", "")
 
     def _copied(self) -> Learner:
         """Return a learner with the champion's model as it is now, by another process: pickling makes models slow."""

@@ -19,10 +19,9 @@ class KeptModel(Struct, frozen=True):
     name
         A version, ``v3``, or an archived one, ``v1@1500``.
     role
-        ``champion`` or ``challenger``; ``steady``, ``challenger``, ``newcomer``, ``previous``, ``reconstruction`` in
-        the contest;
-        ``entrant``, which races; ``archived``, which could serve again; ``milestone``, which the champion is held
-        against.
+        ``champion``; ``successor``, which takes over when it has learned enough; ``steady``, ``challenger``,
+        ``newcomer``, ``previous``, ``reconstruction`` in the contest; ``entrant``, which races;
+        ``archived``, which could serve again; ``milestone``, which the champion is held against.
     learned
         Examples it had learned.
     offset

@@ -4,8 +4,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from schemas.errors import ModelBrokenError, ModelError
-from schemas.events import CommandObeyed, DriftDetected, LifecycleEvent, ModelRetired, ModelRetrained
+from schemas.events import DriftDetected, LifecycleEvent, ModelRetired, ModelRetrained
 from streams import announcements
 from streams.accounting import Books
 from streams.alarms import Alarms
@@ -14,11 +16,12 @@ from streams.evidence import Advantage
 from streams.label_join import Asked
 from streams.learner import Learner
 from streams.loss_watch import LossWatch
-from streams.moment import Common, Moment, kind_of
+from streams.moment import Common, Moment
 from streams.pipeline import Pipeline, label_of
 from streams.policy import BackgroundChallenger, ObserveOnly, ResetOnDrift
 from streams.prequential import Loss
 from streams.shadows import Shadows
+from streams.successor import Successor
 from streams.takeover import MODEL_FIELDS
 from streams.undo_log import Checkpoint, Pickled
 from streams.verdict import Verdict
@@ -53,8 +56,7 @@ class Lifecycle:
         self._loss = loss
         self._versions = 0
         self._serving_from = 0
-        self._successor_of: str | None = None
-        self.challenger: Learner | None = None
+        self.successor: Successor | None = None
         self.champion = self._new_learner("")
         self._alarms = Alarms(pipeline.drift, books)
         self._watch = LossWatch(pipeline, self.champion.version)
@@ -80,13 +82,10 @@ class Lifecycle:
 
     def snapshot(self) -> Any:
         """Return the state but for the models."""
-        learners = {
-            role: (learner.version, learner.learned)
-            for role, learner in (("champion", self.champion), ("challenger", self.challenger))
-            if learner is not None
-        }
+        learners = {role: (learner.version, learner.learned) for role, learner in self._own.items()}
         drift = self._alarms.snapshot(), *self._watch.snapshot()
-        decided = self._versions, self._serving_from, self._successor_of, self.learns, self.acts
+        successor = None if self.successor is None else self.successor.snapshot()
+        decided = self._versions, self._serving_from, successor, self.learns, self.acts
         return decided, drift, learners, *self.shadows.snapshot(self.champion)
 
     def restore(
@@ -106,14 +105,14 @@ class Lifecycle:
             Names of the fields that are declared anew: what they decide begins anew.
         """
         decided, (alarms, *watched), learners, contest, race = state
-        versions, self._serving_from, self._successor_of, self.learns, self.acts = decided
+        versions, self._serving_from, successor, self.learns, self.acts = decided
         self._alarms.restore(alarms)
 
         def learner(part: str, version: str, learned: int) -> Learner:
             return Learner(partial(load, part), version, self._pipeline.kind, self._checkpoint, learned=learned)
 
         self.champion = learner("champion", *learners["champion"])
-        self.challenger = learner("challenger", *learners["challenger"]) if "challenger" in learners else None
+        self.successor = successor and Successor(learner("successor", *learners["successor"]), *successor)
         self._watch = LossWatch(self._pipeline, self.champion.version)
         if "drift" not in changed:
             self._watch.restore(watched)
@@ -131,26 +130,31 @@ class Lifecycle:
     @property
     def learners(self) -> dict[str, Learner]:
         """All models that learn, by the name of the part that they are in a snapshot."""
-        learners = {"champion": self.champion}
-        if self.challenger is not None:
-            learners["challenger"] = self.challenger
-        return learners | self.shadows.learners(self.champion)
+        return self._own | self.shadows.learners(self.champion)
+
+    @property
+    def _own(self) -> dict[str, Learner]:
+        """The champion and its successor, by role."""
+        own = {"champion": self.champion}
+        return own if self.successor is None else own | {"successor": self.successor.learner}
 
     @property
     def frozen(self) -> dict[str, Frozen]:
         """All models that do not learn, by the name of the part that they are in a snapshot."""
         return self.shadows.frozen
 
-    def teach_challenger(self, x: dict[str, Any], y: Any) -> None:
-        """Let the challenger learn that will take over; its errors are its own, and may end it."""
-        assert self.challenger is not None
+    def teach_successor(self, x: dict[str, Any], y: Any) -> None:
+        """Let the successor learn; its errors are its own, and may have it begin anew."""
+        assert self.successor is not None
         try:
-            self.challenger.learn(x, y)
+            self.successor.learner.learn(x, y)
         except ModelError:
             self._books.count["shadow_error"] += 1
         except ModelBrokenError:
             self._books.count["shadow_error"] += 1
-            self.challenger = self.shadows.another()
+            is_declared = self.successor.origin == "declaration"
+            again = self._new_learner("") if is_declared else self.shadows.another()
+            self.successor = replace(self.successor, learner=again)
 
     def observe(
         self, loss: float | None, losses: Mapping[str, float | None], asked: Asked, y: Any, moment: Moment
@@ -177,7 +181,7 @@ class Lifecycle:
         if shadows.exist:
             learned = (offset, asked.x, y) if self.learns else None
             verdict = shadows.update(self.champion, loss, losses, offset, own=own, learned=learned)
-        idle = change is None and verdict is None and self._successor_of is None and not is_warned
+        idle = change is None and verdict is None and self.successor is None and not is_warned
         if idle and not were_awake:
             return _NOTHING
         events = _NOTHING if idle else self._act(change, verdict, moment)
@@ -188,11 +192,13 @@ class Lifecycle:
     def _act(self, change: Change | None, verdict: Verdict | None, moment: Moment) -> Sequence[LifecycleEvent]:
         """Do what the policy says about a change point, about a better model, and about what was begun before."""
         events: list[LifecycleEvent] = []
+        champion = self.champion
         if change is not None:
             events += self._weigh(change, moment)
-        if verdict is not None and self.acts and self.learns:
+        if verdict is not None and self._decides:
             events += self._decide(verdict, moment)
-        events += self._promote_if_ready(moment)
+        if self.champion is champion:  # at most one change at a time: its ids derive from the record
+            events += self._promote_if_ready(moment)
         events += self._clear_if_stale(moment)
         return events
 
@@ -222,8 +228,13 @@ class Lifecycle:
 
     def give_up_retraining(self) -> None:
         """Forget a fresh model that an operator has ordered: another order goes before it."""
-        if self._successor_of is not None and self._is_command(self._successor_of):
-            self.challenger = self._successor_of = None
+        if self.successor is not None and self.successor.origin == "command":
+            self.successor = None
+
+    @property
+    def _decides(self) -> bool:
+        """Whether anybody but an operator may change the champion: it is neither pinned nor frozen."""
+        return self.acts and self.learns
 
     def _decide(self, verdict: Verdict, moment: Moment) -> list[LifecycleEvent]:
         """Let the better model take over, or say why not."""
@@ -234,12 +245,12 @@ class Lifecycle:
         return [announcements.held_back(self._teller(moment), verdict, self.champion)] if is_news else []
 
     def _crown(self, verdict: Verdict, since: int, reason: str, moment: Moment) -> list[LifecycleEvent]:
-        """Let one serve that has been chosen; whoever was to answer a drift comes too late."""
+        """Let one serve that has been chosen; a successor that is not wanted any more goes."""
         replaced = self.champion
         champion = self.shadows.crown(verdict, replaced, since, self._copy)
         self._serve(champion, moment.record.offset)
-        if self._successor_of is None or not self._is_command(self._successor_of):
-            self.challenger = self._successor_of = None
+        if self.successor is not None and not self.successor.outlives(verdict):
+            self.successor = None
         return announcements.crowned(self._teller(moment), verdict, champion, replaced, since, reason)
 
     def tell_kept(self, moment: Moment) -> list[LifecycleEvent]:
@@ -265,19 +276,26 @@ class Lifecycle:
 
     def _weigh(self, change: Change, moment: Moment) -> list[LifecycleEvent]:
         """Say what a change point means, and get ready for what may follow."""
-        answering = self._successor_of is not None
+        # Who may not take over answers nothing: while the champion is pinned or frozen drift is told as to an observer.
+        answering = self.successor is not None and self.successor.is_due and self._decides
         event = self._alarms.weigh(change, self.champion.version, self._teller(moment), answering=answering)
         if event is None:
             return []
-        policy = self._pipeline.policy
-        if isinstance(event, DriftDetected):
-            if isinstance(policy, (BackgroundChallenger, ResetOnDrift)):
-                self._successor_of = event.id
-                self.challenger = self.challenger or self.shadows.another()
-        elif isinstance(policy, BackgroundChallenger):
-            self.challenger = self.shadows.another()
-        self.shadows.on_drift(certain=isinstance(event, DriftDetected))
+        certain = isinstance(event, DriftDetected)
+        self._answer(event.id, certain=certain)
+        self.shadows.on_drift(certain=certain)
         return [event]
+
+    def _answer(self, reason: str, *, certain: bool) -> None:
+        """Start a successor at a warning or a drift, if the policy wants one and nobody else has asked for another."""
+        policy, successor = self._pipeline.policy, self.successor
+        if certain and isinstance(policy, (BackgroundChallenger, ResetOnDrift)):
+            if successor is None or successor.origin == "drift":  # it had to wait, and knows an older world
+                self.successor = Successor(self.shadows.another(), "drift", reason)
+            elif successor.origin == "warning":
+                self.successor = replace(successor, origin="drift", reason=reason)
+        elif not certain and isinstance(policy, BackgroundChallenger) and successor is None:
+            self.successor = Successor(self.shadows.another(), "warning", reason)
 
     def renew(self, reason: str, offset: int, *, at_once: bool) -> str:
         """Start the model of a new declaration: beside the champion until it has learned enough, or in its place.
@@ -293,14 +311,14 @@ class Lifecycle:
 
         Returns
         -------
-        Version of the challenger, empty when it serves already.
+        Version of the successor, empty when it serves already.
         """
         learner = self._new_learner("")
         self._alarms.drop_warning()
         if at_once or isinstance(self._pipeline.policy, ObserveOnly):
             self._succeed(learner, offset)
             return ""
-        self.challenger, self._successor_of = learner, reason
+        self.successor = Successor(learner, "declaration", reason)
         return learner.version
 
     def retrain(self, reason: str) -> None:
@@ -312,46 +330,45 @@ class Lifecycle:
             Id of the event that caused it.
         """
         self._alarms.drop_warning()
-        self.challenger, self._successor_of = self.shadows.another(), reason
+        self.successor = Successor(self.shadows.another(), "command", reason)
 
     def _succeed(self, learner: Learner, offset: int) -> None:
         """Have a fresh model serve, whoever else there was: what they know is of another declaration, or world."""
-        self.challenger = self._successor_of = None
+        self.successor = None
         self._serve(learner, offset)
         self.shadows.begin(learner)
 
     def _promote_if_ready(self, moment: Moment) -> list[LifecycleEvent]:
-        """Let the challenger take over once drift is certain and it has learned enough."""
-        if self._successor_of is None or self.challenger is None or not self.acts:
+        """Let the successor take over once it has to and has learned enough."""
+        successor = self.successor
+        if successor is None or not successor.is_due or not self._decides:
             return []
         policy = self._pipeline.policy
         wanted = policy.min_learned if isinstance(policy, BackgroundChallenger) else _RENEWAL_LEARNED
-        if self.challenger.learned < (0 if isinstance(policy, ResetOnDrift) else wanted):
+        fresh, reason, offset = successor.learner, successor.reason, moment.record.offset
+        if fresh.learned < (0 if isinstance(policy, ResetOnDrift) else wanted):
             return []
+        if self.shadows.contest is not None and successor.origin == "command":
+            # The world and the declaration are what they were: those that could serve before still can.
+            self.successor = None
+            return self._crown(Verdict("challenger", fresh, Advantage(), 0.0), offset, reason, moment)
         event = ModelRetrained(
             **moment.common(ModelRetrained, self._pipeline.name),
-            version=self.challenger.version,
+            version=fresh.version,
             replaced=self.champion.version,
-            learned=self.challenger.learned,
-            reason=self._successor_of,
+            learned=fresh.learned,
+            reason=reason,
         )
-        fresh, reason, offset = self.challenger, self._successor_of, moment.record.offset
-        if self.shadows.contest is not None and self._is_command(reason):
-            # The world and the declaration are what they were: those that could serve before still can.
-            self.challenger = self._successor_of = None
-            return self._crown(Verdict("challenger", fresh, Advantage(), 0.0), offset, reason, moment)
         self._succeed(fresh, offset)
         return [event]
 
-    def _is_command(self, reason: str) -> bool:
-        return reason.endswith(f"/{kind_of(CommandObeyed)}")
-
     def _clear_if_stale(self, moment: Moment) -> list[LifecycleEvent]:
-        """Drop a warning that led to nothing, with its challenger."""
+        """Drop a warning that led to nothing, with its successor."""
         cleared = self._alarms.clear_if_stale(self.champion.version, self._teller(moment))
         if cleared is None:
             return []
-        self.challenger = None
+        if self.successor is not None and self.successor.origin == "warning":
+            self.successor = None
         return [cleared]
 
     def _teller(self, moment: Moment) -> Common:

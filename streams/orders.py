@@ -201,6 +201,9 @@ def obey(
                 return "the models are frozen, and a fresh one would learn nothing: resume first"
             if not lifecycle.acts:
                 return f"{serving} is pinned, and no fresh one could take over: resume first"
+            successor = lifecycle.successor
+            if successor is not None and successor.origin == "declaration":
+                return f"{successor.learner.version} of the new declaration is learning, and takes over: wait for it"
             lifecycle.retrain(reason)
         case Freeze():
             if not lifecycle.learns:

@@ -282,8 +282,8 @@ class Task:
                 self.books.count["entity_evicted"] += champion.evicted - evicted
             if shadows.are_awake:
                 shadows.learn(champion, asked, y)
-            if lifecycle.challenger is not None:
-                lifecycle.teach_challenger(asked.x, y)
+            if lifecycle.successor is not None:
+                lifecycle.teach_successor(asked.x, y)
         number = loss = None
         losses = _NO_LOSSES
         if y is not None:

@@ -14,6 +14,7 @@ from river import anomaly, base, compose, forest, linear_model, metrics, preproc
 from riverrun import BackgroundChallenger, Feature, Label, ObserveOnly, Pipeline
 from schemas.errors import ModelBrokenError, ModelError
 from streams.learner import Learner
+from streams.successor import Successor
 from streams.task import MODEL_ERRORS_IN_A_ROW
 from tests.streams.logs import Fold, Log
 from tests.streams.recording import RecordingClassifier
@@ -200,15 +201,15 @@ def test_good_record_between_ends_the_row_of_model_errors() -> None:
         Fold(pipeline, log.records)
 
 
-def test_challenger_that_raises_is_counted_and_harms_nobody() -> None:
-    """Errors of a challenger are its own: the record is learned by the champion."""
+def test_successor_that_raises_is_counted_and_harms_nobody() -> None:
+    """Errors of a successor are its own: the record is learned by the champion."""
     fold = Fold(declared(Fragile(), policy=BackgroundChallenger()))
     lifecycle = fold.task.lifecycle
-    lifecycle.challenger = Learner(Fragile, "v2", "binary")
-    lifecycle.teach_challenger({"a": 1.0, "b": 99.0}, True)
-    lifecycle.teach_challenger({"a": 1.0, "b": 1.0}, True)
+    lifecycle.successor = Successor(Learner(Fragile, "v2", "binary"), "drift", "r")
+    lifecycle.teach_successor({"a": 1.0, "b": 99.0}, True)
+    lifecycle.teach_successor({"a": 1.0, "b": 1.0}, True)
     assert fold.task.books.count["shadow_error"] == 1
-    assert lifecycle.challenger.learned == 1
+    assert lifecycle.successor.learner.learned == 1
 
 
 @pytest.mark.parametrize("answer", [float("nan"), float("inf"), -np.inf, {"a": 1.0}, (1.0, True), 1 + 2j])

@@ -91,7 +91,7 @@ def test_observer_reports_the_same_drift_and_never_acts() -> None:
     assert [e.id for e in observing.lifecycle[:2]] == [e.id for e in acting.lifecycle[:2]]
     assert ModelRetrained not in kinds(observing)
     assert {p.version for p in observing.predictions} == {"v1"}
-    assert observing.task.lifecycle.challenger is None
+    assert observing.task.lifecycle.successor is None
 
 
 def test_falling_loss_is_counted_and_does_nothing() -> None:
@@ -117,9 +117,9 @@ def test_warning_that_leads_to_nothing_is_cleared_and_its_challenger_dropped() -
     assert {p.version for p in fold.predictions[: cleared.offset + 1]} == {"v1"}
     until = followed(Log(), features={"says": float})
     until.step_all(log.records[: warned.offset + 1])
-    assert until.task.lifecycle.challenger is not None
+    assert until.task.lifecycle.successor is not None
     until.step_all(log.records[warned.offset + 1 : cleared.offset + 1])
-    assert until.task.lifecycle.challenger is None
+    assert until.task.lifecycle.successor is None
 
 
 def test_alarms_during_the_cool_down_are_counted_and_not_acted_on() -> None:
@@ -227,13 +227,13 @@ def test_challenger_beyond_repair_begins_anew(monkeypatch: pytest.MonkeyPatch) -
     """It must neither stop the worker nor keep the successor from ever taking over."""
     fold = followed(scripted((1000, 0.0), (60, 1.0)))
     [detected] = fold.lifecycle
-    broken = fold.task.lifecycle.challenger
+    broken = fold.task.lifecycle.successor
     assert broken is not None
 
     def raising(x: dict[str, Any], y: Any) -> None:
         raise ModelBrokenError("cannot be put back")
 
-    monkeypatch.setattr(broken, "learn", raising)
+    monkeypatch.setattr(broken.learner, "learn", raising)
     log = Log()
     log.records = scripted((1000, 0.0), (400, 1.0)).records
     fold.step_all(log.records[1060:])

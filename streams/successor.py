@@ -1,0 +1,49 @@
+"""The model that is to take over when it has learned enough, and why."""
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from streams.learner import Learner
+from streams.verdict import Verdict
+
+#: After a warning it learns, and takes over only if a detection follows. After a drift, an operator's command, or a new
+#: declaration of the model it takes over when it has learned enough.
+Origin = Literal["warning", "drift", "command", "declaration"]
+
+
+class Successor(Struct, frozen=True):
+    """A fresh learner that is to replace the champion, without evidence.
+
+    Parameters
+    ----------
+    learner
+        Itself.
+    origin
+        What it was started for.
+    reason
+        Id of the event that tells of that.
+    """
+
+    learner: Learner
+    origin: Origin
+    reason: str
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it takes over when it has learned enough; else it waits for the detection."""
+        return self.origin != "warning"
+
+    def outlives(self, verdict: Verdict) -> bool:
+        """Tell whether it is still wanted when another one has taken over.
+
+        What an operator has ordered is. A declared model is, unless evidence has chosen one that is as new. One that
+        was to answer a rising loss comes too late.
+        """
+        if self.origin == "declaration":
+            return verdict.has_served or not verdict.advantage.count
+        return self.origin == "command"
+
+    def snapshot(self) -> Any:
+        """Return the state but for the model."""
+        return self.origin, self.reason
