@@ -19,7 +19,7 @@ EXPIRED: Literal["expired"] = "expired"
 EVICTED: Literal["evicted"] = "evicted"
 
 
-#: An entry of `PendingLabels`: how many were added before it, id, deadline, encoded fields.
+#: An entry of `PendingLabels`: how many were added before it, id, the watermark at its arrival, encoded fields.
 Entry = tuple[int, str, int, bytes]
 
 
@@ -55,7 +55,7 @@ class Settled(Struct, frozen=True, gc=False):
     prediction, score
         The answer.
     number
-        The number under which the answer was evaluated, None when it was not.
+        The number under which the answer was evaluated, None when it was not, or by metrics of a declaration before.
     assumed
         Whether the label was assumed when the time to live was over.
     """
@@ -70,7 +70,7 @@ class Settled(Struct, frozen=True, gc=False):
 class PendingLabels:
     """Events that wait for labels, and labels that wait for events, oldest first, bounded in bytes and event time.
 
-    Each is one encoded byte string. A deadline is the watermark at arrival plus the time to live, so the
+    Each is one encoded byte string. The watermark never falls and the time to live is the same for all, so the
     oldest is always the first to expire.
 
     Parameters
@@ -85,13 +85,13 @@ class PendingLabels:
     ([], [], 2)
     >>> pending.add("c", 30, [3.5])
     [('a', [1.5])]
-    >>> list(pending.expire(20))
+    >>> list(pending.expire(arrived_by_ms=20))
     [('b', [2.5])]
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        # Deadline, fields, and how many came before.
+        # The watermark at arrival, fields, and how many came before.
         self._entries: OrderedDict[str, tuple[int, bytes, int]] = OrderedDict()
         self.added = 0
         self.size_bytes = 0
@@ -102,10 +102,10 @@ class PendingLabels:
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._entries
 
-    def add(self, event_id: str, deadline_ms: int, fields: list[Any]) -> list[tuple[str, list[Any]]]:
-        """Keep an entry until its deadline; return the entries that had to make room."""
+    def add(self, event_id: str, arrived_ms: int, fields: list[Any]) -> list[tuple[str, list[Any]]]:
+        """Keep an entry that arrived at this watermark; return the entries that had to make room."""
         encoded = _encode(fields)
-        self._entries[event_id] = (deadline_ms, encoded, self.added)
+        self._entries[event_id] = (arrived_ms, encoded, self.added)
         self.added += 1
         self.size_bytes += len(encoded) + len(event_id) + OVERHEAD_BYTES
         return self._make_room()
@@ -118,8 +118,8 @@ class PendingLabels:
             evicted.append((oldest, orjson.loads(data)))
         return evicted
 
-    def deadline_ms(self, event_id: str) -> int:
-        """Return the deadline of an entry that is there."""
+    def arrived_ms(self, event_id: str) -> int:
+        """Return the watermark at which an entry that is there arrived."""
         return self._entries[event_id][0]
 
     def peek(self, event_id: str) -> list[Any]:
@@ -128,10 +128,10 @@ class PendingLabels:
         return fields
 
     def replace(self, event_id: str, fields: list[Any]) -> list[tuple[str, list[Any]]]:
-        """Exchange the fields of an entry that is there, its deadline stays; return what had to make room."""
-        deadline_ms, data, number = self._entries[event_id]
+        """Exchange the fields of an entry that is there, its arrival stays; return what had to make room."""
+        arrived_ms, data, number = self._entries[event_id]
         encoded = _encode(fields)
-        self._entries[event_id] = (deadline_ms, encoded, number)
+        self._entries[event_id] = (arrived_ms, encoded, number)
         self.size_bytes += len(encoded) - len(data)
         return self._make_room()
 
@@ -141,13 +141,13 @@ class PendingLabels:
         if entry is not None:
             self._forget(event_id, entry[1])
 
-    def expire(self, watermark_ms: int) -> Iterator[tuple[str, list[Any]]]:
-        """Remove and yield the entries whose deadline the watermark has reached."""
+    def expire(self, arrived_by_ms: int) -> Iterator[tuple[str, list[Any]]]:
+        """Remove and yield the entries that arrived at this watermark or before."""
         entries = self._entries
         while entries:
             event_id = next(iter(entries))
-            deadline_ms, data, _ = entries[event_id]
-            if deadline_ms > watermark_ms:
+            arrived_ms, data, _ = entries[event_id]
+            if arrived_ms > arrived_by_ms:
                 return
             del entries[event_id]
             self._forget(event_id, data)
@@ -158,14 +158,14 @@ class PendingLabels:
 
     def segments(self) -> Iterator[tuple[int, list[Entry]]]:
         """Yield the entries, by the number of their segment: those that came as the n-th 8,192 of all."""
-        entries = ((number, key, deadline_ms, data) for key, (deadline_ms, data, number) in self._entries.items())
+        entries = ((number, key, arrived_ms, data) for key, (arrived_ms, data, number) in self._entries.items())
         for segment, run in groupby(entries, lambda entry: entry[0] // SEGMENT):
             yield segment, list(run)
 
     def restore(self, entries: Iterable[Entry], added: int) -> None:
         """Hold these entries, and count on from those ever added."""
-        for number, event_id, deadline_ms, data in entries:
-            self._entries[event_id] = (deadline_ms, data, number)
+        for number, event_id, arrived_ms, data in entries:
+            self._entries[event_id] = (arrived_ms, data, number)
             self.size_bytes += len(data) + len(event_id) + OVERHEAD_BYTES
         self.added = added
 
@@ -218,7 +218,8 @@ class LabelJoin:
     Parameters
     ----------
     ttl_ms
-        Time to live on the watermark, None when labels are inline: then nothing waits.
+        Time to live on the watermark, from the arrival on, None when labels are inline: then nothing waits. It is held
+        against what arrived under another declaration, too.
     max_bytes
         Bound on each of the two buffers: events that wait, and labels that wait.
     window
@@ -226,7 +227,8 @@ class LabelJoin:
     """
 
     def __init__(self, ttl_ms: int | None, max_bytes: int, window: int) -> None:
-        self._ttl_ms = ttl_ms
+        self._waits = ttl_ms is not None
+        self._ttl_ms = ttl_ms or 0
         self.pending = PendingLabels(max_bytes)
         self.held = PendingLabels(max_bytes)
         self.settled = RecentIds(window)
@@ -240,20 +242,20 @@ class LabelJoin:
 
     def ask(self, event_id: str, watermark_ms: int, asked: Asked) -> int:
         """Let a scored event wait for its label; return how many events were evicted to make room."""
-        if self._ttl_ms is None:
+        if not self._waits:
             self.settled.put(event_id, EXPIRED)
             return 0
         fields = [asked.offset, asked.prediction, _pairs(asked.score), asked.x]
         if asked.shadows is not None:
             fields.append({name: (answer, _pairs(score)) for name, (answer, score) in asked.shadows.items()})
-        evicted = self.pending.add(event_id, watermark_ms + self._ttl_ms, fields)
+        evicted = self.pending.add(event_id, watermark_ms, fields)
         for gone, _ in evicted:
             self.settled.put(gone, EVICTED)
         return len(evicted)
 
     def waiting(self, event_id: str, watermark_ms: int) -> Asked | None:
         """Return the event that waits for this label, None when none does or its time is over."""
-        if event_id not in self.pending or self.pending.deadline_ms(event_id) <= watermark_ms:
+        if event_id not in self.pending or self.pending.arrived_ms(event_id) + self._ttl_ms <= watermark_ms:
             return None
         return _asked(self.pending.peek(event_id))
 
@@ -265,7 +267,7 @@ class LabelJoin:
 
     def hold(self, event_id: str, watermark_ms: int, y: Any) -> int:
         """Let a label wait for its event; return how many labels were evicted to make room."""
-        return len(self.held.add(event_id, watermark_ms + (self._ttl_ms or 0), [y]))
+        return len(self.held.add(event_id, watermark_ms, [y]))
 
     def hold_again(self, event_id: str, y: Any) -> int:
         """Exchange a label that waits; return how many labels were evicted to make room."""
@@ -273,12 +275,12 @@ class LabelJoin:
 
     def expired_events(self, watermark_ms: int) -> Iterator[tuple[str, Asked]]:
         """Remove and yield the events whose time is over."""
-        for event_id, fields in self.pending.expire(watermark_ms):
+        for event_id, fields in self.pending.expire(watermark_ms - self._ttl_ms):
             yield event_id, _asked(fields)
 
     def expired_labels(self, watermark_ms: int) -> int:
         """Remove the labels whose event never came; return how many."""
-        return sum(1 for _ in self.held.expire(watermark_ms))
+        return sum(1 for _ in self.held.expire(watermark_ms - self._ttl_ms))
 
 
 def _encode(fields: list[Any]) -> bytes:

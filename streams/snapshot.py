@@ -105,7 +105,8 @@ def restore(task: Task, parts: Mapping[str, bytes], takeover: Takeover | None = 
         Bytes by name; their digests have been checked.
     takeover
         What differs, when the snapshot was taken under the declaration before: the models and the labels that wait
-        stay as they are, drift detection and metrics begin anew where they were declared anew.
+        stay as they are, drift detection and metrics begin anew where they were declared anew. New metrics know none of
+        the answers before, so that no correction of one reaches them.
 
     Raises
     ------
@@ -129,10 +130,11 @@ def restore(task: Task, parts: Mapping[str, bytes], takeover: Takeover | None = 
         numbers = [name.removeprefix(prefix) for name in parts if name.startswith(prefix)]
         return (load(prefix + number) for number in sorted(numbers, key=lambda n: (n == _OPEN, n.zfill(20))))
 
+    anew = {name for name, fields in _BEGINS_ANEW.items() if changed & fields}
     state = load("state")
     task.next_offset, task.model_errors = state["task"]
     for name, noun in _nouns(task).items():
-        if not changed & _BEGINS_ANEW.get(name, set()):
+        if name not in anew:
             noun.restore(state.get(name) if name in _MAY_BE_NEW else state[name])
     task.lifecycle.restore(state["lifecycle"], load, written, changed=changed)
     task.orders.takeover = takeover
@@ -140,7 +142,8 @@ def restore(task: Task, parts: Mapping[str, bytes], takeover: Takeover | None = 
     for labels, prefix in ((join.pending, "pending-"), (join.held, "held-")):
         added, alive = state[prefix]
         labels.restore(chain.from_iterable(_alive(entries, alive) for entries in load_segments(prefix)), added)
-    young, old = ({k: _settled(v) for run in load_segments(p) for k, v in run} for p in ("young-", "old-"))
+    settled = _settled_unevaluated if "evaluation" in anew else _settled
+    young, old = ({k: settled(v) for run in load_segments(p) for k, v in run} for p in ("young-", "old-"))
     join.settled.restore(young, old)
 
 
@@ -219,3 +222,8 @@ def _settled_parts(settled: Mapping[str, Any], prefix: str) -> Iterator[_Taken]:
 
 def _settled(plain: Any) -> Any:
     return Settled(*plain) if isinstance(plain, tuple) else plain
+
+
+def _settled_unevaluated(plain: Any) -> Any:
+    known = _settled(plain)
+    return msgspec.structs.replace(known, number=None) if isinstance(known, Settled) else known

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from river import linear_model, metrics, naive_bayes
+from river import linear_model, metrics, naive_bayes, utils
 
 from riverrun import BackgroundChallenger, Drift, Label, ObserveOnly, Pipeline
 from schemas import cloudevents as ce
@@ -145,6 +145,80 @@ def test_new_metrics_begin_anew_and_change_nothing_else() -> None:
     go_on(new, 5)
     assert list(new.metrics) == ["log_loss"]
     assert new.learned == 35
+
+
+def further_label(fold: Fold, id: str, *, y: bool, time_ms: int) -> list[Any]:
+    """Step through one more label record."""
+    value = msgspec.json.encode({"id": id, "y": y})
+    return fold.step(Record("p.raw", 0, fold.task.next_offset, time_ms, None, value, [("ce_type", ce.LABEL.encode())]))
+
+
+@pytest.mark.parametrize("further", [0, 5, 50])
+def test_correction_of_an_answer_from_before_new_metrics_leaves_them_alone(further: int) -> None:
+    """They never saw it: neither the cumulative one nor the window knows it, however many answers came since."""
+    new, _ = taken_over(before(), declare(metrics=[metrics.Accuracy(), utils.Rolling(metrics.Accuracy, 20)]))
+    go_on(new, further)
+    was, window = new.metrics, list(new.task.evaluation._window)
+    for i in range(30):
+        further_label(new, f"e{i}", y=i % 5 <= 2, time_ms=61_000)
+    assert new.counts["label_corrected"] == 30
+    assert (new.metrics, list(new.task.evaluation._window)) == (was, window)
+    kept = Kept()
+    kept.take(new.task)
+    new.task = kept.restored(new.task.pipeline)
+    further_label(new, "e3", y=True, time_ms=61_000)
+    assert new.metrics == was
+
+
+def test_correction_of_an_answer_that_new_metrics_saw_reaches_them() -> None:
+    """Of those given since the takeover, and of one that was waiting then."""
+    new, _ = taken_over(before(), declare(metrics=[metrics.Accuracy(), utils.Rolling(metrics.Accuracy, 20)]))
+    further_label(new, "e35", y=True, time_ms=61_000)
+    value = new.metrics["accuracy"]
+    further_label(new, "e35", y=False, time_ms=61_000)
+    assert new.metrics == {"accuracy": 1.0 - value, "accuracy_20": 1.0 - value}
+
+
+def waiting_for(seconds: float) -> Pipeline:
+    """Return a declaration of this time to live."""
+    return declare(label=Label("y", type=bool, ttl=timedelta(seconds=seconds)))
+
+
+def event_at(fold: Fold, id: str, seconds: float) -> None:
+    """Step through one more event, without its label."""
+    time_ms = round(1000 * seconds)
+    fold.step(Record("p.raw", 0, fold.task.next_offset, time_ms, None, b'{"a": 1.0}', [("ce_id", id.encode())]))
+
+
+@pytest.mark.parametrize("ttl", [10, 5000])
+def test_new_time_to_live_holds_for_all_that_waits(ttl: float) -> None:
+    """From their arrival on: whoever came first expires first, and nobody is held up by those of before."""
+    log = Log()
+    log.event({"a": 1.0}, "e0", time_ms=0)
+    log.event({"a": 1.0}, "e1", time_ms=4000)
+    log.label("early", True, time_ms=4000)
+    new, _ = taken_over(Fold(waiting_for(1000), log.records), waiting_for(ttl))
+    event_at(new, "e2", 6)
+    event_at(new, "far", ttl - 0.001)
+    assert list(new.task.join.pending._entries) == ["e0", "e1", "e2", "far"]
+    event_at(new, "far too", ttl)
+    assert list(new.task.join.pending._entries) == ["e1", "e2", "far", "far too"]
+    assert new.counts["label_held"] == 1
+    event_at(new, "far, far", ttl + 4)
+    assert list(new.task.join.pending._entries) == ["e2", "far", "far too", "far, far"]
+    assert new.counts["label_orphan"] == 1
+    further_label(new, "e2", y=True, time_ms=1000 * ttl + 6000)
+    further_label(new, "far", y=True, time_ms=1000 * ttl + 6000)
+    assert (new.counts["expired"], new.counts["label_late"], new.counts["label_joined"]) == (3, 1, 1)
+    assert not new.task.join.held
+
+
+def test_labels_that_are_inline_from_now_on_leave_nobody_waiting() -> None:
+    """What waited expires with the next record: no label is waited for any more."""
+    new, _ = taken_over(before(), declare(label=Label("y")))
+    assert len(new.task.join.pending) == 10
+    go_on(new, 1)
+    assert (new.counts["expired"], len(new.task.join.pending)) == (10, 0)
 
 
 def test_another_task_kind_is_another_pipeline() -> None:
