@@ -132,7 +132,7 @@ def restore(task: Task, parts: Mapping[str, bytes], takeover: Takeover | None = 
 
     anew = {name for name, fields in _BEGINS_ANEW.items() if changed & fields}
     state = load("state")
-    task.next_offset, task.model_errors = state["task"]
+    task.next_offset, task.predict_errors, task.learn_errors = state["task"]
     for name, noun in _nouns(task).items():
         if name not in anew:
             noun.restore(state.get(name) if name in _MAY_BE_NEW else state[name])
@@ -168,7 +168,8 @@ def _take(task: Task, stored: Mapping[str, Part]) -> Iterator[_Taken]:
     for name, frozen in task.lifecycle.frozen.items():
         yield name, 0, None if name in stored else frozen.data
     state = {name: noun.snapshot() for name, noun in _nouns(task).items()}
-    state |= {"task": (task.next_offset, task.model_errors), "lifecycle": task.lifecycle.snapshot()}
+    state["task"] = task.next_offset, task.predict_errors, task.learn_errors
+    state["lifecycle"] = task.lifecycle.snapshot()
     join = task.join
     for labels, prefix, kept in ((join.pending, "pending-", stored), (join.held, "held-", {})):
         alive: dict[int, bytes] = {}

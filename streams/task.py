@@ -100,7 +100,8 @@ class Task:
         self._labels_come_late = label is not None and label.comes_late
         self._is_per_key = pipeline.model_per is not None
         self._name, self._declaration = pipeline.name, pipeline.declaration
-        self.model_errors = 0
+        #: Model errors while predicting since the last answer, and while learning since the last lesson.
+        self.predict_errors = self.learn_errors = 0
         self.orders = Orders(pipeline, self.lifecycle, self.books, operators, crosses_declarations=crosses_declarations)
         #: Is told id and offset of each event whose label was learned, and what was settled: for reports, never state.
         self.witness: Callable[[str, int, Settled], None] | None = None
@@ -124,7 +125,7 @@ class Task:
         InvariantError
             When the record was stepped through before.
         ModelBrokenError
-            After ten model errors in a row.
+            After ten model errors in a row, while predicting or while learning.
         DeclarationEnded
             Where another declaration begins; nothing of the record has been taken in.
         """
@@ -143,14 +144,15 @@ class Task:
             else:
                 events = self._bury(decoded)
         except ModelError as error:
-            decoded = self._model_failed(record, error)
+            self._count_model_error(record, error)
+            decoded = DeadLetter(record, error.stage, str(error))
             events = self._bury(decoded)
-        self.next_offset = record.offset + 1
-        self.books.read += 1
         if not isinstance(decoded, DeadLetter | Command):  # an operator's clock is no event's
             self.clock.advance(decoded.time_ms)
             if self.join.pending.size_bytes or self.join.held.size_bytes:
                 events += self._expire(record, decoded.time_ms, self.clock.watermark_ms)
+        self.next_offset = record.offset + 1
+        self.books.read += 1
         return events
 
     def skip(self, record: Record) -> list[Event]:
@@ -177,6 +179,7 @@ class Task:
             x = with_key(x, record.key)
             asks_shared = champion.asks_shared(x)
         prediction, score = champion.predict(x)
+        self.predict_errors = 0
         made = self._prediction(record, event_id, prediction, score, leapt)
         events: list[Event] = [made]
         shadows = None
@@ -208,7 +211,6 @@ class Task:
             count["time_leap"] += 1
         if asks_shared:
             count["shared_answered"] += 1
-        self.model_errors = 0
         count["scored"] += 1
         if record.offset % _KEY_SAMPLE == 0 and self._is_foreign(record):
             count["foreign_key"] += _KEY_SAMPLE
@@ -234,7 +236,6 @@ class Task:
         if asked is not None:
             events = [*self._learn(label.id, asked, label.y, Moment(record, label.time_ms))]
             count["label_joined"] += 1
-            self.model_errors = 0
             return events
         # A label may end its event's wait itself, by its own time.
         expired = self._expire(record, label.time_ms, watermark) if label.id in self.join.pending else []
@@ -278,6 +279,7 @@ class Task:
                 rehearsed = shadows.rehearse(champion, asked)
             evicted = champion.evicted if self._is_per_key else 0
             champion.learn(asked.x, y)
+            self.learn_errors = 0
             if self._is_per_key:
                 self.books.count["entity_evicted"] += champion.evicted - evicted
             if shadows.are_awake:
@@ -324,8 +326,9 @@ class Task:
         """Learn an assumed label; a model error here is no fault of the record that moved the watermark."""
         try:
             events = self._learn(event_id, asked, y, moment, assumed=True)
-        except ModelError:
-            self.books.count["model_error"] += 1
+        except ModelError as error:
+            self._count_model_error(moment.record, error)
+            self.books.count["expired"] += 1
             self.join.settled.put(event_id, EXPIRED)
             return []
         self.books.count["assumed"] += 1
@@ -365,16 +368,22 @@ class Task:
         self.books.count["dead_letter"] += 1
         return [letter]
 
-    def _model_failed(self, record: Record, error: ModelError) -> DeadLetter:
-        """Count a model error; ten in a row are not the data's fault."""
+    def _count_model_error(self, record: Record, error: ModelError) -> None:
+        """Count a model error; ten in a row of one kind are not the data's fault.
+
+        A model that answers may still fail at every lesson, so an answer ends no row of failed lessons.
+        """
         self.books.count["model_error"] += 1
-        self.model_errors += 1
-        if self.model_errors >= MODEL_ERRORS_IN_A_ROW:
+        if error.stage == "learn":
+            self.learn_errors += 1
+        else:
+            self.predict_errors += 1
+        in_a_row = self.learn_errors if error.stage == "learn" else self.predict_errors
+        if in_a_row >= MODEL_ERRORS_IN_A_ROW:
             raise ModelBrokenError(
-                f"{record.position}: {self.model_errors} model errors in a row, the last: {error}. "
+                f"{record.position}: {in_a_row} model errors in a row, the last: {error}. "
                 "Mend the model in the declaration and start again; nothing was committed for this record."
             ) from error
-        return DeadLetter(record, error.stage, str(error))
 
     def _is_foreign(self, record: Record) -> bool:
         """Tell whether the key of a record belongs to another partition."""

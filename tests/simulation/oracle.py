@@ -231,10 +231,8 @@ class Oracle:
         for id, (deadline, x, key) in list(self._waiting.items()):
             if deadline <= now:
                 del self._waiting[id]
-                if self._assumed is None:
+                if self._assumed is None or self._raises(x):
                     self.counts["expired"] += 1
-                    self._known[id] = EXPIRED
-                elif self._raises(x):
                     self._known[id] = EXPIRED
                 else:
                     self._learn(id, x, key, self._assumed)

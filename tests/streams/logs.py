@@ -9,10 +9,13 @@ from schemas import cloudevents as ce
 from schemas.events import DeadLetter, Event, LifecycleEvent, PredictionMade
 from schemas.record import Headers, Record
 from services.backtest import PredictionDigest
+from streams.decoding import Example
 from streams.pipeline import Pipeline
 from streams.task import Task
 
 TOPIC = "p.raw"
+#: What ends an event's wait, or comes before it begins; each is counted once an event.
+_FATES = ("label_joined", "label_early", "expired", "assumed", "evicted")
 
 
 class Log:
@@ -49,7 +52,7 @@ class Log:
 
 
 class Fold:
-    """A task and all that it said."""
+    """A task and all that it said; after each record its books add up, by records and by events."""
 
     def __init__(self, pipeline: Pipeline, records: Iterable[Record] = (), *, partitions: int = 1) -> None:
         self.task = Task(pipeline, 0, partitions)
@@ -59,22 +62,36 @@ class Fold:
         self.step_all(records)
 
     def step_all(self, records: Iterable[Record]) -> None:
-        """Step through records, holding after each that the books are balanced."""
+        """Step through records, see `step`."""
         for record in records:
             self.step(record)
 
     def step(self, record: Record) -> list[Event]:
-        """Step through one record, holding that the books are balanced."""
+        """Step through one record, holding that it has one outcome, and each event that was scored one fate."""
+        at_once = self._settled_at_once
         events = self.task.step(record)
         for event in events:
             if isinstance(event, PredictionMade):
                 self.predictions.append(event)
+                at_once += self._waits_for_nothing(record)
             elif isinstance(event, DeadLetter):
                 self.letters.append(event)
             else:
                 self.lifecycle.append(event)
         assert self.task.books.balanced, self.task.books.count
+        assert self._settled_at_once == at_once, self.task.books.count
         return events
+
+    @property
+    def _settled_at_once(self) -> int:
+        """Events that were scored and neither wait nor have any of the fates that are counted."""
+        count = self.task.books.count
+        return count["scored"] - len(self.task.join.pending) - sum(count[fate] for fate in _FATES)
+
+    def _waits_for_nothing(self, record: Record) -> bool:
+        """Tell whether an event brings its label, or none is ever waited for."""
+        label, decoded = self.task.pipeline.label, self.task._decode(record)
+        return label is None or not label.comes_late or (isinstance(decoded, Example) and decoded.y is not None)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -16,6 +16,7 @@ from schemas.errors import ModelBrokenError, ModelError
 from streams.learner import Learner
 from streams.successor import Successor
 from streams.task import MODEL_ERRORS_IN_A_ROW
+from tests.streams.kept import Kept
 from tests.streams.logs import Fold, Log
 from tests.streams.recording import RecordingClassifier
 
@@ -199,6 +200,77 @@ def test_good_record_between_ends_the_row_of_model_errors() -> None:
         log.raw(b"no JSON")
     with pytest.raises(ModelBrokenError):
         Fold(pipeline, log.records)
+
+
+def failing_at_assumed_labels(events: int) -> tuple[Pipeline, Log]:
+    """Return a declaration that assumes labels after a second, and events at none of which the model can learn one."""
+    label = Label("y", ttl=timedelta(seconds=1), on_expiry=False)
+    log = Log()
+    for i in range(events):
+        log.event({"trap": LEARN}, f"e{i}", time_ms=1500 * i)
+    return declared(RecordingClassifier(), features={"trap": float}, label=label), log
+
+
+def test_ten_assumed_labels_in_a_row_that_cannot_be_learned_stop_the_task() -> None:
+    """Answers between them end no row; the record that moved the watermark is named, and is not taken in."""
+    pipeline, log = failing_at_assumed_labels(MODEL_ERRORS_IN_A_ROW + 1)
+    fold = Fold(pipeline, log.records[:-1])
+    assert fold.counts == {"scored": 10, "model_error": 9, "expired": 9}
+    with pytest.raises(ModelBrokenError, match=r"p\.raw\[0\]@10: 10 model errors in a row, the last: .*trapped"):
+        fold.task.step(log.records[-1])
+    assert (fold.task.next_offset, fold.task.books.read) == (10, 10)
+
+
+@pytest.mark.parametrize("place", range(1, MODEL_ERRORS_IN_A_ROW + 1))
+def test_row_of_model_errors_goes_on_after_a_restart(place: int) -> None:
+    """Wherever the snapshot was taken, the task stops at the record at which it would have without one."""
+    pipeline, log = failing_at_assumed_labels(MODEL_ERRORS_IN_A_ROW + 1)
+    fold, kept = Fold(pipeline, log.records[:place]), Kept()
+    kept.take(fold.task)
+    fold.task = kept.restored(pipeline)
+    fold.step_all(log.records[place:-1])
+    with pytest.raises(ModelBrokenError, match=r"p\.raw\[0\]@10: 10 model errors in a row"):
+        fold.task.step(log.records[-1])
+
+
+def test_late_labels_that_cannot_be_learned_are_in_a_row_whatever_is_answered_between() -> None:
+    """An event that is scored says nothing of learning."""
+    pipeline = declared(RecordingClassifier(), features={"trap": float}, label=Label("y", ttl=timedelta(days=1)))
+    log = Log()
+    for i in range(MODEL_ERRORS_IN_A_ROW):
+        log.event({"trap": LEARN}, f"e{i}")
+        log.label(f"e{i}", True)
+    fold = Fold(pipeline, log.records[:-1])
+    assert fold.counts == {"scored": 10, "dead_letter": 9, "model_error": 9}
+    with pytest.raises(ModelBrokenError, match=r"p\.raw\[0\]@19: 10 model errors in a row, the last: .*trapped"):
+        fold.task.step(log.records[-1])
+
+
+def test_events_that_cannot_be_answered_are_in_a_row_whatever_is_learned_between() -> None:
+    """A label that is learned says nothing of answering."""
+    pipeline = declared(RecordingClassifier(), features={"trap": float}, label=Label("y", ttl=timedelta(days=1)))
+    log = Log()
+    for i in range(MODEL_ERRORS_IN_A_ROW):
+        log.event({"trap": 0.0}, f"e{i}")
+    for i in range(MODEL_ERRORS_IN_A_ROW):
+        log.event({"trap": PREDICT}, f"bad{i}")
+        log.label(f"e{i}", True)
+    fold = Fold(pipeline, log.records[:-2])
+    with pytest.raises(ModelBrokenError, match=r"p\.raw\[0\]@28: 10 model errors in a row, the last: .*trapped"):
+        fold.task.step(log.records[-2])
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_lesson_that_is_learned_ends_the_row_of_those_that_are_not(inline: bool) -> None:
+    """Nine errors, a lesson, nine errors: the data's fault."""
+    pipeline = declared(RecordingClassifier(), features={"trap": float}, label=Label("y", ttl=timedelta(days=1)))
+    log = Log()
+    for i in range(40):
+        trap = LEARN if i % MODEL_ERRORS_IN_A_ROW else 0.0
+        log.event({"trap": trap}, f"e{i}", y=True if inline else None)
+        if not inline:
+            log.label(f"e{i}", True)
+    assert Fold(pipeline, log.records).counts["model_error"] == 36
 
 
 def test_successor_that_raises_is_counted_and_harms_nobody() -> None:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import hypothesis.strategies as st
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from river import linear_model, metrics, preprocessing, utils
 
 from riverrun import Label, ObserveOnly, Pipeline
-from schemas.errors import InvariantError
+from schemas.errors import InvariantError, ModelBrokenError
 from schemas.events import CommandRefused
 from schemas.murmur2 import home_partition
 from schemas.record import Record
@@ -18,6 +19,8 @@ from tests.streams.logs import Fold, Log
 from tests.streams.recording import RecordingClassifier
 
 TTL_MS = 1000
+#: As many lessons in a row that a model cannot learn end the task of the property test.
+FAILURES = 3
 
 
 def declared(**changes: Any) -> Pipeline:
@@ -269,7 +272,7 @@ def test_event_assumed_that_the_model_cannot_learn_is_forgotten() -> None:
     log.event({"a": 2.0, "trap": 0.0}, "f", time_ms=TTL_MS)
     log.label("e", True, time_ms=TTL_MS)
     fold = Fold(assuming(False, features={"a": float, "trap": float}), log.records)
-    assert fold.counts == {"scored": 2, "model_error": 1, "label_late": 1}
+    assert fold.counts == {"scored": 2, "model_error": 1, "expired": 1, "label_late": 1}
     assert fold.task.lifecycle.champion.model.total == 0
 
 
@@ -493,34 +496,43 @@ class Ledger:
         self.settled: dict[str, object] = {}
         self.held: dict[str, tuple[object, int]] = {}
         self.known: set[str] = set()
+        self.trapped: set[str] = set()
+        self.failed_in_a_row = 0
         self.counts: dict[str, int] = {}
 
     def count(self, outcome: str, by: int = 1) -> None:
         self.counts[outcome] = self.counts.get(outcome, 0) + by
 
-    def step(self, kind: str, id: str, y: object, time_ms: int) -> None:
+    def step(self, kind: str, id: str, y: object, time_ms: int, *, trap: bool = False) -> None:
         leaps = self.now >= 0 and time_ms > self.now + self.max_leap_ms
         after = (self.now + self.max_leap_ms if self.leapt else self.now) if leaps else max(self.now, time_ms)
         if kind == "bad":
             self.count("dead_letter")
             return
         self.scored = False
-        (self.label if kind == "label" else self.event)(id, y if kind != "event" else None, after)
+        if not (self.label(id, y, after) if kind == "label" else self.event(id, y, after, trap=trap)):
+            self.count("dead_letter")
+            return
         if leaps and self.scored:
             self.count("time_leap")
         self.now, self.leapt = after, leaps
         self.expire()
 
-    def event(self, id: str, y: object, after: int) -> None:
+    def event(self, id: str, y: object, after: int, *, trap: bool) -> bool:
+        """Return whether the record can be used."""
         self.scored = id not in self.waiting and id not in self.settled
         if not self.scored and y is not None and (id not in self.known and self.settled.get(id) != y):
-            self.label(id, y, after)
-            return
+            return self.label(id, y, after)
         if not self.scored:
             self.count("duplicate_event")
-            return
+            return True
+        (self.trapped.add if trap else self.trapped.discard)(id)
+        held, _ = self.held.get(id, (None, 0))
+        if (y is not None or held is not None) and not self.learns(id):
+            self.scored = False
+            return False
         self.count("scored")
-        held, _ = self.held.pop(id, (None, 0))
+        self.held.pop(id, None)
         if held is not None:
             self.count("label_early" if y is None else "label_duplicate" if held == y else "label_corrected")
             y = held if y is None else y
@@ -529,9 +541,20 @@ class Ledger:
         else:
             self.settled[id] = y
             self.known.add(id)
+        return True
 
-    def label(self, id: str, y: object, after: int) -> None:
+    def learns(self, id: str) -> bool:
+        """Return whether the model can learn of an event."""
+        self.failed_in_a_row = self.failed_in_a_row + 1 if id in self.trapped else 0
+        if id in self.trapped:
+            self.count("model_error")
+        return id not in self.trapped
+
+    def label(self, id: str, y: object, after: int) -> bool:
+        """Return whether the record can be used."""
         if id in self.waiting and after < self.waiting[id]:
+            if not self.learns(id):
+                return False
             del self.waiting[id]
             self.settled[id] = y
             self.known.add(id)
@@ -552,12 +575,16 @@ class Ledger:
             self.held[id] = (y, self.held[id][1])
         else:
             self.held[id] = (y, after + TTL_MS)
+        return True
 
     def expire(self) -> None:
         for id in [id for id, deadline in self.waiting.items() if deadline <= self.now]:
             del self.waiting[id]
-            self.settled[id] = False if self.assumes else "expired"
-            self.count("assumed" if self.assumes else "expired")
+            assumed = self.assumes and self.learns(id)
+            self.settled[id] = False if assumed else "expired"
+            self.count("assumed" if assumed else "expired")
+            if self.failed_in_a_row == FAILURES:
+                return  # the worker ends
         for id in [id for id, (_, deadline) in self.held.items() if deadline <= self.now]:
             del self.held[id]
             self.count("label_orphan")
@@ -579,23 +606,35 @@ OPERATIONS = st.lists(
 )
 
 
-@given(operations=OPERATIONS, assumes=st.booleans())
+@given(operations=OPERATIONS, assumes=st.booleans(), traps=st.sets(st.sampled_from("abcdef")))
 @settings(max_examples=250)
+@mock.patch("streams.task.MODEL_ERRORS_IN_A_ROW", FAILURES)
 def test_books_after_any_sequence_are_those_of_a_plain_dictionary(
-    operations: list[tuple[str, str, bool, int]], assumes: bool
+    operations: list[tuple[str, str, bool, int]], assumes: bool, traps: set[str]
 ) -> None:
-    """Whatever order events and labels come in, at whatever times, each counter is what a dictionary says."""
+    """Whatever order events and labels come in, at whatever times, each counter is what a dictionary says.
+
+    The model can learn of some events only; after three in a row of which it cannot the task ends.
+    """
     log, ledger, now = Log(), Ledger(10_000, assumes), 5000
-    fold = Fold(assuming(False) if assumes else declared())
+    features = {"a": float, "trap": float}
+    fold = Fold(assuming(False, features=features) if assumes else declared(features=features))
     for kind, id, y, step_ms in operations:
         now = max(0, now + step_ms)
         if kind in ("event", "inline"):
-            fold.step(log.event({"a": 1.0}, id, y=y if kind == "inline" else None, time_ms=now))
+            record = log.event(
+                {"a": 1.0, "trap": float(id in traps)}, id, y=y if kind == "inline" else None, time_ms=now
+            )
         elif kind == "label":
-            fold.step(log.label(id, y, time_ms=now))
+            record = log.label(id, y, time_ms=now)
         else:
-            fold.step(log.raw(b"{", time_ms=now))
-        ledger.step(kind, id, y, now)
+            record = log.raw(b"{", time_ms=now)
+        ledger.step(kind, id, y if kind != "event" else None, now, trap=id in traps)
+        if ledger.failed_in_a_row == FAILURES:
+            with pytest.raises(ModelBrokenError):
+                fold.step(record)
+            return
+        fold.step(record)
         assert fold.counts == ledger.expected
         assert set(ledger.waiting) == set(fold.task.join.pending._entries)
     assert fold.learned == sum(outcome != "expired" for outcome in ledger.settled.values())
