@@ -3,7 +3,7 @@
 import copy
 import math
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -44,7 +44,8 @@ class Prequential:
 
     def __init__(self, metrics: Sequence[Any], count: dict[str, int] | None = None) -> None:
         self._error_count = Counter[str]() if count is None else count
-        self._names = [metric_name(metric) for metric in metrics]
+        #: Names of all metrics, in the order in which they are declared.
+        self.names = [metric_name(metric) for metric in metrics]
         self._metrics = [copy.deepcopy(metric) for metric in metrics]
         self._cumulative = _cumulative(self._metrics)
         sizes = [m.window_size for m in self._metrics if isinstance(m, utils.Rolling)]
@@ -55,8 +56,21 @@ class Prequential:
 
     @property
     def values(self) -> dict[str, float]:
-        """Current value by name; a rolling metric's name ends in its window size."""
-        return {name: self._value(metric) for name, metric in zip(self._names, self._metrics, strict=True)}
+        """Current value by name; a rolling metric's name ends in its window size. One that raises has none."""
+        return {name: value for name, value in self._looks() if not isinstance(value, Exception)}
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """What a metric without a value has raised, by name."""
+        return {name: f"{value!r:.200}" for name, value in self._looks() if isinstance(value, Exception)}
+
+    def _looks(self) -> Iterator[tuple[str, float | Exception]]:
+        """Ask each metric; nothing is counted, for whoever looks must not change the state."""
+        for name, metric in zip(self.names, self._metrics, strict=True):
+            try:
+                yield name, self._value(metric)
+            except Exception as error:  # such as a class that was declared without its weight
+                yield name, error
 
     def _value(self, metric: Any) -> float:
         if not isinstance(metric, utils.Rolling):
@@ -97,19 +111,37 @@ class Prequential:
             The answer it was about.
         """
         for metric, scores in self._cumulative:
-            self._feed(metric.revert, old, score if scores else prediction)
-            self._feed(metric.update, new, score if scores else prediction)
+            value = score if scores else prediction
+            if self._refused(metric, old, value) or self._feed(metric.revert, old, value):
+                self._feed(metric.update, new, value)
         index = len(self._window) - 1 - (self.count - number)
         if index >= 0:
             self._window[index] = (new, prediction, score)
 
-    def _feed(self, verb: Any, y: Any, value: Any) -> None:
-        """Feed a metric: not every one is defined for every answer, such as the logarithm of -1, and some have bugs."""
+    def _refused(self, metric: Any, y: Any, value: Any) -> bool:
+        """Tell whether a metric raised when it was fed, so that there is nothing to take back: a copy raises again."""
+        if not self._error_count["metric_error"]:
+            return False
+        try:
+            copy.deepcopy(metric).update(y, value)
+        except Exception:
+            return True
+        return False
+
+    def _feed(self, verb: Any, y: Any, value: Any) -> bool:
+        """Feed a metric: not every one is defined for every answer, such as the logarithm of -1, and some have bugs.
+
+        Returns
+        -------
+        Whether it did not raise.
+        """
         if value is not None and value != {}:
             try:
                 verb(y, value)
             except Exception:
                 self._error_count["metric_error"] += 1
+                return False
+        return True
 
     def snapshot(self) -> Any:
         """Return the state."""

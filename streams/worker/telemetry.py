@@ -44,6 +44,15 @@ class Telemetry(Collector):
             "processing_guarantee": app.settings.processing_guarantee,
             "version": version("riverrun"),
         }
+        #: Metrics that had no value, which is said once.
+        self._told: set[tuple[TP, str]] = set()
+
+    def _tell_failures(self, tp: TP, failures: Mapping[str, str]) -> None:
+        """Say once of each metric that it has no value."""
+        for name, error in failures.items():
+            if (tp, name) not in self._told:
+                self._told.add((tp, name))
+                log.warning("%s[%d]: metric %s has no value: it raised %s", *tp, name, error)
 
     def collect(self) -> Iterator[Metric]:
         """Return what there is to say now."""
@@ -138,7 +147,10 @@ class Telemetry(Collector):
             if task.watcher is not None:
                 estimated = task.watcher.estimated
                 unsettled.add_metric([partition], len(task.watcher.unsettled))
-            for name, value in {**task.evaluation.values, **estimated}.items():
+            evaluated = task.evaluation.values
+            if len(evaluated) < len(task.evaluation.names):
+                self._tell_failures(tp, task.evaluation.failures)
+            for name, value in {**evaluated, **estimated}.items():
                 values.add_metric([partition, name], value)
             if tp in ends:
                 lag.add_metric([partition], max(0, ends[tp] - shard.position))

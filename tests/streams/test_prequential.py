@@ -1,15 +1,18 @@
 """Metrics of answers whose labels have become known, and put right when the labels were wrong."""
 
 import random
+from datetime import timedelta
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-from river import metrics, utils
+from river import anomaly, metrics, utils
 
-from riverrun import MajorityClass
+from riverrun import Label, MajorityClass, Pipeline
 from streams.prequential import Loss, Prequential
+from tests.streams.kept import Kept
+from tests.streams.logs import Fold, Log
 
 ANSWERS = st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(0.01, 0.99)), min_size=1, max_size=30)
 
@@ -111,6 +114,24 @@ class Buggy(metrics.MAE):
         super().update(y_true, y_pred, w)
 
 
+class Strict(metrics.MAE):
+    """Takes no negative labels, but would take them back."""
+
+    def update(self, y_true: Any, y_pred: Any, w: float = 1.0) -> None:
+        """Take an answer, unless the label is negative."""
+        if y_true < 0:
+            raise ValueError(y_true)
+        super().update(y_true, y_pred, w)
+
+
+class NoWayBack(metrics.MAE):
+    """Takes nothing back."""
+
+    def revert(self, y_true: Any, y_pred: Any, w: float = 1.0) -> None:
+        """Raise."""
+        raise NotImplementedError
+
+
 def test_metric_that_raises_is_counted_and_stops_nothing() -> None:
     """What it was not fed is no secret, and the other metrics have it; a rolling one is computed without it."""
     count = {"metric_error": 0}
@@ -119,6 +140,73 @@ def test_metric_that_raises_is_counted_and_stops_nothing() -> None:
         evaluation.update(1.0, prediction, None)
     assert evaluation.values == {"buggy": 1.0, "buggy_2": 1.0, "mse": 2.5}
     assert count == {"metric_error": 1}
+
+
+@pytest.mark.parametrize("rolling", [False, True])
+def test_metric_that_raises_when_it_is_asked_is_missing_and_the_others_are_there(*, rolling: bool) -> None:
+    """Whoever looks changes nothing: it has a value again as soon as it can say one."""
+    betas: dict[str, Any] = {"betas": {"sky": 1}, "weights": None}
+    odd = utils.Rolling(metrics.MultiFBeta, 1, **betas) if rolling else metrics.MultiFBeta(**betas)
+    count = {"metric_error": 0}
+    evaluation = Prequential([odd, metrics.Accuracy()], count)
+    evaluation.update("sky", "sky", None)
+    assert list(evaluation.values) == ["multi_fbeta_1" if rolling else "multi_fbeta", "accuracy"]
+    evaluation.update("sky", "path", None)
+    assert (evaluation.values, count) == ({"accuracy": 0.5}, {"metric_error": 0})
+    assert evaluation.failures == {"multi_fbeta_1" if rolling else "multi_fbeta": "KeyError('path')"}
+    evaluation.correct(2, "sky", "grass", "path", None)
+    assert list(evaluation.values) == ["accuracy"]
+    evaluation.update("sky", "sky", None)
+    assert len(evaluation.values) == (2 if rolling else 1)
+
+
+def test_rolling_rocauc_tells_how_well_any_anomaly_scores_rank() -> None:
+    """Whatever their scale, after a restart and after corrections, too: what ROCAUC cannot tell of such scores."""
+    rng, labels = random.Random(7), list[bool]()
+    label = Label("y", ttl=timedelta(days=1))
+    model = anomaly.LocalOutlierFactor(n_neighbors=5)
+    ranks = metrics.RollingROCAUC(window_size=500)
+    pipeline = Pipeline("p", features={"a": float}, label=label, model=model, task="anomaly", metrics=[ranks])
+    log = Log()
+    for i in range(300):
+        y = rng.random() < 0.2
+        log.event({"a": rng.gauss(2 * y, 1)}, f"e{i}")
+        log.label(f"e{i}", y if i >= 50 else not y)
+        labels.append(y)
+    fold, kept = Fold(pipeline, log.records), Kept()
+    kept.take(fold.task)
+    fold.task = kept.restored(pipeline)
+    for i, y in enumerate(labels[:50]):
+        fold.step(log.label(f"e{i}", y))
+    assert fold.counts == {"scored": 300, "label_joined": 300, "label_corrected": 50}
+    scores = [prediction.score for prediction in fold.predictions]
+    of = {known: [s for y, s in zip(labels, scores, strict=True) if y is known] for known in (True, False)}
+    wins = sum((high > low) + (high == low) / 2 for high in of[True] for low in of[False])
+    assert max(scores) > 1
+    assert fold.metrics == {"rolling_rocauc": pytest.approx(wins / (len(of[True]) * len(of[False])), abs=1e-3)}
+
+
+def test_answer_that_a_metric_refused_is_not_taken_out_of_it() -> None:
+    """It knows nothing of the answer when its label is corrected: there is nothing to take back."""
+    count = {"metric_error": 0}
+    evaluation = Prequential([Strict(), metrics.MAE()], count)
+    evaluation.update(1.0, 2.0, None)
+    number = evaluation.update(-1.0, 2.0, None) or 0
+    assert (evaluation.values, count) == ({"strict": 1.0, "mae": 2.0}, {"metric_error": 1})
+    evaluation.correct(number, -1.0, -2.0, 2.0, None)
+    assert evaluation.values == {"strict": 1.0, "mae": 2.5}
+    evaluation.correct(number, -2.0, 4.0, 2.0, None)
+    assert evaluation.values == {"strict": 1.5, "mae": 1.5}
+    evaluation.correct(number, 4.0, -1.0, 2.0, None)
+    assert evaluation.values == {"strict": 1.0, "mae": 2.0}
+
+
+def test_answer_that_a_metric_cannot_take_back_is_not_there_twice() -> None:
+    """Its corrected label would be a second answer."""
+    evaluation = Prequential([NoWayBack()])
+    evaluation.update(1.0, 2.0, None)
+    evaluation.correct(evaluation.update(1.0, 4.0, None) or 0, 1.0, 3.0, 4.0, None)
+    assert evaluation.values == {"no_way_back": 2.0}
 
 
 @pytest.mark.parametrize(

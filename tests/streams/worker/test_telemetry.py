@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 from faust.types import TP
 from prometheus_client import Metric
+from river import metrics, naive_bayes
 
+from riverrun import Label, Pipeline
 from schemas.events import LIFECYCLE_EVENTS, DriftCleared
 from schemas.outgoing import OutgoingEncoder
 from schemas.record import Record
 from streams.accounting import OUTCOMES, REMARKS
 from streams.worker.telemetry import Telemetry
 from streams.worker.timing import Timing
+from tests.streams.logs import Fold, Log
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
 SUFFIX = {"counter": "_total", "info": "_info"}
@@ -58,6 +61,28 @@ def test_partition_without_a_snapshot_is_behind_all_that_it_has_read() -> None:
     app = idle_app(snapshots=SimpleNamespace(taken=0, failed=9, last_seconds=0.0, last_bytes=0))
     _, behind, *_ = Telemetry(app)._snapshot_metrics(shards)  # type: ignore[arg-type]
     assert {s.labels["partition"]: s.value for s in behind.samples} == {"0": 100, "1": 900}
+
+
+def test_metric_that_raises_when_it_is_asked_is_left_out_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """All else is still told."""
+    log = Log()
+    for y in ("sky", "path"):
+        log.event({"a": 1.0}, y=y)
+        log.event({"a": 1.0}, y=y)
+    betas = metrics.MultiFBeta(betas={"sky": 1}, weights=None)
+    label = Label("y", type=str)
+    model = naive_bayes.GaussianNB()
+    fold = Fold(
+        Pipeline("p", features={"a": float}, label=label, model=model, metrics=[betas, metrics.Accuracy()]), log.records
+    )
+    app = idle_app()
+    app.assignment.shards[TP("p.raw", 0)] = SimpleNamespace(task=fold.task, position=4, start=0, snapshot=None)
+    telemetry = Telemetry(app)
+    for _ in range(2):
+        [told] = [metric for metric in telemetry.collect() if metric.name == "riverrun_metric"]
+        assert [sample.labels["metric"] for sample in told.samples] == ["accuracy"]
+    [said] = [record.getMessage() for record in caplog.records if "multi_fbeta" in record.getMessage()]
+    assert said == "p.raw[0]: metric multi_fbeta has no value: it raised KeyError('path')"
 
 
 def test_outcomes_and_remarks_are_documented_as_the_code_has_them() -> None:
