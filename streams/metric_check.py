@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from river import metrics, utils
+from river import anomaly, base, metrics, utils
 
 from schemas.errors import DeclarationError
 from streams.label import TaskKind
@@ -10,6 +10,10 @@ from streams.prequential import metric_name, wants_score
 from streams.verbs import last_step, tells_probabilities
 
 _USUAL = {"binary": metrics.Accuracy, "multiclass": metrics.Accuracy, "regression": metrics.MAE}
+
+
+#: How River's detectors score that do not keep between 0 and 1. One that is made from them may bring its scores there.
+_UNBOUNDED_SCORES = {anomaly.LODA.score_one, anomaly.LocalOutlierFactor.score_one, anomaly.OneClassSVM.score_one}
 
 
 def usual_metrics(kind: TaskKind) -> list[Any]:
@@ -65,9 +69,24 @@ def _check(field: str, metric: Any, model: Any, kind: TaskKind) -> None:
         raise DeclarationError(field, type(inner).__name__, "a metric whose value is one number")
     if isinstance(inner, metrics.base.Metric) and not inner.works_with(model):
         raise DeclarationError(field, type(inner).__name__, f"a metric that works with {model_name}")
+    unbounded = _unbounded(model)
+    if unbounded and isinstance(inner, metrics.ROCAUC):
+        expected = (
+            "metrics.RollingROCAUC(window_size=1000), which ranks scores: ROCAUC holds them against thresholds between "
+            f"0 and 1, where those of {unbounded} need not lie"
+        )
+        raise DeclarationError(field, type(inner).__name__, expected)
     if wants_score(metric) and not tells_probabilities(model, kind):
         expected = f"a metric of answers: {model_name} has no predict_proba_one"
         raise DeclarationError(field, type(inner).__name__, expected)
+
+
+def _unbounded(model: Any) -> str:
+    """Return the name of a detector whose scores are known not to keep between 0 and 1, within a filter, too."""
+    last = last_step(model)
+    if isinstance(last, base.Wrapper):
+        return _unbounded(last._wrapped_model)
+    return type(last).__name__ if getattr(type(last), "score_one", None) in _UNBOUNDED_SCORES else ""
 
 
 def _gives_a_number(metric: Any) -> bool:

@@ -1,5 +1,6 @@
 """Declarations that cannot work are refused at once, by the name of the field."""
 
+import math
 from datetime import timedelta
 from typing import Any, Optional, Union
 
@@ -80,7 +81,18 @@ def updated(detector: Any) -> Any:
     return detector
 
 
+class Bounded(anomaly.OneClassSVM):
+    """A user's detector that brings its scores between 0 and 1."""
+
+    def score_one(self, x: dict[str, Any]) -> float:
+        """Squeeze the score."""
+        return 1 / (1 + math.exp(-super().score_one(x)))
+
+
 REGRESSION: dict[str, Any] = {"label": Label("y", type=float), "model": linear_model.LinearRegression()}
+ANOMALIES: dict[str, Any] = {"label": Label("y"), "task": "anomaly"}
+SCALED_SVM = preprocessing.StandardScaler() | anomaly.OneClassSVM()
+FILTERED_SVM = preprocessing.StandardScaler() | anomaly.ThresholdFilter(anomaly.OneClassSVM(), threshold=0.1)
 WRONG: list[tuple[str, dict[str, Any]]] = [
     ("name", {"name": ""}),
     ("name", {"name": "a/b"}),
@@ -187,6 +199,12 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("model", {"label": None, "task": "anomaly", "model": anomaly.GaussianScorer()}),
     ("model", {"label": Label("y"), "task": "anomaly", "model": anomaly.GaussianScorer()}),
     ("metrics[0]", {"metrics": [metrics.ClassificationReport()]}),
+    ("metrics[0]", {**ANOMALIES, "model": anomaly.OneClassSVM(), "metrics": [metrics.ROCAUC()]}),
+    ("metrics[0]", {**ANOMALIES, "model": anomaly.LocalOutlierFactor(), "metrics": [metrics.ROCAUC(n_thresholds=99)]}),
+    ("metrics[0]", {**ANOMALIES, "model": anomaly.LODA(), "metrics": [utils.Rolling(metrics.ROCAUC, 9)]}),
+    ("metrics[0]", {**ANOMALIES, "model": SCALED_SVM, "metrics": [metrics.ROCAUC()]}),
+    ("metrics[0]", {**ANOMALIES, "model": anomaly.QuantileFilter(SCALED_SVM, q=0.9), "metrics": [metrics.ROCAUC()]}),
+    ("metrics[0]", {**ANOMALIES, "model": FILTERED_SVM, "metrics": [metrics.ROCAUC()]}),
     ("metrics[0]", {"metrics": [utils.TimeRolling(metrics.Accuracy, period=timedelta(1))]}),
     ("id_field", {"id_field": "y"}),
     ("id_field", {"id_field": "a"}),
@@ -245,6 +263,11 @@ def test_argument_that_cannot_work_is_refused_by_name(field: str, changes: dict[
             "p: drift.detector: got 'PageHinkley that was updated', expected its clone(), for each champion begins "
             "with a fresh one",
         ),
+        (
+            {**ANOMALIES, "model": FILTERED_SVM, "metrics": [metrics.ROCAUC()]},
+            "p: metrics[0]: got 'ROCAUC', expected metrics.RollingROCAUC(window_size=1000), which ranks scores: ROCAUC "
+            "holds them against thresholds between 0 and 1, where those of OneClassSVM need not lie",
+        ),
         ({"name": "a/b"}, "name: got 'a/b', expected 1 to 100 letters, digits, dots or dashes"),
     ],
 )
@@ -266,7 +289,9 @@ RIGHT: list[dict[str, Any]] = [
     {"label": None, "model": anomaly.HalfSpaceTrees()},
     {"label": None, "model": anomaly.HalfSpaceTrees(), "policy": ObserveOnly()},
     {"label": None, "model": anomaly.HalfSpaceTrees(), "policy": ChampionVersions()},  # for what is imported
-    {"label": Label("y"), "model": anomaly.HalfSpaceTrees(), "task": "anomaly", "metrics": [metrics.ROCAUC()]},
+    {**ANOMALIES, "model": anomaly.HalfSpaceTrees(), "metrics": [metrics.ROCAUC()]},
+    {**ANOMALIES, "model": SCALED_SVM, "metrics": [metrics.RollingROCAUC(window_size=100)]},
+    {**ANOMALIES, "model": Bounded(), "metrics": [metrics.ROCAUC()]},
     {"metrics": [metrics.Accuracy(), utils.Rolling(metrics.LogLoss, 50), MajorityClass()]},
     {**REGRESSION, "drift": Drift(detector=river_drift.binary.HDDMA())},
     {**REGRESSION, "drift": Drift(detector=river_drift.PageHinkley(), blocks="auto")},
