@@ -25,6 +25,7 @@ from services.laboratory.source import KeyCount
 from streams.accounting import OUTCOMES, REMARKS
 from streams.label_join import Settled
 from streams.pipeline import Pipeline
+from streams.prequential import Prequential
 
 _CHUNK = 500
 _CHANGES = (ChampionChanged, ModelRetrained)
@@ -142,7 +143,7 @@ def play(job: Job, tell: Callable[[float], None]) -> Outcome:
         keys=keys,
         digest=test.digest.hexdigest(),
         records_digest=player.records_digest,
-        metrics={name: value if math.isfinite(value) else None for name, value in test.task.evaluation.values.items()},
+        metrics=_finite(test.task.evaluation),
         outcomes={name: books.count[name] for name in OUTCOMES if books.count[name]},
         remarks={name: books.count[name] for name in REMARKS if books.count[name]},
         dead_letters=dict(test.dead_letters),
@@ -161,6 +162,12 @@ def play(job: Job, tell: Callable[[float], None]) -> Outcome:
 def _mark(event: LifecycleEvent) -> Mark:
     line = describe_lifecycle(event.type, msgspec.structs.asdict(event))
     return Mark(event.type.removeprefix("riverrun."), event.offset, event.time, line.split("  ", 3)[-1])
+
+
+def _finite(evaluation: Prequential) -> dict[str, float | None]:
+    """Return the value of each metric, None where it has none that JSON could hold."""
+    values = evaluation.values
+    return {name: values[name] if math.isfinite(values.get(name, math.nan)) else None for name in evaluation.names}
 
 
 def _versions() -> str:

@@ -12,9 +12,10 @@ from services.backtest import Backtest
 from services.laboratory.combination import Combination
 from services.laboratory.loss_meter import LossMeter
 from services.laboratory.outcome import Job, Outcome, decode_outcome, encode
-from services.laboratory.playing import mark_of, play
+from services.laboratory.playing import _finite, mark_of, play
 from services.laboratory.source import FileSource, partition_records
 from streams.label_join import Settled
+from streams.prequential import Prequential
 from tests.services.laboratory import laboratory_pipelines as declared
 from tests.services.laboratory.conftest import named
 
@@ -126,6 +127,13 @@ def test_outcome_is_the_same_after_a_journey(source: FileSource) -> None:
     outcome = played(source, COMBINATIONS[0], features=True)
     outcome.metrics["odd"] = None
     assert decode_outcome(encode(outcome)) == outcome
+
+
+def test_metric_that_raises_when_it_is_asked_keeps_its_place_in_an_outcome() -> None:
+    """The report has a column for each metric, and there nothing."""
+    evaluation = Prequential([metrics.MultiFBeta(betas={"sky": 1}, weights=None), metrics.Accuracy()])
+    evaluation.update("path", "sky", None)
+    assert _finite(evaluation) == {"multi_fbeta": None, "accuracy": 0.0}
 
 
 def test_lifecycle_events_are_bounded_and_counted(source: FileSource, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def broker_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def metrics() -> list[Metric]:
+def told_of() -> list[Metric]:
     """All that a worker without partitions has to say."""
     return list(Telemetry(idle_app()).collect())
 
@@ -111,14 +111,14 @@ def lifecycle_events(app: Any) -> list[Any]:
     return family.samples
 
 
-def test_each_metric_is_documented_and_each_that_is_documented_is_there(metrics: list[Metric]) -> None:
+def test_each_metric_is_documented_and_each_that_is_documented_is_there(told_of: list[Metric]) -> None:
     """By the name and with the labels under which Prometheus shows it."""
     rows = [line.strip("|").split("|") for line in DOCS.read_text().splitlines() if line.startswith("| `riverrun_")]
     documented = {
         name: set(re.findall(r"`(\w+)`", labels)) for names, labels, _ in rows for name in re.findall(r"`(\w+)`", names)
     }
-    assert {f"{metric.name}{SUFFIX.get(metric.type, '')}" for metric in metrics} == set(documented)
-    for metric in metrics:
+    assert {f"{metric.name}{SUFFIX.get(metric.type, '')}" for metric in told_of} == set(documented)
+    for metric in told_of:
         told = {label for sample in metric.samples for label in sample.labels} - {"le"}
         labels = set(getattr(metric, "_labelnames", ())) or told
         assert labels == documented[f"{metric.name}{SUFFIX.get(metric.type, '')}"], metric.name
