@@ -9,7 +9,7 @@ from schemas import topics
 from schemas.errors import NotPicklableError, SealError, SnapshotError
 from schemas.manifest import FORMAT, Manifest, Part
 from schemas.signing import TrustedKeys
-from services.topics import new_admin, partition_counts
+from services.topics import partition_counts
 from streams import pickling
 from streams.inventory import KeptModel, models_in
 from streams.worker.settings import Settings
@@ -26,7 +26,7 @@ def open_kept(settings: Settings, pipeline: str) -> SnapshotStore:
         When they would be in Kafka, and there is no topic of them.
     """
     manifests = topics.manifests(pipeline)
-    if settings.snapshot_store == "kafka" and manifests not in partition_counts(new_admin(settings), settings):
+    if settings.snapshot_store == "kafka" and manifests not in partition_counts(settings):
         raise SnapshotError(
             f"no snapshots: there is no topic {manifests}; workers make it, unless RIVERRUN_SNAPSHOT_STORE says "
             "that snapshots are kept elsewhere: set it here, too"

@@ -24,6 +24,7 @@ from confluent_kafka.admin import (
 from schemas.errors import BrokerError, RiverrunError
 from services.topic_plan import Existing, TopicPlan, plan
 from streams.pipeline import Pipeline
+from streams.worker import metadata
 from streams.worker.settings import Settings
 
 log = logging.getLogger("riverrun.kafka")
@@ -37,22 +38,15 @@ def new_admin(settings: Settings) -> AdminClient:
     return AdminClient(settings.client(), logger=log)
 
 
-def partition_counts(admin: AdminClient, settings: Settings) -> dict[str, int]:
+def partition_counts(settings: Settings) -> dict[str, int]:
     """Return how many partitions each topic on the broker has.
 
     Raises
     ------
     BrokerError
-        When no broker answers.
+        When no broker answers, or it refuses us.
     """
-    try:
-        known = admin.list_topics(timeout=_ADMIN_SECONDS).topics
-    except KafkaException as error:
-        raise BrokerError(
-            f"{settings.bootstrap_servers}: no Kafka answers ({error.args[0].str()}). Is RIVERRUN_BOOTSTRAP_SERVERS "
-            "right? riverrun broker start starts a local one."
-        ) from None
-    return {name: len(topic.partitions) for name, topic in known.items() if topic.error is None}
+    return metadata.partition_counts(settings, _ADMIN_SECONDS)
 
 
 def require_topic(
@@ -80,9 +74,9 @@ def require_topic(
     BrokerError
         When no broker answers, or there is no such topic: producing to it might make one with the broker's defaults.
     """
-    count = partition_counts(new_admin(settings), settings).get(topic, 0)
+    count = partition_counts(settings).get(topic, 0)
     if not count:
-        raise missing(f"{topic}: no such topic on {settings.bootstrap_servers}. {advice}")
+        raise missing(f"{topic}: no such topic on {settings.bootstrap_servers}{metadata.unseen(settings)}. {advice}")
     return count
 
 
@@ -108,7 +102,7 @@ def observe(admin: AdminClient, settings: Settings, wanted: list[str]) -> dict[s
     BrokerError
         When no broker answers, or does not tell.
     """
-    known = partition_counts(admin, settings)
+    known = partition_counts(settings)
     there = [name for name in dict.fromkeys(wanted) if name in known]
     if not there:
         return {}

@@ -14,6 +14,7 @@ import base64
 import json
 import subprocess
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from schemas.errors import BrokerError, ConfigurationError
@@ -46,16 +47,19 @@ class ApacheKafka:
         One, or three: with three a topic has three copies unless told otherwise, and outlives any one node.
     port
         TCP port of the first node, the others have the next ones; ``None`` takes free ones.
+    further
+        Further settings of each node, as `server_properties` takes them.
     """
 
     name = "Apache Kafka"
 
-    def __init__(self, brokers: int = 1, port: int | None = None) -> None:
+    def __init__(self, brokers: int = 1, port: int | None = None, further: Mapping[str, str] | None = None) -> None:
         if brokers not in SIZES:
             raise ConfigurationError(f"brokers: got {brokers}, expected 1 or 3")
         self.start_timeout_seconds = START_TIMEOUT_SECONDS
         self._brokers = brokers
         self._port = port
+        self._further = further
 
     def prepare(self, data_dir: Path) -> list[Node]:
         """Find Java and the jars, format the storage unless it is, and return the nodes.
@@ -79,7 +83,8 @@ class ApacheKafka:
         for number, port in enumerate(ports, 1):
             settings = folder / f"node-{number}.properties"
             settings.write_text(
-                server_properties(number, ports, controllers, folder / f"node-{number}"), encoding="utf-8"
+                server_properties(number, ports, controllers, folder / f"node-{number}", self._further),
+                encoding="utf-8",
             )
             log = "broker.log" if self._brokers == 1 else f"broker-{number}.log"
             nodes.append(Node(number, port, [*program, "kafka.Kafka", str(settings)], log))
@@ -114,6 +119,8 @@ class KafkaBroker(Broker):
         TCP port of the first node, the others have the next ones; ``None`` takes free ones.
     dies_with_parent
         Stop it when this process ends, in whatever way.
+    further
+        Further settings of each node: an authorizer, or listeners with ports of their own, where there is one node.
 
     Examples
     --------
@@ -125,9 +132,15 @@ class KafkaBroker(Broker):
     """
 
     def __init__(
-        self, data_dir: Path, *, brokers: int = 1, port: int | None = None, dies_with_parent: bool = False
+        self,
+        data_dir: Path,
+        *,
+        brokers: int = 1,
+        port: int | None = None,
+        dies_with_parent: bool = False,
+        further: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(ApacheKafka(brokers, port), data_dir, dies_with_parent=dies_with_parent)
+        super().__init__(ApacheKafka(brokers, port, further), data_dir, dies_with_parent=dies_with_parent)
 
 
 def _format(program: list[str], cluster_id: str, folder: Path, brokers: int) -> None:

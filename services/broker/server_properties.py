@@ -1,6 +1,6 @@
 """The settings that a node of a local Apache Kafka runs with: pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from services.broker.ports import HOST
@@ -26,10 +26,17 @@ _FIXED = {
     "num.network.threads": "2",
     "num.io.threads": "4",
 }
+_LISTENERS = ("listeners", "advertised.listeners", "listener.security.protocol.map")
 _TOPICS_OF_ITS_OWN = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
 
 
-def server_properties(number: int, ports: Sequence[int], controller_ports: Sequence[int], folder: Path) -> str:
+def server_properties(
+    number: int,
+    ports: Sequence[int],
+    controller_ports: Sequence[int],
+    folder: Path,
+    further: Mapping[str, str] | None = None,
+) -> str:
     """Return the text of a node's ``server.properties``.
 
     Parameters
@@ -40,6 +47,8 @@ def server_properties(number: int, ports: Sequence[int], controller_ports: Seque
         Where each of the nodes serves clients, and where the others' controllers.
     folder
         Where this node keeps its data.
+    further
+        Further settings, such as an authorizer; those of listeners are added to ours, others win over ours.
 
     Examples
     --------
@@ -63,7 +72,10 @@ def server_properties(number: int, ports: Sequence[int], controller_ports: Seque
         settings[f"{topic}.replication.factor"] = str(copies)
     for topic in _TOPICS_OF_ITS_OWN[1:]:
         settings[f"{topic}.min.isr"] = str(needed)
-    return "".join(f"{name}={_escaped(value)}\n" for name, value in (settings | _FIXED).items())
+    settings |= _FIXED
+    for name, value in (further or {}).items():
+        settings[name] = f"{settings[name]},{value}" if name in _LISTENERS else value
+    return "".join(f"{name}={_escaped(value)}\n" for name, value in settings.items())
 
 
 def _escaped(value: str) -> str:

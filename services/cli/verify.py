@@ -102,7 +102,7 @@ def _past(settings: "Settings", pipeline: "Pipeline") -> "tuple[SnapshotStore | 
     """Return where snapshots are and whose are believed; what is missing of that leaves the log, and a remark."""
     from schemas import topics
     from schemas.errors import ConfigurationError
-    from services.topics import new_admin, partition_counts
+    from services.topics import partition_counts
     from streams.worker.keys import load_trusted
     from streams.worker.stores.opening import open_snapshots
 
@@ -111,7 +111,7 @@ def _past(settings: "Settings", pipeline: "Pipeline") -> "tuple[SnapshotStore | 
     except ConfigurationError as error:
         return None, None, f"no snapshot is believed, nor is known what workers passed over: {error}"
     manifests = topics.manifests(pipeline.name)
-    if settings.snapshot_store == "kafka" and manifests not in partition_counts(new_admin(settings), settings):
+    if settings.snapshot_store == "kafka" and manifests not in partition_counts(settings):
         return None, None, f"there are no snapshots: no topic {manifests}, and RIVERRUN_SNAPSHOT_STORE is kafka"
     try:
         return open_snapshots(settings, pipeline.name), trusted, ""

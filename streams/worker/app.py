@@ -26,6 +26,7 @@ from streams.worker.declarations import DeclarationLog
 from streams.worker.delivery import AtLeastOnce
 from streams.worker.emitter import Emitter, OnDelivery
 from streams.worker.keys import load_operators, load_signer, load_trusted
+from streams.worker.metadata import partition_counts, unseen
 from streams.worker.quarantine import Quarantine
 from streams.worker.recovery import Recovery
 from streams.worker.settings import Settings
@@ -123,7 +124,8 @@ class App(faust.App):
             missing = [name for name in missing if name not in self._snapshot_topics]
         if missing:
             raise BrokerError(
-                f"no topic {', '.join(missing)} on {self.settings.bootstrap_servers}: riverrun topics apply"
+                f"no topic {', '.join(missing)} on {self.settings.bootstrap_servers}{unseen(self.settings)}: "
+                "riverrun topics apply"
             )
         counts = self._partition_counts
         short = [
@@ -144,11 +146,12 @@ class App(faust.App):
     def _producible_partitions(self) -> dict[str, int]:
         """Ask how many partitions there are, through the producers: what they have not heard of they refuse."""
         names = [self.pipeline.source_topic, *self._aligned_topics]
-        answers = [
-            topic_partitions(self.settings, names, emitter.producer)
-            for emitter in (self.emitter, self._connected_outside())
-        ]
-        return {name: min(answer[name] for answer in answers) for name in names}
+        producers = (self.emitter.producer, self._connected_outside().producer)
+        try:
+            known = [producer.list_topics(timeout=_ADMIN_SECONDS).topics for producer in producers if producer]
+        except KafkaException as error:
+            raise BrokerError(f"{self.settings.bootstrap_servers}: no Kafka answers ({error.args[0].str()})") from None
+        return {name: min(len(told[name].partitions) if name in told else 0 for told in known) for name in names}
 
     @property
     def _snapshot_topics(self) -> list[str]:
@@ -277,32 +280,16 @@ class App(faust.App):
             self._crashing = asyncio.ensure_future(self.crash(error))
 
 
-def topic_partitions(settings: Settings, names: list[str], client: Producer | None = None) -> dict[str, int]:
+def topic_partitions(settings: Settings, names: list[str]) -> dict[str, int]:
     """Return the number of partitions of each topic, 0 where there is no such topic.
-
-    Parameters
-    ----------
-    settings
-        Of the deployment.
-    names
-        Of the topics.
-    client
-        Who asks, and knows them from then on; without, a client that is made for it.
 
     Raises
     ------
     BrokerError
-        When no broker answers.
+        When no broker answers, or it refuses us.
     """
-    client = client or AdminClient(settings.client(), logger=logging.getLogger("riverrun.kafka"))
-    try:
-        known = client.list_topics(timeout=_ADMIN_SECONDS).topics
-    except KafkaException as error:
-        raise BrokerError(
-            f"{settings.bootstrap_servers}: no Kafka answers ({error.args[0].str()}). Is RIVERRUN_BOOTSTRAP_SERVERS "
-            "right? riverrun broker start starts a local one."
-        ) from None
-    return {name: len(known[name].partitions) if name in known else 0 for name in names}
+    known = partition_counts(settings, _ADMIN_SECONDS)
+    return {name: known.get(name, 0) for name in names}
 
 
 def max_message_bytes(settings: Settings, names: list[str]) -> dict[str, int]:

@@ -127,6 +127,17 @@ class Settings(BaseSettings):
         """Whether snapshots are taken, and kept in topics."""
         return self.snapshot_interval > 0 and self.snapshot_store == "kafka"
 
+    @property
+    def identity(self) -> str | None:
+        """As whom Kafka knows us; None where it asks nobody who they are."""
+        client = self.client()
+        protocol = str(client["security.protocol"]).upper()
+        if protocol.startswith("SASL"):
+            name = client.get("sasl.username")
+            return f"user {name}" if name else "this user"
+        has_certificate = any(name.startswith(("ssl.certificate", "ssl.keystore")) for name in client)
+        return "the owner of this certificate" if protocol == "SSL" and has_certificate else None
+
     @field_validator("bootstrap_servers")
     @classmethod
     def _check_servers(cls, value: str) -> str:

@@ -36,3 +36,11 @@ def test_copies_follow_the_number_of_nodes(brokers: int, copies: str, needed: st
 def test_backslash_in_the_folder_is_escaped() -> None:
     """A properties file takes a backslash for the begin of an escape."""
     assert parsed(server_properties(1, [1], [2], Path("a\\b")))["log.dirs"] == "a\\\\b"
+
+
+def test_further_listener_stands_beside_ours_and_other_settings_win() -> None:
+    """A test that wants passwords keeps the listener without, on which the broker is started."""
+    further = {"listeners": "SASL://127.0.0.1:3", "num.io.threads": "1", "authorizer.class.name": "a"}
+    settings = parsed(server_properties(1, [1], [2], Path("d"), further))
+    assert settings["listeners"] == "CLIENTS://127.0.0.1:1,CONTROLLER://127.0.0.1:2,SASL://127.0.0.1:3"
+    assert (settings["num.io.threads"], settings["authorizer.class.name"]) == ("1", "a")
