@@ -1,7 +1,8 @@
 """What the topics of a pipeline need, given what stands on the broker: pure.
 
 Nothing is ever deleted, no retention shortened and no size limit lowered, and the input topic never grows: its keys
-would move to partitions whose models have not learned them.
+would move to partitions whose models have not learned them. Nor is compaction taken from it: with ``delete`` its old
+values would begin to vanish.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from streams.pipeline import Pipeline
 Action = Literal["none", "create", "grow", "configure", "refuse"]
 
 _AT_LEAST = ("retention.ms", "max.message.bytes")
-_HOUR_MS = 3_600_000
+_UNITS = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1000, "second"))
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,15 @@ def _plan_source(pipeline: Pipeline, topic: Topic, wanted: int, source: Existing
         )
     elif source.partitions > wanted:
         remark = f"has {source.partitions} partitions, {wanted} declared: all of them are read"
-    if pipeline.source is not None and changes:
+    if "cleanup.policy" in changes:
+        refusal = (
+            f"{topic.name}: cleanup.policy: got {changes['cleanup.policy'][0]!r}, expected 'delete': compaction drops "
+            "records that the model has learned from. Not changed, since with delete the old values vanish, which "
+            "others may want: name another source, or set it by hand (kafka-configs.sh) where they may go."
+        )
+        changes = {}
+    elif pipeline.source is not None and changes:
         remark = "settings left alone, since source= names another's topic: " + describe(changes)
-        if "cleanup.policy" in changes:
-            refusal = f"{topic.name}: cleanup.policy: got {changes['cleanup.policy'][0]!r}, expected 'delete': "
-            refusal += "compaction drops records that the model has learned from. Name another source."
         changes = {}
     return TopicPlan(topic, max(wanted, source.partitions), source, changes, refusal=refusal, remark=remark)
 
@@ -162,8 +167,15 @@ def describe(changes: Mapping[str, tuple[str, str]]) -> str:
     return ", ".join(f"{name} {got or '(unset)'} → {wanted}" for name, (got, wanted) in changes.items())
 
 
-def replay_horizon(source: TopicPlan) -> str:
+def replay_horizon(source: TopicPlan, *, applied: bool = False) -> str:
     """Return how far back the state of a model can be rebuilt: the retention of the input topic.
+
+    Parameters
+    ----------
+    source
+        The plan of that topic.
+    applied
+        What it will be once the plan is carried out, not what it is; of a topic that is not there the two are one.
 
     Examples
     --------
@@ -171,9 +183,10 @@ def replay_horizon(source: TopicPlan) -> str:
     '1 day'
     """
     config = {**source.config, **(source.existing.config if source.existing else {})}
-    config |= {name: wanted for name, (_, wanted) in source.changes.items()}
+    if applied:
+        config |= {name: wanted for name, (_, wanted) in source.changes.items()}
     milliseconds, size = int(config.get("retention.ms", -1)), int(config.get("retention.bytes", -1))
-    hours = milliseconds / _HOUR_MS
-    count, unit = (hours / 24, "day") if hours >= 24 else (hours, "hour")
+    length, unit = next(((ms, unit) for ms, unit in _UNITS if milliseconds >= ms), _UNITS[-1])
+    count = milliseconds / length
     horizon = "no end" if milliseconds < 0 else f"{count:g} {unit}{'' if count == 1 else 's'}"
     return horizon if size < 0 else f"{horizon}, at most {size:,} bytes a partition"

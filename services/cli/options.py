@@ -2,6 +2,7 @@
 
 import getpass
 import logging
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import StrEnum
@@ -70,14 +71,18 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text for p
 def settings_of(servers: str | None = None, **further: Any) -> "Settings":
     """Return the settings of environment and command line, and keep librdkafka's own log off the terminal.
 
+    Variables that may be meant as settings and are none are told.
+
     Raises
     ------
     ConfigurationError
         Naming the setting, what it got and what it takes.
     """
-    from streams.worker.settings import load_settings
+    from streams.worker.settings import ignored_variables, load_settings
 
     settings = load_settings(bootstrap_servers=servers, **further)
+    for remark in ignored_variables(os.environ):
+        typer.echo(f"riverrun: {remark}", err=True)
     hush_kafka(settings.log_level)
     return settings
 

@@ -55,12 +55,14 @@ def show_plan(
     from services.topics import plan_topics
 
     plans = plan_topics(declared, settings, partitions=partitions)
-    horizon = replay_horizon(plans[0])
+    now, then = replay_horizon(plans[0]), replay_horizon(plans[0], applied=True)
     if output is Output.JSON:
-        print_json({"pipeline": declared.name, "replay_horizon": horizon, "topics": [as_dict(one) for one in plans]})
+        horizons = {"replay_horizon": now, "replay_horizon_after_apply": then}
+        print_json({"pipeline": declared.name, **horizons, "topics": [as_dict(one) for one in plans]})
     else:
         rows = [(one.name, one.partitions, one.action, _settings(one), one.topic.holds) for one in plans]
         print_table(("topic", "partitions", "to do", "settings", "holds"), rows)
+        horizon = now if now == then else f"{now} now, {then} after apply"
         typer.echo(f"replay horizon: {horizon} ({plans[0].name}): how far back a model can be rebuilt")
         _print_notes(plans)
     if any(one.refusal for one in plans):
@@ -76,7 +78,8 @@ def apply(
 ) -> None:
     """Create missing topics, grow those of the outputs, set settings that differ.
 
-    Nothing is deleted, no retention shortened; the input topic never grows. Exit code 1 when something was refused.
+    Nothing is deleted, no retention shortened; the input topic never grows, nor is compaction taken from it. Exit code
+    1 when something was refused.
     """
     settings = settings_of(servers)
     declared = load_pipeline(pipeline)

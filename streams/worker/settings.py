@@ -15,6 +15,9 @@ from schemas.errors import ConfigurationError
 
 #: How much alike names are when one letter is wrong.
 _NEARLY = 0.94
+_ALIKE = 0.8
+#: What Kubernetes tells pods of services whose names begin with ours.
+_OF_A_SERVICE = re.compile(r"RIVERRUN_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 _SERVERS = ("bootstrap.servers", "metadata.broker.list")
 _NO_CLIENT = "Failed to create"
 _EXPECTED = "settings of librdkafka (its CONFIGURATION.md has their names and ranges)"
@@ -251,9 +254,35 @@ def _check_mechanism(client: dict[str, Any]) -> None:
         )
 
 
+def ignored_variables(environment: Iterable[str]) -> list[str]:
+    """Return what to say of variables that begin like a setting and are none.
+
+    Parameters
+    ----------
+    environment
+        Names of variables; those that Kubernetes makes for services are passed over.
+
+    Examples
+    --------
+    >>> ignored_variables(["RIVERRUN_STOP_LIMIT_SECONDS", "RIVERRUN_SERVICE_HOST"])
+    ['RIVERRUN_STOP_LIMIT_SECONDS: no such setting, ignored; RIVERRUN_STOP_LIMIT may be meant']
+    """
+    known, said = _variables(), []
+    for name in environment:
+        if name.startswith("RIVERRUN_") and name.upper() not in known and not _OF_A_SERVICE.fullmatch(name):
+            meant = difflib.get_close_matches(name.upper(), known, 1, _ALIKE)
+            hint = f"{meant[0]} may be meant" if meant else "README.md has them all"
+            said.append(f"{name}: no such setting, ignored; {hint}")
+    return said
+
+
+def _variables() -> list[str]:
+    return [f"RIVERRUN_{name}".upper() for name in Settings.model_fields]
+
+
 def _refuse_misspelled(environment: Iterable[str]) -> None:
     """Refuse what is nearly a setting; others may have variables of their own that begin alike."""
-    known = [f"RIVERRUN_{name}".upper() for name in Settings.model_fields]
+    known = _variables()
     for name in environment:
         if name.startswith("RIVERRUN_") and name.upper() not in known:
             meant = difflib.get_close_matches(name.upper(), known, 1, _NEARLY)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ from services.cli.doctor import snapshots_of
 from services.cli.errors import Commands
 from services.cli.loading import load_pipeline
 from services.cli.partitioners import crc32_partition
-from services.topic_plan import Existing, plan
+from services.topic_plan import Existing, plan, replay_horizon
 from streams.worker.settings import Settings
 from streams.worker.stores.layout import manifest_name
 
@@ -453,6 +454,26 @@ def test_plan_leaves_the_settings_of_anothers_topic_alone() -> None:
     assert "retention.ms 1000" in str(source.remark)
     there["orders"] = Existing(1, {**there["orders"].config, "cleanup.policy": "compact"})
     assert plan(pipeline, there)[0].action == "refuse"
+
+
+@pytest.mark.parametrize("policy", ["compact", "compact,delete"])
+def test_plan_does_not_take_compaction_from_an_input_topic(policy: str) -> None:
+    """With delete its old values would begin to vanish, which others may want: it is refused, and all of it left."""
+    there = as_planned(declare())
+    config = {**there["p.raw"].config, "cleanup.policy": policy, "retention.ms": "1000"}
+    source = plan(declare(), there | {"p.raw": Existing(1, config)})[0]
+    assert (source.action, source.changes) == ("refuse", {})
+    told = rf"p\.raw: cleanup\.policy: got '{policy}', expected 'delete': compaction drops .* set it by hand"
+    assert re.match(told, str(source.refusal))
+
+
+def test_replay_horizon_is_what_holds_now_and_what_will() -> None:
+    """A topic of ten minutes reaches back ten minutes until the plan is carried out."""
+    there = as_planned(declare())
+    made = plan(declare(), {})[0]
+    assert (replay_horizon(made), replay_horizon(made, applied=True)) == ("30 days", "30 days")
+    short = plan(declare(), there | {"p.raw": Existing(1, {**there["p.raw"].config, "retention.ms": "600000"})})[0]
+    assert (replay_horizon(short), replay_horizon(short, applied=True)) == ("10 minutes", "30 days")
 
 
 # ------------------------------------------------------------------ what doctor looks at

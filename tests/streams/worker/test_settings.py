@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.errors import ConfigurationError
-from streams.worker.settings import load_settings
+from streams.worker.settings import ignored_variables, load_settings
 
 
 def test_environment_fills_in_and_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,3 +151,27 @@ def test_misspelled_setting_is_refused_and_what_others_may_set_is_not(monkeypatc
         ConfigurationError, match=r"^RIVERRUN_COMIT_INTERVAL: no such setting, expected RIVERRUN_COMMIT"
     ):
         load_settings()
+
+
+def test_variable_that_no_setting_reads_is_told_unless_kubernetes_makes_it() -> None:
+    """Misspelled further off than what is refused, it would be ignored without a word."""
+    of_a_service = (
+        "SERVICE_HOST",
+        "SERVICE_PORT_HTTP",
+        "PORT",
+        "PORT_9100_TCP",
+        "PORT_9100_TCP_ADDR",
+        "API_SERVICE_PORT",
+    )
+    environment = [
+        "PATH",
+        "RIVERRUN_STALL_LIMIT",
+        "riverrun_stop_limit",
+        *(f"RIVERRUN_{name}" for name in of_a_service),
+    ]
+    assert ignored_variables(environment) == []
+    assert ignored_variables(["RIVERRUN_SNAPSHOTS_INTERVAL_SECONDS", "RIVERRUN_SSL_CERT_LOCATION", "RIVERRUN_X"]) == [
+        "RIVERRUN_SNAPSHOTS_INTERVAL_SECONDS: no such setting, ignored; RIVERRUN_SNAPSHOT_INTERVAL may be meant",
+        "RIVERRUN_SSL_CERT_LOCATION: no such setting, ignored; RIVERRUN_SSL_CA_LOCATION may be meant",
+        "RIVERRUN_X: no such setting, ignored; README.md has them all",
+    ]
