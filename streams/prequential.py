@@ -5,6 +5,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from statistics import median
 from typing import Any, Literal
 
 from river import metrics as river_metrics
@@ -14,7 +15,7 @@ from streams.label import TaskKind
 
 _CLIP = 4.0
 _SCALE_EXAMPLES = 200
-_SCALE_FACTOR = 3.0
+_SCALE_FACTOR = 3.5
 
 
 class Prequential:
@@ -220,8 +221,9 @@ class Loss:
     ----------
     kind
         Classes: 0/1, or the clipped negative log of the true class's probability, divided by the clip.
-        Regression: the absolute residual over a scale, at most 1; the scale is frozen at three times the mean
-        absolute residual of a champion's first 200 answers, and until then there is no loss.
+        Regression: the absolute residual over a scale, at most 1; the scale is frozen at 3.5 times the median
+        absolute residual of those of a champion's first 200 answers that were not exact, and until then there is no
+        loss. For normal residuals that is three times their mean, which one wild label would move out of sight.
         Anomaly: 0/1 of the prediction, or the distance of the score from the label.
     form
         ``"zero_one"`` or ``"log"``, for classes.
@@ -242,8 +244,7 @@ class Loss:
     def new_champion(self) -> None:
         """Measure the scale of residuals anew."""
         self._scale: float | None = None
-        self._residuals = 0.0
-        self._count = 0
+        self._residuals: list[float] = []
 
     def of(self, y: Any, prediction: Any, score: Any) -> float | None:
         """Return the loss, None when there is none to speak of."""
@@ -267,16 +268,18 @@ class Loss:
     def _scaled(self, residual: float) -> float | None:
         if self._scale is not None:
             return min(1.0, residual / self._scale)
-        self._residuals += residual
-        self._count += 1
-        if self._count == _SCALE_EXAMPLES:
-            self._scale = _SCALE_FACTOR * self._residuals / self._count or 1.0
+        self._residuals.append(residual)
+        if len(self._residuals) == _SCALE_EXAMPLES:
+            inexact = [residual for residual in self._residuals if residual]
+            self._scale = _SCALE_FACTOR * median(inexact) if inexact else 1.0
+            self._residuals = []
         return None
 
     def snapshot(self) -> Any:
         """Return the state."""
-        return self._scale, self._residuals, self._count
+        return self._scale, list(self._residuals)
 
     def restore(self, state: Any) -> None:
         """Become what `snapshot` was taken of."""
-        self._scale, self._residuals, self._count = state
+        self._scale, residuals = state
+        self._residuals = list(residuals)

@@ -315,6 +315,7 @@ def _report(test: "Backtest", seconds: float) -> dict[str, Any]:
         **({"categories_full": full} if (full := _full(test)) else {}),
         **({} if entities is None else {"entities": entities}),
         "metrics": {**(values if task.evaluation.count else dict.fromkeys(values)), **estimate},
+        **({"metrics_without_value": failures} if (failures := task.evaluation.failures) else {}),
         "dead_letters": dict(test.dead_letters),
         "first_dead_letters": [
             {"offset": letter.record.offset, "stage": letter.stage, "reason": letter.reason}
@@ -344,6 +345,8 @@ def _print(report: dict[str, Any], test: "Backtest") -> None:
     if entities := report.get("entities"):
         own = f"{entities['answered_by_own']} of {entities['answered']}"
         typer.echo(f"answered by the entities' own models: {own}; entities: {entities['count']}")
+    for name, error in report.get("metrics_without_value", {}).items():
+        typer.echo(f"{name}: no value, it raised {error}")
     for name, value in report["metrics"].items():
         typer.echo(f"{name}: no answer has got its label" if value is None else f"{name}: {value:.4f}")
     for event in test.lifecycle:

@@ -336,6 +336,32 @@ def test_backtest_of_a_model_per_key_says_how_many_answers_are_an_entitys_own(fo
     assert "entities" not in json.loads(run("backtest", "keys.jsonl", "declared.py:pipeline", "-o", "json").stdout)
 
 
+RAISING_METRIC = """
+from river import metrics, naive_bayes
+
+from riverrun import Label, Pipeline
+
+p = Pipeline(
+    "p",
+    features={"a": float},
+    label=Label("y", type=str),
+    model=naive_bayes.GaussianNB(),
+    metrics=[metrics.Accuracy(), metrics.MultiFBeta(betas={"other": 1}, weights=None)],
+)
+"""
+
+
+def test_backtest_tells_of_a_metric_that_raises_and_shows_the_rest(folder: Path) -> None:
+    """The metric's own fault is no reason to lose the report."""
+    (folder / "raising.py").write_text(RAISING_METRIC)
+    (folder / "classes.jsonl").write_text("".join(f'{{"a": {n}, "y": "{"xy"[n % 2]}"}}\n' for n in range(40)))
+    said = run("backtest", "classes.jsonl", "raising.py:p")
+    assert "\nmulti_fbeta: no value, it raised KeyError('" in said.stdout
+    assert "\naccuracy: " in said.stdout
+    report = json.loads(run("backtest", "classes.jsonl", "raising.py:p", "-o", "json").stdout)
+    assert (list(report["metrics"]), list(report["metrics_without_value"])) == (["accuracy"], ["multi_fbeta"])
+
+
 def test_backtest_tells_of_categories_that_became_another(folder: Path) -> None:
     """How many values, and of which feature."""
     declared = GOOD.replace('{"a": float}', '{"a": float, "user": str}').replace(

@@ -2,6 +2,7 @@
 
 import random
 from datetime import timedelta
+from statistics import fmean
 from typing import Any
 
 import hypothesis.strategies as st
@@ -237,13 +238,41 @@ def test_loss_of_an_answer_lies_between_none_and_all(
 
 @given(st.lists(st.tuples(st.floats(-1e30, 1e30), st.floats(-1e300, 1e300)), min_size=1, max_size=20))
 def test_loss_of_a_regression_is_scaled_once_the_scale_is_known(pairs: list[tuple[float, float]]) -> None:
-    """The scale is three mean residuals of the first 200 answers; then the loss lies in [0, 1]."""
+    """The scale is 3.5 median residuals of the first 200 answers; then the loss lies in [0, 1]."""
     loss = Loss("regression", "zero_one")
     assert [loss.of(1.0, 0.0, None) for _ in range(200)] == [None] * 200
-    assert loss.of(3.0, 1.5, None) == 0.5
+    assert loss.of(3.0, 1.25, None) == 0.5
     assert all(0 <= (loss.of(y, prediction, None) or 0) <= 1 for y, prediction in pairs)
     loss.new_champion()
     assert loss.of(3.0, 1.5, None) is None
+
+
+@pytest.mark.parametrize("wild", [1e3, 1e9, 1e300])
+def test_wild_label_leaves_the_scale_of_residuals_where_it_is(wild: float) -> None:
+    """By the mean, one label of a million among the first 200 hid each drift from a champion for all its life."""
+    normal = random.Random(1)
+    residuals = [abs(normal.gauss(0, 1)) for _ in range(200)]
+    scales = []
+    for first in (residuals, [*residuals[:100], wild, *residuals[101:]]):
+        loss = Loss("regression", "zero_one")
+        for residual in first:
+            loss.of(residual, 0.0, None)
+        scales.append(0.1 / (loss.of(0.1, 0.0, None) or 1.0))
+    assert scales[0] == pytest.approx(3 * fmean(residuals), rel=0.1)
+    assert scales[1] == pytest.approx(scales[0], rel=0.02)
+
+
+def test_scale_is_that_of_the_answers_that_were_not_exact() -> None:
+    """Or one, where all were; and a restart within the first 200 changes nothing."""
+    loss, exact = Loss("regression", "zero_one"), Loss("regression", "zero_one")
+    for number in range(200):
+        restarted = Loss("regression", "zero_one")
+        restarted.restore(loss.snapshot())
+        loss = restarted
+        assert loss.of(2.0 if number % 4 == 0 else 0.0, 0.0, None) is None
+        assert exact.of(0.0, 0.0, None) is None
+    assert loss.of(3.5, 0.0, None) == 0.5
+    assert exact.of(0.5, 0.0, None) == 0.5
 
 
 @pytest.mark.parametrize(("metric", "prediction"), [(metrics.MSE(), 1e200), (metrics.RMSLE(), -7.0)])
