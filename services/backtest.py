@@ -12,7 +12,7 @@ from schemas.events import DeadLetter, Event, LifecycleEvent, PredictionMade
 from schemas.lines import parse_line
 from schemas.operators import EVERYBODY, Operators
 from schemas.record import Record
-from services.laboratory.loss_meter import LossMeter
+from services.loss_meter import LossMeter
 from streams.label_join import Settled
 from streams.pipeline import Pipeline
 from streams.task import Task

@@ -19,9 +19,9 @@ from services.backtest import Backtest
 from services.cli.showing import describe_lifecycle
 from services.laboratory.bins import Bins
 from services.laboratory.features import FeatureBins
-from services.laboratory.loss_meter import LossMeter
 from services.laboratory.outcome import Job, Mark, Outcome
 from services.laboratory.source import KeyCount
+from services.loss_meter import LossMeter
 from streams.accounting import OUTCOMES, REMARKS
 from streams.label_join import Settled
 from streams.pipeline import Pipeline

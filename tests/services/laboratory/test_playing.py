@@ -10,10 +10,10 @@ from schemas import cloudevents as ce
 from schemas.events import PredictionMade
 from services.backtest import Backtest
 from services.laboratory.combination import Combination
-from services.laboratory.loss_meter import LossMeter
 from services.laboratory.outcome import Job, Outcome, decode_outcome, encode
 from services.laboratory.playing import _finite, mark_of, play
 from services.laboratory.source import FileSource, partition_records
+from services.loss_meter import LossMeter
 from streams.label_join import Settled
 from streams.prequential import Prequential
 from tests.services.laboratory import laboratory_pipelines as declared
