@@ -188,7 +188,7 @@ def test_model_after_all_bad_records_is_what_it_would_have_been_without_them() -
     assert poisoned.counts["dead_letter"] == 200
     assert poisoned.answers == clean.answers
     assert poisoned.metrics == clean.metrics
-    assert poisoned.task.preprocessor.__dict__ == clean.task.preprocessor.__dict__
+    assert poisoned.task.preprocessor.snapshot() == clean.task.preprocessor.snapshot()
     assert poisoned.task.clock.__dict__ == clean.task.clock.__dict__
 
 
