@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("riverrun.worker")
 
-_BROKER_SECONDS = 5
+#: A scrape must not outlast its time, 5 s or more, while no broker answers: it would tell of a worker that is gone.
+_BROKER_SECONDS = 1.5
 
 
 class Telemetry(Collector):
@@ -37,7 +38,7 @@ class Telemetry(Collector):
     def __init__(self, app: "App") -> None:
         self._app = app
         self._ends = LogEnds(app.settings, app.group_id, _BROKER_SECONDS)
-        self._admin = AdminClient(app.settings.client(), logger=logging.getLogger("riverrun.kafka"))
+        self._admin = AdminClient(app.settings.client(**{"client.id": "riverrun-telemetry", "log_level": 0}))
         self._runs = {
             "pipeline": app.pipeline.name,
             "declaration": app.pipeline.declaration,
@@ -56,16 +57,19 @@ class Telemetry(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return what there is to say now."""
-        yield from self._worker_metrics()
-        yield from self._partition_metrics()
-        yield from self._snapshot_metrics(dict(self._app.assignment.shards))
+        shards, left = dict(self._app.assignment.shards), self._app.assignment.waiting
+        positions = left | {tp: shard.position for tp, shard in shards.items()}
+        ends = self._ends.beyond(positions)
+        yield from self._worker_metrics(asks=bool(ends or not positions))
+        yield from self._partition_metrics(shards, left, ends)
+        yield from self._snapshot_metrics(shards)
 
-    def _worker_metrics(self) -> Iterator[Metric]:
-        """What is true of the process, and begins anew with it."""
+    def _worker_metrics(self, *, asks: bool) -> Iterator[Metric]:
+        """What is true of the process, and begins anew with it; a broker that was silent is not asked again."""
         app, assignment = self._app, self._app.assignment
         yield InfoMetricFamily("riverrun", "What this worker runs", value=self._runs)
         partitions = GaugeMetricFamily("riverrun_input_partitions", "Partitions of the input topic, of all workers")
-        if (count := self._input_partitions()) is not None:
+        if asks and (count := self._input_partitions()) is not None:
             partitions.add_metric([], count)
         yield partitions
         yield CounterMetricFamily("riverrun_rebalances", "Times the group assigned", value=assignment.rebalances)
@@ -90,10 +94,12 @@ class Telemetry(Collector):
         try:
             return len(self._admin.list_topics(topic, timeout=_BROKER_SECONDS).topics[topic].partitions)
         except KafkaException as error:
-            log.warning("no count of %s's partitions: %s", topic, error.args[0].str())
+            log.debug("no count of %s's partitions: %s", topic, error.args[0].str())
             return None
 
-    def _partition_metrics(self) -> Iterator[Metric]:
+    def _partition_metrics(
+        self, shards: "Mapping[TP, Shard]", left: Mapping[TP, int], ends: Mapping[TP, int]
+    ) -> Iterator[Metric]:
         """What is true of the partitions, and goes with them from worker to worker."""
         read = CounterMetricFamily("riverrun_records_read", "Records stepped through", labels=["partition"])
         outcomes = CounterMetricFamily(
@@ -126,8 +132,6 @@ class Telemetry(Collector):
         pinned = GaugeMetricFamily(
             "riverrun_champion_pinned", "1 where an operator keeps the champion, else 0", labels=["partition"]
         )
-        shards, left = dict(self._app.assignment.shards), self._app.assignment.waiting
-        ends = self._ends.beyond(left | {tp: shard.position for tp, shard in shards.items()})
         for tp in sorted({*shards, *left}):
             waiting.add_metric([str(tp.partition)], int(tp in left))
             if tp not in shards and tp in ends:

@@ -1,6 +1,8 @@
 """What Prometheus is told, and what the documentation says of it."""
 
 import re
+import socket
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,12 +40,6 @@ def idle_app(**further: Any) -> Any:
         "recovery": SimpleNamespace(restored=0, refused=0, last_seconds=0.0),
     }
     return SimpleNamespace(**of_the_worker | further)
-
-
-@pytest.fixture(autouse=True)
-def broker_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait no longer for it than needed."""
-    monkeypatch.setattr("streams.worker.telemetry._BROKER_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -93,6 +89,26 @@ def test_outcomes_and_remarks_are_documented_as_the_code_has_them() -> None:
     assert at == sorted(at)
 
 
+def test_scrape_is_over_before_prometheus_gives_up_though_no_broker_answers() -> None:
+    """It would take a worker for dead that waits for Kafka. The broker here takes connections and says nothing."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        servers = f"127.0.0.1:{silent.getsockname()[1]}"
+        client = SimpleNamespace(
+            client=lambda **config: {"bootstrap.servers": servers} | config, processing_guarantee="exactly_once"
+        )
+        fold = Fold(Pipeline("p", {"a": float}, Label("y"), naive_bayes.GaussianNB()), Log().records)
+        for shards in ({}, {TP("p.raw", 0): SimpleNamespace(task=fold.task, position=4, start=0, snapshot=None)}):
+            app = idle_app(settings=client)
+            app.assignment.shards |= shards
+            began = time.monotonic()
+            told = {metric.name: metric.samples for metric in Telemetry(app).collect()}
+            assert time.monotonic() - began < 4, shards
+            assert (told["riverrun_input_partitions"], told["riverrun_lag_records"]) == ([], [])
+            assert len(told["riverrun_records_read"]) == len(shards)
+
+
 def test_each_type_of_lifecycle_event_is_counted_from_the_beginning() -> None:
     """Prometheus sees no increase in a series that begins with its first event."""
     encoder = OutgoingEncoder("p")
@@ -107,7 +123,7 @@ def test_each_type_of_lifecycle_event_is_counted_from_the_beginning() -> None:
 
 def lifecycle_events(app: Any) -> list[Any]:
     """Return the samples of what was said of the models."""
-    [family] = [m for m in Telemetry(app)._worker_metrics() if m.name == "riverrun_lifecycle_events"]
+    [family] = [m for m in Telemetry(app)._worker_metrics(asks=False) if m.name == "riverrun_lifecycle_events"]
     return family.samples
 
 
