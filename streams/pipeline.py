@@ -332,7 +332,8 @@ class Pipeline:
     def _check_metrics(self) -> None:
         if self.metrics is None:
             object.__setattr__(self, "metrics", usual_metrics(self.kind))
-        check_metrics(self.metrics, self.model, self.kind)
+        for model in (self.model, *(self.race.models if self.race is not None else ())):
+            check_metrics(self.metrics, model, self.kind)
 
     def _check_numbers(self) -> None:
         for name in ("partitions", "dedupe_window", "max_pending_bytes", "max_record_bytes"):

@@ -200,6 +200,10 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("model", {"label": Label("y"), "task": "anomaly", "model": anomaly.GaussianScorer()}),
     ("metrics[0]", {"metrics": [metrics.ClassificationReport()]}),
     ("metrics[0]", {**ANOMALIES, "model": anomaly.OneClassSVM(), "metrics": [metrics.ROCAUC()]}),
+    (
+        "metrics[0]",
+        {**ANOMALIES, "model": anomaly.HalfSpaceTrees(), "race": Race([anomaly.LODA()]), "metrics": [metrics.ROCAUC()]},
+    ),
     ("metrics[0]", {**ANOMALIES, "model": anomaly.LocalOutlierFactor(), "metrics": [metrics.ROCAUC(n_thresholds=99)]}),
     ("metrics[0]", {**ANOMALIES, "model": anomaly.LODA(), "metrics": [utils.Rolling(metrics.ROCAUC, 9)]}),
     ("metrics[0]", {**ANOMALIES, "model": SCALED_SVM, "metrics": [metrics.ROCAUC()]}),
