@@ -113,6 +113,10 @@ class Lifecycle:
 
         self.champion = learner("champion", *learners["champion"])
         self.successor = successor and Successor(learner("successor", *learners["successor"]), *successor)
+        if "policy" in changed:  # what that one has begun of itself; orders and declarations hold under any
+            self._alarms.drop_warning()
+            if self.successor is not None and self.successor.origin in ("warning", "drift"):
+                self.successor = None
         self._watch = LossWatch(self._pipeline, self.champion.version)
         if "drift" not in changed:
             self._watch.restore(watched)

@@ -7,13 +7,14 @@ import msgspec
 import pytest
 from river import linear_model, metrics, naive_bayes, utils
 
-from riverrun import BackgroundChallenger, Drift, Label, ObserveOnly, Pipeline
+from riverrun import BackgroundChallenger, ChampionVersions, Drift, Label, ObserveOnly, Pipeline, Pool, ResetOnDrift
 from schemas import cloudevents as ce
 from schemas.commands import Declare, encode_command
 from schemas.errors import DeclarationEnded, SnapshotError
 from schemas.events import CommandRefused, DeclarationChanged, ModelRetrained, PredictionMade
 from schemas.record import Record
 from streams.snapshot import restore
+from streams.successor import Origin, Successor
 from streams.takeover import Takeover
 from streams.task import Task
 from tests.streams.kept import Kept
@@ -123,6 +124,23 @@ def test_new_model_replaces_the_old_one_at_once_where_it_is_told_to_or_cannot_ra
     assert (event.version, event.challenger) == ("v2", "")
     [first, *_] = go_on(new, 3)
     assert (first.version, first.learned) == ("v2", 0)
+
+
+@pytest.mark.parametrize("policy", [ObserveOnly(), ChampionVersions(), Pool(), ResetOnDrift()])
+@pytest.mark.parametrize("origin", ["warning", "drift", "command"])
+def test_successor_of_another_policy_ends_with_it(policy: Any, origin: Origin) -> None:
+    """Only what an operator has ordered goes on; after a warning alarms are told again."""
+    old = before()
+    lifecycle = old.task.lifecycle
+    lifecycle.successor = Successor(lifecycle.shadows.another(), origin, "r")
+    lifecycle._alarms._warning = "r" if origin == "warning" else None
+    new, event = taken_over(old, declare(policy=policy))
+    assert event.changed == ("policy",)
+    successor = new.task.lifecycle.successor
+    assert (successor and successor.origin) == ("command" if origin == "command" else None)
+    assert new.task.lifecycle._alarms._warning is None
+    kept, _ = taken_over(old, declare(drift=Drift(delta=0.001)))
+    assert kept.task.lifecycle.successor is not None
 
 
 def test_new_feature_starts_a_new_model_and_loses_no_event_that_waits() -> None:
