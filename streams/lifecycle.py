@@ -196,12 +196,11 @@ class Lifecycle:
     def _act(self, change: Change | None, verdict: Verdict | None, moment: Moment) -> Sequence[LifecycleEvent]:
         """Do what the policy says about a change point, about a better model, and about what was begun before."""
         events: list[LifecycleEvent] = []
-        champion = self.champion
         if change is not None:
             events += self._weigh(change, moment)
-        if verdict is not None and self._decides:
+        if verdict is not None and self._may_change(moment):
             events += self._decide(verdict, moment)
-        if self.champion is champion:  # at most one change at a time: its ids derive from the record
+        if self._may_change(moment):
             events += self._promote_if_ready(moment)
         events += self._clear_if_stale(moment)
         return events
@@ -239,6 +238,10 @@ class Lifecycle:
     def _decides(self) -> bool:
         """Whether anybody but an operator may change the champion: it is neither pinned nor frozen."""
         return self.acts and self.learns
+
+    def _may_change(self, moment: Moment) -> bool:
+        """Tell whether the champion may change at a record: once at most, however many labels it brings."""
+        return self._decides and moment.record.offset >= self._serving_from
 
     def _decide(self, verdict: Verdict, moment: Moment) -> list[LifecycleEvent]:
         """Let the better model take over, or say why not."""
@@ -345,7 +348,7 @@ class Lifecycle:
     def _promote_if_ready(self, moment: Moment) -> list[LifecycleEvent]:
         """Let the successor take over once it has to and has learned enough."""
         successor = self.successor
-        if successor is None or not successor.is_due or not self._decides:
+        if successor is None or not successor.is_due:
             return []
         policy = self._pipeline.policy
         wanted = policy.min_learned if isinstance(policy, BackgroundChallenger) else _RENEWAL_LEARNED

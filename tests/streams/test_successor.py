@@ -1,5 +1,6 @@
 """The successor: what a fresh model is started for decides who may give it up, and when it takes over."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from river import base, linear_model
 
-from riverrun import BackgroundChallenger, ChampionVersions, Drift, Label, ObserveOnly, Pipeline, Pool, ResetOnDrift
+from riverrun import (
+    BackgroundChallenger,
+    ChampionVersions,
+    Drift,
+    Label,
+    ObserveOnly,
+    Pipeline,
+    Pool,
+    Race,
+    ResetOnDrift,
+)
 from schemas import cloudevents as ce
 from schemas.commands import Command, Freeze, Pin, Promote, Resume, Retrain, RollBack, encode_command
 from schemas.events import (
@@ -39,6 +50,20 @@ class Told(base.Classifier):
     def predict_one(self, x: dict[str, Any]) -> bool:
         """Answer."""
         return x["a"] > 0.0
+
+
+class Fixed(base.Classifier):
+    """Gives always the same answer."""
+
+    def __init__(self, answer: bool) -> None:
+        self.answer = answer
+
+    def learn_one(self, x: dict[str, Any], y: Any) -> None:
+        """Learn nothing."""
+
+    def predict_one(self, x: dict[str, Any]) -> bool:
+        """Answer."""
+        return self.answer
 
 
 class Commanded(Fold):
@@ -153,6 +178,24 @@ def test_evidence_and_an_order_do_not_change_the_champion_at_one_record() -> Non
     assert second.offset == first.offset + 1
     ids = [event.id for event in fold.lifecycle]
     assert len(set(ids)) == len(ids)
+
+
+def test_champion_changes_once_at_a_record_at_which_many_labels_are_assumed() -> None:
+    """Evidence crowns an entrant at one of them, the retrained model is ready at a later one: it waits for a label."""
+    label = Label("y", type=bool, ttl=timedelta(seconds=10), on_expiry=False)
+    policy, race = BackgroundChallenger(min_learned=LEARNED), Race([Fixed(False)])
+    fold, log = Fold(Pipeline("p", {"a": float}, label, Fixed(True), policy=policy, race=race)), Log()
+    for i in range(2 * LEARNED):
+        fold.step(log.event({"a": 1.0}, f"e{i}", time_ms=0))
+    command = encode_command(Retrain(pipeline="p"))
+    fold.step(log.raw(command, headers=[("ce_id", b"c"), ("ce_type", ce.COMMAND.encode())]))
+    for i in range(2):
+        fold.step(log.event({"a": 1.0}, f"late{i}", time_ms=20_000 + 11_000 * i))
+    _, promoted, retrained = fold.lifecycle
+    assert isinstance(promoted, ModelPromoted)
+    assert isinstance(retrained, ModelRetrained)
+    assert (promoted.offset, retrained.offset) == (2 * LEARNED + 1, 2 * LEARNED + 2)
+    assert (retrained.replaced, retrained.learned) == (promoted.version, 2 * LEARNED + 1)
 
 
 @pytest.mark.parametrize("policy", [BackgroundChallenger(), ResetOnDrift()])
