@@ -10,6 +10,9 @@ from streams.label import TaskKind
 from streams.per_key import KEY, without_key
 from streams.undo_log import Checkpoint, Pickled, UndoLog
 
+#: So many model errors of one kind in a row are not the data's fault: the model is broken.
+MODEL_ERRORS_IN_A_ROW = 10
+
 
 class Learner:
     """One version of a model.

@@ -148,17 +148,22 @@ class Lifecycle:
         return self.shadows.frozen
 
     def teach_successor(self, x: dict[str, Any], y: Any) -> None:
-        """Let the successor learn; its errors are its own, and may have it begin anew."""
-        assert self.successor is not None
+        """Let the successor learn; its errors are its own: one that cannot learn goes, unless it is a declared one."""
+        successor = self.successor
+        assert successor is not None
         try:
-            self.successor.learner.learn(x, y)
-        except ModelError:
+            successor.learner.learn(x, y)
+        except (ModelError, ModelBrokenError) as error:
             self._books.count["shadow_error"] += 1
-        except ModelBrokenError:
-            self._books.count["shadow_error"] += 1
-            is_declared = self.successor.origin == "declaration"
-            again = self._new_learner("") if is_declared else self.shadows.another()
-            self.successor = replace(self.successor, learner=again)
+            is_declared = successor.origin == "declaration"
+            if isinstance(error, ModelBrokenError):
+                again = self._new_learner("") if is_declared else self.shadows.another()
+                successor = replace(successor, learner=again)
+            successor = replace(successor, failed=successor.failed + 1)
+            self.successor = None if successor.cannot_learn and not is_declared else successor
+        else:
+            if successor.failed:
+                self.successor = replace(successor, failed=0)
 
     def observe(
         self, loss: float | None, losses: Mapping[str, float | None], asked: Asked, y: Any, moment: Moment
@@ -283,8 +288,9 @@ class Lifecycle:
 
     def _weigh(self, change: Change, moment: Moment) -> list[LifecycleEvent]:
         """Say what a change point means, and get ready for what may follow."""
-        # Who may not take over answers nothing: while the champion is pinned or frozen drift is told as to an observer.
-        answering = self.successor is not None and self.successor.is_due and self._decides
+        # Who cannot or may not take over answers nothing: drift is told as to an observer then.
+        successor = self.successor
+        answering = successor is not None and successor.is_due and not successor.cannot_learn and self._decides
         event = self._alarms.weigh(change, self.champion.version, self._teller(moment), answering=answering)
         if event is None:
             return []

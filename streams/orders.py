@@ -203,7 +203,10 @@ def obey(
                 return f"{serving} is pinned, and no fresh one could take over: resume first"
             successor = lifecycle.successor
             if successor is not None and successor.origin == "declaration":
-                return f"{successor.learner.version} of the new declaration is learning, and takes over: wait for it"
+                declared = f"{successor.learner.version} of the new declaration"
+                if successor.cannot_learn:
+                    return f"{declared} cannot learn, its last {successor.failed} lessons failed: declare a mended one"
+                return f"{declared} is learning, and takes over: wait for it"
             lifecycle.retrain(reason)
         case Freeze():
             if not lifecycle.learns:

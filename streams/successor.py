@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from streams.learner import Learner
+from streams.learner import MODEL_ERRORS_IN_A_ROW, Learner
 from streams.verdict import Verdict
 
 #: After a warning it learns, and takes over only if a detection follows. After a drift, an operator's command, or a new
@@ -23,16 +23,24 @@ class Successor(Struct, frozen=True):
         What it was started for.
     reason
         Id of the event that tells of that.
+    failed
+        Number of lessons since the last one that it has learned.
     """
 
     learner: Learner
     origin: Origin
     reason: str
+    failed: int = 0
 
     @property
     def is_due(self) -> bool:
         """Whether it takes over when it has learned enough; else it waits for the detection."""
         return self.origin != "warning"
+
+    @property
+    def cannot_learn(self) -> bool:
+        """Whether so many lessons in a row have failed that it is broken."""
+        return self.failed >= MODEL_ERRORS_IN_A_ROW
 
     def outlives(self, verdict: Verdict) -> bool:
         """Tell whether it is still wanted when another one has taken over.
@@ -46,4 +54,4 @@ class Successor(Struct, frozen=True):
 
     def snapshot(self) -> Any:
         """Return the state but for the model."""
-        return self.origin, self.reason
+        return self.origin, self.reason, self.failed

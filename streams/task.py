@@ -12,6 +12,7 @@ from streams.accounting import Books
 from streams.decoding import Command, Decoder, Example, LabelArrival
 from streams.event_time import EventTime
 from streams.label_join import EVICTED, EXPIRED, Asked, LabelJoin, Settled
+from streams.learner import MODEL_ERRORS_IN_A_ROW
 from streams.lifecycle import Lifecycle
 from streams.moment import Moment
 from streams.orders import Orders
@@ -23,7 +24,6 @@ from streams.scores import binary_score, public_score
 from streams.undo_log import Checkpoint, Pickled
 from streams.watching.watcher import Watcher
 
-MODEL_ERRORS_IN_A_ROW = 10
 _KEY_SAMPLE = 64
 _DEADLY = (
     "several workers in a row have died at this record, before they could commit anything: it was passed over, "

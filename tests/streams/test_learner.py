@@ -13,9 +13,8 @@ from river import anomaly, base, compose, forest, linear_model, metrics, preproc
 
 from riverrun import BackgroundChallenger, Feature, Label, ObserveOnly, Pipeline
 from schemas.errors import ModelBrokenError, ModelError
-from streams.learner import Learner
+from streams.learner import MODEL_ERRORS_IN_A_ROW, Learner
 from streams.successor import Successor
-from streams.task import MODEL_ERRORS_IN_A_ROW
 from tests.streams.kept import Kept
 from tests.streams.logs import Fold, Log
 from tests.streams.recording import RecordingClassifier

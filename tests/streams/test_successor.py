@@ -32,7 +32,8 @@ from schemas.events import (
     ModelRetrained,
     ModelRolledBack,
 )
-from streams.successor import Successor
+from streams.learner import MODEL_ERRORS_IN_A_ROW, Learner
+from streams.successor import Origin, Successor
 from tests.streams.kept import Kept
 from tests.streams.logs import Fold, Log
 from tests.streams.test_contest import world
@@ -50,6 +51,14 @@ class Told(base.Classifier):
     def predict_one(self, x: dict[str, Any]) -> bool:
         """Answer."""
         return x["a"] > 0.0
+
+
+class Unteachable(Told):
+    """Raises at each lesson."""
+
+    def learn_one(self, x: dict[str, Any], y: Any) -> None:
+        """Raise."""
+        raise ValueError("never")
 
 
 class Fixed(base.Classifier):
@@ -238,6 +247,61 @@ def test_successor_is_what_it_was_after_a_restore() -> None:
         assert again is not None
         assert (again.origin, again.reason) == (origin, "r")
         assert (again.learner.version, again.learner.learned) == (lifecycle.successor.learner.version, 20)
+
+
+def unteachable(fold: Commanded, origin: Origin) -> Learner:
+    """Have a successor begin that fails at each lesson; return it."""
+    learner = Learner(Unteachable, "v2", "binary")
+    fold.task.lifecycle.successor = Successor(learner, origin, "r")
+    return learner
+
+
+@pytest.mark.parametrize("origin", ["warning", "drift", "command"])
+def test_successor_that_cannot_learn_is_given_up_and_a_drift_starts_another(origin: Origin) -> None:
+    """After ten failed lessons in a row; one that succeeds ends the row."""
+    fold = Commanded(BackgroundChallenger(), Told(), drift=Drift(cooldown=200))
+    learner = unteachable(fold, origin)
+    fold.go_on(MODEL_ERRORS_IN_A_ROW - 1)
+    learner.learn = lambda x, y: None  # type: ignore[method-assign]
+    fold.go_on(1)
+    del learner.learn
+    fold.go_on(MODEL_ERRORS_IN_A_ROW - 1)
+    assert fold.task.lifecycle.successor is not None
+    fold.go_on(1)
+    assert fold.task.lifecycle.successor is None
+    assert fold.counts["shadow_error"] == 2 * MODEL_ERRORS_IN_A_ROW - 1
+    fold.go_on(500)
+    fold.go_on(500, a=-1.0)
+    assert [type(event) for event in fold.lifecycle][-2:] == [DriftDetected, ModelRetrained]
+    assert isinstance(fold.order(Retrain), CommandObeyed)
+
+
+def test_declared_model_that_cannot_learn_hides_no_drift_and_is_named_as_the_reason() -> None:
+    """It does not come to serve until it learns; the row of its failed lessons outlives a restart."""
+    folds = [Commanded(policy, Told(), drift=Drift(cooldown=200)) for policy in (BackgroundChallenger(), ObserveOnly())]
+    fold, kept = folds[0], Kept()
+    learner = unteachable(fold, "declaration")
+    for one in folds:
+        one.go_on(500)
+        for rate in (0.05, 0.45) * 2:
+            for number in range(2000):
+                one.go_on(1, a=-1.0 if number * rate % 1 < rate else 1.0)
+    told, observed = ([e for e in one.lifecycle if isinstance(e, DRIFT)] for one in folds)
+    assert told == observed
+    assert len(told) >= 2
+    refused = fold.order(Retrain)
+    assert isinstance(refused, CommandRefused)
+    assert refused.reason.startswith(f"v2 of the new declaration cannot learn, its last {fold.counts['shadow_error']}")
+    learner.model = Told()  # the class itself is not on the list of those that may be read
+    kept.take(fold.task)
+    again = kept.restored(fold.task.pipeline).lifecycle.successor
+    assert again is not None
+    assert again.failed == fold.counts["shadow_error"] > MODEL_ERRORS_IN_A_ROW
+    learner._adopt(Told())
+    fold.go_on(1)
+    waiting = fold.order(Retrain)
+    assert isinstance(waiting, CommandRefused)
+    assert "is learning, and takes over" in waiting.reason
 
 
 class Operators(RuleBasedStateMachine):
