@@ -133,6 +133,8 @@ def restore(task: Task, parts: Mapping[str, bytes], takeover: Takeover | None = 
     anew = {name for name, fields in _BEGINS_ANEW.items() if changed & fields}
     state = load("state")
     task.next_offset, task.predict_errors, task.learn_errors = state["task"]
+    if takeover is not None and takeover.renews_model:
+        task.predict_errors = task.learn_errors = 0  # of a model that is declared no more
     for name, noun in _nouns(task).items():
         if name not in anew:
             noun.restore(state.get(name) if name in _MAY_BE_NEW else state[name])

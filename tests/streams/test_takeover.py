@@ -143,6 +143,16 @@ def test_successor_of_another_policy_ends_with_it(policy: Any, origin: Origin) -
     assert kept.task.lifecycle.successor is not None
 
 
+def test_rows_of_errors_begin_anew_with_a_new_model_only() -> None:
+    """A mended model does not die of what the one before it could not do."""
+    old = before()
+    old.task.predict_errors, old.task.learn_errors = 3, 9
+    same, _ = taken_over(old, declare(drift=Drift(delta=0.001)))
+    new, _ = taken_over(old, declare(model=naive_bayes.GaussianNB()))
+    assert (same.task.predict_errors, same.task.learn_errors) == (3, 9)
+    assert (new.task.predict_errors, new.task.learn_errors) == (0, 0)
+
+
 def test_new_feature_starts_a_new_model_and_loses_no_event_that_waits() -> None:
     """What was asked before keeps the features that it came with."""
     new, event = taken_over(before(), declare(features={"a": float, "b": float}))
