@@ -261,7 +261,7 @@ class Lifecycle:
         replaced = self.champion
         champion = self.shadows.crown(verdict, replaced, since, self._copy)
         self._serve(champion, moment.record.offset)
-        if self.successor is not None and not self.successor.outlives(verdict):
+        if self.successor is not None and not self.successor.is_ordered:
             self.successor = None
         return announcements.crowned(self._teller(moment), verdict, champion, replaced, since, reason)
 

@@ -5,7 +5,6 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from streams.learner import MODEL_ERRORS_IN_A_ROW, Learner
-from streams.verdict import Verdict
 
 #: After a warning it learns, and takes over only if a detection follows. After a drift, an operator's command, or a new
 #: declaration of the model it takes over when it has learned enough.
@@ -42,15 +41,10 @@ class Successor(Struct, frozen=True):
         """Whether so many lessons in a row have failed that it is broken."""
         return self.failed >= MODEL_ERRORS_IN_A_ROW
 
-    def outlives(self, verdict: Verdict) -> bool:
-        """Tell whether it is still wanted when another one has taken over.
-
-        What an operator has ordered is. A declared model is, unless evidence has chosen one that is as new. One that
-        was to answer a rising loss comes too late.
-        """
-        if self.origin == "declaration":
-            return verdict.has_served or not verdict.advantage.count
-        return self.origin == "command"
+    @property
+    def is_ordered(self) -> bool:
+        """Whether somebody has ordered or declared it: then it is wanted whoever takes over meanwhile."""
+        return self.origin in ("command", "declaration")
 
     def snapshot(self) -> Any:
         """Return the state but for the model."""
