@@ -55,14 +55,18 @@ class Alignment:
         return self._lacking
 
     def has_grown(self) -> bool:
-        """Tell, once, whether a partition that was held back can begin now; ask nobody where none was."""
-        if not self._lacking:
+        """Tell, once, whether a partition that was held back can begin now; ask nobody where none was.
+
+        It may run in a thread of its own: an assignment that comes while the broker is asked has asked for itself.
+        """
+        lacking = self._lacking
+        if not lacking:
             return False
         try:
             everywhere = min(self._ask().values())
         except BrokerError:
             return False  # those that can be worked on will have more to say about that
-        if min(self._lacking) >= everywhere:
+        if self._lacking is not lacking or min(lacking) >= everywhere:
             return False
         self._lacking = set()
         return True

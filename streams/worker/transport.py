@@ -6,6 +6,7 @@ per event once per *batch*. The private members of Faust that are touched here a
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +21,8 @@ from streams.worker.poller import Extent, Poller
 
 if TYPE_CHECKING:
     from streams.worker.app import App
+
+log = logging.getLogger("riverrun.worker")
 
 SCHEME = "riverrun"
 _LEAVE_SECONDS = 60.0
@@ -101,7 +104,12 @@ class Consumer(base.Consumer):
         """Ask for the partitions anew once those can begin that wait for the other topics."""
         while not self.should_stop:
             await self.sleep(_LOOK_SECONDS)
-            if await asyncio.to_thread(self.app.alignment.has_grown) and self._poller is not None:
+            try:
+                has_grown = await asyncio.to_thread(self.app.alignment.has_grown)
+            except Exception as error:  # the partitions that do not wait are worked on all the same
+                log.warning("topics not looked at, they will be in %.0f s: %r", _LOOK_SECONDS, error)
+                continue
+            if has_grown and self._poller is not None:
                 self._poller.rejoin()
 
     async def _drain_messages(self, fetcher: Any) -> None:

@@ -65,3 +65,18 @@ def test_broker_that_does_not_answer_is_asked_again_later() -> None:
     assert not alignment.has_grown()
     topics.answers, topics.counts["predictions"] = True, 3
     assert alignment.has_grown()
+
+
+def test_assignment_that_comes_while_the_broker_is_asked_makes_the_answer_old() -> None:
+    """Another worker has taken the partition that waited: whatever the answer, there is nothing to ask for."""
+    comes = False
+
+    def ask() -> Mapping[str, int]:
+        if comes:
+            alignment.lacking({1})
+        return {"p.raw": 9, "predictions": 9 if comes else 2}
+
+    alignment = Alignment("p.raw", 2, ask)
+    assert alignment.lacking({1, 2}) == {2}
+    comes = True
+    assert not alignment.has_grown()

@@ -22,12 +22,16 @@ class FakePoller:
 
     def __init__(self) -> None:
         self.waiting: dict[TP, Batch] = {}
-        self.stopped = False
+        self.stopped = self.rejoined = False
 
     def take(self) -> dict[TP, Batch]:
         """Return what waits."""
         taken, self.waiting = self.waiting, {}
         return taken
+
+    def rejoin(self) -> None:
+        """Note it."""
+        self.rejoined = True
 
     def stop(self) -> None:
         """Note it."""
@@ -268,3 +272,27 @@ def test_acknowledged_messages_are_not_collected() -> None:
     assert not any(one._acked.values())
     assert not any(one._acked_index.values())
     assert not one._unacked_messages
+
+
+def test_look_at_topics_that_fails_is_told_and_ends_no_worker(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The partitions that do not wait are worked on all the same."""
+    poller = FakePoller()
+    one = consumer(poller)
+    looks: list[Callable[[], Any]] = [lambda: 1 / 0, lambda: True]
+
+    def look() -> Any:
+        look_now = looks.pop(0)
+        one.should_stop = not looks
+        return look_now()
+
+    async def sleep(_: float) -> None:
+        """Not at all."""
+
+    monkeypatch.setattr(one, "sleep", sleep)
+    one.app.alignment = SimpleNamespace(has_grown=look)
+    await_topics: Any = transport.Consumer._await_topics
+    asyncio.run(await_topics.fun(one))
+    assert poller.rejoined
+    assert "topics not looked at" in caplog.text
