@@ -190,6 +190,8 @@ class Assignment:
             ) from reason
         log.warning("transaction aborted, state is restored and the work done again: %s", reason)
         await self._delivery.abort()
+        if self._snapshots is not None:
+            self._snapshots.forget(aborted=True)
         self._forget()
 
     async def _restart(self, reason: CycleAborted) -> None:

@@ -98,6 +98,8 @@ class Snapshots:
         self._dump = dump
         self._clock = clock
         self._due: dict[TP, float] = {}
+        #: When the next one may be taken at the earliest, for the cost of the last dump.
+        self._may_be_due: dict[TP, float] = {}
         #: The shards of this assignment whose due time has been looked at.
         self._assigned: set[TP] = set()
         self._hastened: set[TP] = set()
@@ -105,13 +107,14 @@ class Snapshots:
         self._work: Iterator[bool] | None = None
         self._working_on: TP | None = None
 
-    def forget(self) -> None:
+    def forget(self, *, aborted: bool = False) -> None:
         """Drop the snapshot at work: its partition is ours no more, or its cycle was aborted.
 
-        When the next ones are due is kept: a group that rebalances often takes as many as another.
+        When the next ones are due is kept: a group that rebalances often takes as many as another. What a rebalance
+        cut off is due again as soon as its dump allows; what may have made a cycle abort is not hurried.
         """
-        if self._working_on is not None:
-            self._due.pop(self._working_on, None)  # there is nothing of it: it is due still
+        if self._working_on in self._may_be_due and not aborted:
+            self._due[self._working_on] = self._may_be_due[self._working_on]
         self._work = self._working_on = None
         self._assigned, self._hastened = set(), set()
 
@@ -175,13 +178,14 @@ class Snapshots:
     def _take(self, tp: TP, shard: Snapshotted, identity: Identity, share: float) -> Iterator[bool]:
         """Take one snapshot, a step a cycle; yield whether something was handed to the store."""
         began, position, time_ms = self._clock(), shard.position, round(time.time() * 1000)
+        self._put_off(tp, began, 0.0)  # until its cost is known
         last = shard.snapshot
         stored: Collection[Part] = last.parts if last is not None else ()
         written = self._dump(partial(write, shard.task, stored))
         while (size := written.size_bytes()) is None:
             yield False
         # Of the processor, not of the clock: a busy machine is no reason for fewer snapshots.
-        self._due[tp] = began + max(self._interval, written.cpu_seconds / share)
+        self._put_off(tp, began, written.cpu_seconds / share)
         if size == 0:
             raise SnapshotError(written.failure)
         dump = read_index(written.file())
@@ -221,6 +225,11 @@ class Snapshots:
         if self._since_sweep[tp] >= _SWEEP_EVERY:
             self._since_sweep[tp] = 0
             yield from self._sweep(tp)
+
+    def _put_off(self, tp: TP, began: float, cost_seconds: float) -> None:
+        """Let the next snapshot of a partition be due an interval after this one began, or when it has paid for it."""
+        self._may_be_due[tp] = began + cost_seconds
+        self._due[tp] = began + max(self._interval, cost_seconds)
 
     def _sweep(self, tp: TP) -> Iterator[bool]:
         """Drop the snapshots that the ladder does not keep, with the parts that only they name."""

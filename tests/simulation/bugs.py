@@ -320,7 +320,7 @@ def _snapshot_outlives_its_cycle() -> Patches:
         absent = self._working_on is not None and self._working_on not in shards
         return None if absent else advance(self, shards, identity)
 
-    return [(Snapshots, "forget", lambda self: None), (Snapshots, "advance", go_on)]
+    return [(Snapshots, "forget", lambda *_, **__: None), (Snapshots, "advance", go_on)]
 
 
 def _state_without_preprocessing() -> Patches:

@@ -632,18 +632,23 @@ def doubtful() -> tuple[Desk, Doubtful]:
 class Aborting:
     """Snapshots, a piece of which cannot be emitted any more."""
 
+    def __init__(self) -> None:
+        self.aborted: list[bool] = []
+
     def advance(self, *_: Any) -> None:
         """Meet a transaction that has to be aborted."""
         raise CycleAborted("no")
 
-    def forget(self) -> None:
-        """Nothing to forget."""
+    def forget(self, *, aborted: bool = False) -> None:
+        """Note why."""
+        self.aborted.append(aborted)
 
 
 def test_cycle_that_a_snapshot_finds_aborted_is_done_again() -> None:
     """Pieces of a snapshot go out within the cycle, too: what has to be aborted is found there as well."""
     desk, _ = doubtful()
-    desk.assignment._snapshots = Aborting()  # type: ignore[assignment]
+    snapshots = Aborting()
+    desk.assignment._snapshots = snapshots  # type: ignore[assignment]
 
     async def test() -> None:
         desk.assign()
@@ -651,6 +656,7 @@ def test_cycle_that_a_snapshot_finds_aborted_is_done_again() -> None:
         assert not await desk.assignment.commit()
         assert desk.journal.entries[-2:] == ["abort", "rejoin"]
         assert desk.assignment.shards == {}
+        assert snapshots.aborted[0], "it is told before it is told that the partitions go"
 
     run(test)
 

@@ -146,12 +146,46 @@ def test_aborted_cycle_ends_the_snapshot() -> None:
     desk.store.put = abort  # type: ignore[method-assign]
     with pytest.raises(CycleAborted):
         desk.advance()
-    desk.snapshots.forget()
+    desk.snapshots.forget(aborted=True)
     del desk.store.put
-    desk.advance()
+    desk.advance(5)
+    assert desk.snapshots.taken == 0
     desk.clock.now = 30.0
     desk.advance(5)
     assert desk.snapshots.taken == 1
+
+
+class Costly(Written):
+    """A dump that is worth 100 s of snapshots."""
+
+    cpu_seconds = 100 * 0.018
+
+
+@pytest.mark.parametrize(
+    ("dump", "aborted", "seconds"),
+    [
+        (Written, True, 10),
+        (Costly, True, 100),
+        (Written, False, 0),
+        (Costly, False, 100),
+    ],
+)
+def test_snapshot_that_is_cut_off_again_and_again_keeps_to_its_share(
+    dump: type[Written], aborted: bool, seconds: int
+) -> None:
+    """An abort, which it may be the reason for, does not hurry the next one; nothing makes a dump cost less."""
+    desk = Desk(small("p"))
+    desk.shard.committed = 1
+    desk.snapshots._dump = dump
+    for _ in range(3):
+        desk.shard.position += 1
+        assert any(desk.advance(2))
+        desk.snapshots.forget(aborted=aborted)
+        if seconds:
+            desk.clock.now += seconds - 1
+            assert not any(desk.advance(2))
+            desk.clock.now += 1
+    assert desk.snapshots.taken == 0
 
 
 def test_assignments_put_no_snapshot_off(monkeypatch: pytest.MonkeyPatch) -> None:
