@@ -11,6 +11,9 @@ from msgspec import Struct
 
 from streams.worker.settings import Settings
 
+#: Said of a position that the log does not reach back to any more.
+_OUT_OF_RANGE = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
+
 log = logging.getLogger("riverrun.worker")
 
 
@@ -88,7 +91,10 @@ class LogEnds:
         return ends
 
     def _look(self, positions: Mapping[TP, int]) -> dict[TP, bool]:
-        """Return whether a record follows each position; what is not known in time is left out."""
+        """Return whether a record follows each position; what is not known in time is left out.
+
+        One does where the log has been cut off behind a position: nobody has read what was there.
+        """
         found: dict[TP, bool] = {}
         if not positions:
             return found
@@ -110,8 +116,11 @@ class LogEnds:
                 if message is None:
                     break
                 error = message.error()
-                if error is None or error.code() == KafkaError._PARTITION_EOF:
-                    found.setdefault(TP(message.topic(), message.partition()), error is None)
+                tp = TP(message.topic(), message.partition())
+                if error is None or error.code() in _OUT_OF_RANGE:
+                    found.setdefault(tp, True)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    found.setdefault(tp, False)
         finally:
             reader.close()
         return found

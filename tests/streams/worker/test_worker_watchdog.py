@@ -206,3 +206,17 @@ def test_log_ends_tell_records_from_empty_offsets(kafka: Kafka, deploy: Callable
     tail(kafka, tp.topic, list(inline(5)), commit=True)
     assert ends.beyond({tp: 10}) == {tp: kafka.extents(tp.topic)[0][1]}
     assert LogEnds(Settings(bootstrap_servers="127.0.0.1:1"), "nobody", 0.5).beyond({tp: 4}) == {}
+
+
+@ON_BOTH
+def test_log_ends_position_before_the_log_is_followed_by_a_record(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+    """The log of a partition that waits was trimmed: its end is known, in no time."""
+    deployment = deploy()
+    tp = TP(deployment.raw, 0)
+    kafka.produce(tp.topic, inline(10))
+    [cut] = kafka.admin.delete_records([TopicPartition(tp.topic, tp.partition, 5)]).values()
+    cut.result(10)
+    ends = LogEnds(Settings(bootstrap_servers=kafka.bootstrap), deployment.pipeline.name, 5.0)
+    begin = time.monotonic()
+    assert [ends.beyond({tp: 2}) for _ in range(3)] == [{tp: 10}] * 3
+    assert time.monotonic() - begin < 4
