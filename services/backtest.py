@@ -113,7 +113,7 @@ class Backtest:
         ----------
         rows
             Each what would be a line of a file: features, and the label where it is known; or a CloudEvent, which has
-            ``specversion``, ``time`` and ``data``. NaN stands for null.
+            ``specversion``, ``time`` and ``data``. NaN, infinity, and pandas' NaT and NA stand for null.
         key_field
             Field that is the record's key.
 
@@ -136,7 +136,7 @@ class Backtest:
         task.witness = measure
         topic, answers = task.pipeline.source_topic, list[PredictionMade | None]()
         for row in rows:
-            line = parse_line(orjson.dumps(row, _as_text, orjson.OPT_SERIALIZE_NUMPY), key_field=key_field)
+            line = parse_line(orjson.dumps(row, _plain, orjson.OPT_SERIALIZE_NUMPY), key_field=key_field)
             record = Record(topic, task.partition, task.next_offset, 0, line.key, line.value, line.headers)
             events = task.step(record)
             self.keep(events)
@@ -165,8 +165,10 @@ class Backtest:
                 self.lifecycle_dropped += 1
 
 
-def _as_text(value: Any) -> str:
-    """Return a time of another library, such as pandas', as text."""
+def _plain(value: Any) -> str | None:
+    """Return a time of another library, such as pandas', as text, and what such a library has for a null as null."""
+    if type(value).__name__ == "NAType":
+        return None
     if hasattr(value, "isoformat"):
-        return str(value.isoformat())
+        return str(value.isoformat()) if value == value else None  # NaT equals nothing
     raise TypeError(f"got a {type(value).__name__}")

@@ -1,5 +1,6 @@
 """Rows that are dicts: the same fold as of a file, and what a notebook asks of it."""
 
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -75,6 +76,37 @@ def test_row_may_hold_what_notebooks_hold() -> None:
     assert test.task.preprocessor._seen == {"at": {moment.isoformat()}}
     with pytest.raises(TypeError, match="not JSON serializable"):
         test.fold([{"a": object()}])
+
+
+class NaTType:
+    """Looks as pandas' missing time does."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, _: object) -> bool:
+        return False
+
+    def isoformat(self) -> str:
+        """As text."""
+        return "NaT"
+
+
+class NAType:
+    """Looks as pandas' missing value does, which cannot be compared."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, _: object) -> bool:
+        raise TypeError("boolean value of NA is ambiguous")
+
+
+@pytest.mark.parametrize("missing", [NaTType(), NAType(), pd.NaT, pd.NA, math.nan, math.inf, None])
+def test_value_that_a_library_has_for_missing_is_null(missing: Any) -> None:
+    """No category of its own, nor an error."""
+    test = Backtest(declare(features={"a": str | None}, model=naive_bayes.GaussianNB(), id_field=None))
+    test.fold([{"a": missing, "y": True}])
+    assert not test.dead_letters
+    assert not test.task.preprocessor._seen.get("a")
 
 
 def test_field_of_a_row_can_be_its_key() -> None:
