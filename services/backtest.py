@@ -9,7 +9,7 @@ import msgspec
 import orjson
 
 from schemas.events import DeadLetter, Event, LifecycleEvent, PredictionMade
-from schemas.lines import parse_line
+from schemas.lines import Line, parse_line
 from schemas.operators import EVERYBODY, Operators
 from schemas.record import Record
 from services.loss_meter import LossMeter
@@ -125,7 +125,8 @@ class Backtest:
         Raises
         ------
         TypeError
-            When a row holds what is no JSON, nor a number of NumPy's, nor a time.
+            When a row holds what is no JSON, nor a number of NumPy's, nor a time: it names the row by its number,
+            from 0. The rows before it have been folded.
         """
         meter, task = LossMeter(self.task.pipeline.kind, "zero_one"), self.task
 
@@ -133,14 +134,17 @@ class Backtest:
             if (loss := meter.of(settled)) is not None:
                 self.losses.append((offset, loss))
 
+        topic, answers, before = task.pipeline.source_topic, list[PredictionMade | None](), task.witness
         task.witness = measure
-        topic, answers = task.pipeline.source_topic, list[PredictionMade | None]()
-        for row in rows:
-            line = parse_line(orjson.dumps(row, _plain, orjson.OPT_SERIALIZE_NUMPY), key_field=key_field)
-            record = Record(topic, task.partition, task.next_offset, 0, line.key, line.value, line.headers)
-            events = task.step(record)
-            self.keep(events)
-            answers.append(next((event for event in events if isinstance(event, PredictionMade)), None))
+        try:
+            for number, row in enumerate(rows):
+                line = _line(row, number, key_field)
+                record = Record(topic, task.partition, task.next_offset, 0, line.key, line.value, line.headers)
+                events = task.step(record)
+                self.keep(events)
+                answers.append(next((event for event in events if isinstance(event, PredictionMade)), None))
+        finally:
+            task.witness = before
         return answers
 
     def run(self, records: Iterable[Record]) -> Iterator[tuple[Record, list[Event]]]:
@@ -163,6 +167,15 @@ class Backtest:
                 self.lifecycle.append(event)
             else:
                 self.lifecycle_dropped += 1
+
+
+def _line(row: Any, number: int, key_field: str | None) -> Line:
+    """Return a row as a line of a file would be."""
+    try:
+        return parse_line(orjson.dumps(row, _plain, orjson.OPT_SERIALIZE_NUMPY), key_field=key_field)
+    except (TypeError, ValueError) as error:
+        cause = error.__cause__ or error  # orjson says which type; whoever was asked about it says the same
+        raise TypeError(f"row {number}: {cause}") from None
 
 
 def _plain(value: Any) -> str | None:

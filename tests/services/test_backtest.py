@@ -74,8 +74,15 @@ def test_row_may_hold_what_notebooks_hold() -> None:
     assert test.fold([{"a": np.float32(1.5), "b": float("nan"), "at": moment, "y": np.bool_(True)}]) != [None]
     assert test.fold([{"a": 2.5, "at": pd.Timestamp(moment), "y": True}]) != [None]
     assert test.task.preprocessor._seen == {"at": {moment.isoformat()}}
-    with pytest.raises(TypeError, match="not JSON serializable"):
-        test.fold([{"a": object()}])
+
+
+@pytest.mark.parametrize("bad", [{"a": object()}, [1.0, 2.0], {"a": np.datetime64("NaT")}])
+def test_row_that_is_no_json_is_named_and_those_before_it_count(bad: Any) -> None:
+    """By its number among the rows; what follows goes on behind them, and nobody listens any more."""
+    test = Backtest(declare())
+    with pytest.raises(TypeError, match=r"^row 3: (got a|unsupported)"):
+        test.fold([*rows(3), bad, *rows(1)])
+    assert (test.task.next_offset, len(test.losses), test.task.witness) == (3, 3, None)
 
 
 class NaTType:
