@@ -11,7 +11,8 @@ from confluent_kafka.admin import AdminClient
 from schemas.errors import BrokerError
 from streams.worker.settings import Settings
 
-log = logging.getLogger("riverrun.kafka")
+#: Commands keep librdkafka's own log, riverrun.kafka, off the terminal; what is said here they show.
+log = logging.getLogger("riverrun.worker")
 
 _PATIENCE_SECONDS = 3.0
 #: Which connection it was, and how long it stood: what librdkafka puts around what it has to say.
@@ -36,7 +37,9 @@ def partition_counts(settings: Settings, seconds: float) -> dict[str, int]:
     """
     heard: list[KafkaError] = []
     # What is wrong is told once, by us.
-    admin = AdminClient(settings.client(**{"error_cb": heard.append, "log_level": 0}), logger=log)
+    admin = AdminClient(
+        settings.client(**{"error_cb": heard.append, "log_level": 0}), logger=logging.getLogger("riverrun.kafka")
+    )
     begin, is_told = time.monotonic(), False
     while True:
         waited = time.monotonic() - begin

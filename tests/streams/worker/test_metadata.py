@@ -1,5 +1,6 @@
 """The first question to Kafka: it is answered, or it is said why not."""
 
+import logging
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -122,6 +123,18 @@ def test_partition_counts_long_silence_is_told_once_while_it_waits(
     assert len(said) == 1
     assert "connections are broken off" in said[0]
     assert said[0].endswith("Asked again for 0 s.")
+
+
+def test_partition_counts_long_silence_is_told_by_commands_too(
+    broker: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They keep librdkafka's log to themselves, and would be silent for 10 s."""
+    monkeypatch.setattr(metadata, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(logging.getLogger("riverrun.kafka"), "propagate", False)
+    broker(DOWN)
+    with pytest.raises(BrokerError):
+        partition_counts(SETTINGS, 0.4)
+    assert "Asked again for" in caplog.text
 
 
 @pytest.mark.parametrize(
