@@ -31,7 +31,7 @@ REMARKS = {
     "foreign_key": "events whose key belongs to another partition, by every 64th: another partitioner",
     "loss_fell": "change points where the loss fell",
     "alarm_suppressed": "alarms during the cool-down, of a loss no higher than was told",
-    "other_category": "values beyond max_categories, which became __other__; none is counted while models are frozen",
+    "other_category": "values beyond max_categories, learned as __other__",
     "model_error": "exceptions inside a model",
     "metric_error": "answers that a cumulative metric raised at, and knows nothing of",
     "action_suppressed": "labelled events at which a better model was held back",

@@ -371,7 +371,7 @@ def test_backtest_tells_of_categories_that_became_another(folder: Path) -> None:
     rows = [{"id": str(i), "a": 1.0, "user": f"u{i}", "y": i % 2 == 0} for i in range(1200)]
     (folder / "words.jsonl").write_text("\n".join(map(json.dumps, rows)))
     said = run("backtest", "words.jsonl", "words.py:pipeline")
-    assert "      200  other_category   values beyond max_categories, which became __other__; none is counted while models are frozen\n" in said.stdout
+    assert "      200  other_category   values beyond max_categories, learned as __other__\n" in said.stdout
     assert "feature user: max_categories=1,000 was reached, further values are __other__ to the model\n" in said.stdout
     report = json.loads(run("backtest", "words.jsonl", "words.py:pipeline", "-o", "json").stdout)
     assert (report["remarks"], report["categories_full"]) == ({"other_category": 200}, {"user": 1000})
