@@ -10,7 +10,7 @@ BENCH  := .venv-bench
 BENCH_STAMP := $(BENCH)/.setup-done
 PYTEST := $(BIN)/python -m pytest --doctest-modules schemas streams services tests
 # The share of what `make test` leaves out that continuous integration runs with each commit.
-SAMPLE := 0.06
+SAMPLE := 0.04
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -23,7 +23,8 @@ def spread(count: int, partitions: int, start: int = 0) -> list[Event]:
     return [Event(e.value, e.key, e.headers, e.timestamp_ms, i % partitions) for i, e in enumerate(events)]
 
 
-@pytest.mark.parametrize("guarantee", ["exactly_once", pytest.param("at_least_once", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
 def test_new_partitions_wait_for_the_other_topics_and_the_old_ones_go_on(
     kafka: Kafka, deploy: Callable[..., Any], guarantee: str
 ) -> None:
