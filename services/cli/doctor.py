@@ -64,7 +64,8 @@ def examine(pipeline: "Pipeline", settings: "Settings", path: str, *, probe: boo
     from confluent_kafka import KafkaException
 
     from schemas.errors import BrokerError
-    from schemas.topics import lifecycle
+    from schemas.topics import lifecycle, manifests
+    from schemas.topics import snapshots as snapshot_parts
     from services.cli import checks
     from services.cli.answers import holds
     from services.cli.reading import read
@@ -92,7 +93,8 @@ def examine(pipeline: "Pipeline", settings: "Settings", path: str, *, probe: boo
     except KafkaException as error:
         yield checks.check_untold(group, error.args[0].str())
     else:
-        kept = plans[4:] if settings.snapshots_in_kafka else []
+        snapshot_topics = {manifests(pipeline.name), snapshot_parts(pipeline.name)}
+        kept = [plan for plan in plans if plan.name in snapshot_topics] if settings.snapshots_in_kafka else []
         aligned = min([partitions, *(plan.existing.partitions for plan in kept if plan.existing)])
         snapshots, begins, unread = snapshots_of(pipeline, settings, aligned)  # of the others there are none yet
         if unread is not None:
