@@ -36,7 +36,7 @@ $(STAMP): requirements.txt pyproject.toml
 	  test $$python != none || { echo "setup: needs Python 3.11 or newer, found none as: $(PYTHON) (name one: make setup PYTHON=...)" >&2; exit 1; }; \
 	  rm -rf $(VENV) && $$python -m venv $(VENV); }
 	@echo "setup: installing the locked packages into $(VENV) with $$($(BIN)/python --version); a minute or two the first time"
-	@$(PIP) install --quiet --require-hashes -r requirements.txt
+	@$(PIP) install --quiet --no-compile --require-hashes -r requirements.txt
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -77,7 +77,7 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 $(BENCH_STAMP): $(STAMP) requirements-bench.txt pyproject.toml
 	@echo "bench: installing riverrun and the engines to compare with into $(BENCH)"
 	@test -x $(BENCH)/bin/python || $(BIN)/python -m venv $(BENCH)
-	@$(BENCH)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-bench.txt
+	@$(BENCH)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --require-hashes -r requirements-bench.txt
 	@$(BENCH)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -25,6 +25,7 @@ NOT_OURS: dict[str, set[str]] = {
     "up": set(),
     "process_cpu_seconds_total": set(),
     "process_resident_memory_bytes": set(),
+    "process_start_time_seconds": set(),
 }
 #: Given by Prometheus, and by prometheus.yml, to whatever is scraped.
 OF_THE_SCRAPE = {"job", "instance", "app"}

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.quality import ledger, playing, tables
-from benchmarks.quality.worlds import all_worlds
+from benchmarks.quality.worlds import World, all_worlds, recorded_worlds
 
 app = typer.Typer(add_completion=False)
 RESULT = Path(__file__).parents[1] / "results" / "quality.jsonl"
@@ -37,6 +37,14 @@ def main(
         int | None, typer.Option(help="Of each stream; 100 for stationary and flapping, 10 elsewhere.")
     ] = None,
     bases: Annotated[str, typer.Option(help="lr, ht or both.")] = "lr,ht",
+    files: Annotated[
+        str,
+        typer.Option(
+            "--csv",
+            help="Play real streams of your own in place of the table's worlds: CSV files, comma-separated; the first "
+            "line names the columns, the last one is the label, the others are numbers; 50,000 lines of each.",
+        ),
+    ] = "",
     without: Annotated[str, typer.Option(help="Rivals or policies that are left out, comma-separated.")] = "",
     workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
     out: Annotated[
@@ -58,7 +66,8 @@ def main(
     book = ledger.Ledger(out, ledger.code())
     if book.put_aside is not None:
         print(f"{out} was of other code: it is {book.put_aside} now", file=sys.stderr)
-    keys = _plan(set(filter(None, only.split(","))), bases.split(","), seeds)
+    worlds = [world for path in files.split(",") for world in recorded_worlds(path)] if files else all_worlds()
+    keys = _plan(worlds, set(filter(None, only.split(","))), bases.split(","), seeds)
     players = set(playing.PLAYERS) - set(without.split(","))
     jobs = [(key, missing) for key in keys if (missing := _wanted(book, key, players))]
     began, stopped = time.monotonic(), False
@@ -75,14 +84,16 @@ def main(
         raise typer.Exit(_INTERRUPTED)
 
 
-def _plan(rows: Collection[str], bases: Collection[str], seeds: int | None) -> list[ledger.Key]:
+def _plan(
+    worlds: Collection[World], rows: Collection[str], bases: Collection[str], seeds: int | None
+) -> list[ledger.Key]:
     """Return the games, the first seed of everything first."""
-    known = {world.row for world in all_worlds()}
+    known = {world.row for world in worlds}
     if unknown := set(rows) - known:
         raise typer.BadParameter(f"{', '.join(unknown)}; expected {', '.join(sorted(known))}", param_hint="--only")
     keys = [
         (world.name, base, seed)
-        for world in all_worlds()
+        for world in worlds
         if world.row in (rows or known)
         for base in bases
         for seed in range(1, 1 + min(seeds or 1000, _MANY.get(world.row, 10)))

@@ -8,10 +8,10 @@ from itertools import groupby
 from statistics import mean
 from typing import Any
 
-from benchmarks.quality import policies, rivals
+from benchmarks.quality import policies, rivals, worlds
 from benchmarks.quality.detecting import detections
 from benchmarks.quality.stopwatch import costs
-from benchmarks.quality.worlds import Stream, World, all_worlds
+from benchmarks.quality.worlds import Stream, World
 
 Result = dict[str, Any]
 PLAYERS = (*rivals.NAMES, *policies.POLICIES)
@@ -23,7 +23,7 @@ _METERED = 1
 
 def play(name: str, base: str, seed: int, players: Collection[str]) -> Result:
     """Play a game and return its figures, by player."""
-    world = next(world for world in all_worlds() if world.name == name)
+    world = worlds.world(name)
     stream = world.build(seed)
     result: Result = {"world": name, "row": world.row, "base": base, "seed": seed, "events": len(stream.examples)}
     if stream.lies:

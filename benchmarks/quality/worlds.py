@@ -1,13 +1,15 @@
-"""The worlds that policies are tried in: seeded, built with River's generators, and real ones that packages ship.
+"""The worlds that policies are tried in: seeded, built with River's generators, and real ones.
 
 Each is a sequence of examples with what only an oracle knows: which concept each belongs to, and which labels are lies.
 """
 
 from __future__ import annotations
 
+import csv
 import random
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -18,6 +20,7 @@ Example = tuple[dict[str, float], Any]
 
 _AGRAWAL = (0, 3, 6, 1, 4, 7, 2, 5, 8, 9)
 _HYPERPLANE_FEATURES = 10
+_LATE = ", labels 100 late"
 
 
 class World(Struct, frozen=True):
@@ -195,6 +198,40 @@ def _flights(_: int) -> Stream:
             break
     names = set.intersection(*(set(x) for x, _ in examples[:1000]))
     return Stream([({name: x.get(name, 0.0) for name in sorted(names)}, y) for x, y in examples])
+
+
+def _recorded(path: Path, limit: int = 50_000) -> tuple[list[Example], bool]:
+    """Return the first examples of a CSV file, and whether they have more than two classes.
+
+    The first line names the columns; the last one is the label, all others are numbers.
+    """
+    with path.open(newline="") as file:
+        names, *rows = islice(csv.reader(file), 1 + limit)
+    labels = sorted({row[-1] for row in rows})
+    classes = len(labels) > 2
+    return [
+        (
+            {name: float(value) for name, value in zip(names[:-1], row[:-1], strict=True)},
+            row[-1] if classes else row[-1] == labels[-1],
+        )
+        for row in rows
+    ], classes
+
+
+def recorded_worlds(path: str) -> list[World]:
+    """Return the worlds of a CSV file: labels with their events, and a hundred events later."""
+    examples, classes = _recorded(Path(path))
+    stream = Stream(examples)
+    return [
+        World(path, "real", lambda _: stream, classes=classes),
+        World(path + _LATE, "real delayed", lambda _: stream, 100, classes=classes),
+    ]
+
+
+def world(name: str) -> World:
+    """Return the world of this name: of the table, or of the CSV file that it is the path of."""
+    found = {known.name: known for known in all_worlds()}
+    return found.get(name) or {known.name: known for known in recorded_worlds(name.removesuffix(_LATE))}[name]
 
 
 def _of(source: str, concepts: Sequence[int], length: int, **further: int) -> Callable[[int], Stream]:

@@ -22,6 +22,7 @@ from streams.worker.restoration import Restoration
 from streams.worker.settings import Settings
 from streams.worker.shard import Shard
 from streams.worker.snapshots import Snapshots
+from streams.worker.tally import Tally
 from streams.worker.timing import Timing
 
 log = logging.getLogger("riverrun.worker")
@@ -77,6 +78,7 @@ class Assignment:
         self._left_alone: dict[TP, int] = {}
         self.last_commit = time.monotonic()
         self.replayed = 0
+        self.tally = Tally()
         self.timing = Timing()
         #: Whether a batch is being stepped through.
         self.stepping = False
@@ -125,6 +127,7 @@ class Assignment:
         self.shards = {tp: shard for tp, shard in restored.items() if shard is not None}
         self._left_alone = {e.tp: max(e.committed, e.low) for e in extents if restored[e.tp] is None}
         self._parked = {}
+        self.tally.hold(self.shards)
         if not extents:
             log.info("assigned no partition: other workers of the group have them all, and this one stands by")
         for tp, shard in sorted(self.shards.items()):
@@ -166,6 +169,7 @@ class Assignment:
     def _forget(self) -> None:
         self._park()
         self._parked = {}
+        self.tally.hold({})
 
     def _park(self) -> None:
         self._epoch = -1
@@ -272,6 +276,7 @@ class Assignment:
                 break
             if record.offset < emit_from:
                 self.replayed += 1
+                shard.note_replayed()
                 continue
             for event in events:
                 said.append(encode(event, record))

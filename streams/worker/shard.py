@@ -1,5 +1,7 @@
 """The task of one assigned partition, and where it stands."""
 
+from collections import Counter
+
 from schemas.attempts import CAREFUL_RECORDS, Attempts
 from schemas.events import Event
 from schemas.manifest import Manifest
@@ -41,7 +43,22 @@ class Shard:
         self.snapshot = snapshot
         #: Whether another declaration begins at `position`.
         self.ended = False
+        self.note_replayed()
         self.begin(attempts)
+
+    def note_replayed(self) -> None:
+        """Take note that all the task has done so far was done before, by whoever it was."""
+        self._before = self.task.books.snapshot()
+
+    @property
+    def done(self) -> Counter[str]:
+        """What this worker has done with the partition: outcomes and remarks, and records as ``read``."""
+        (read, counts), books = self._before, self.task.books
+        if self.position < self.emit_from:
+            read, counts = books.read, books.count
+        done = Counter({name: count - counts[name] for name, count in list(books.count.items())})
+        done["read"] = books.read - read
+        return done
 
     def begin(self, attempts: Attempts | None) -> None:
         """Take note of those who began here before."""

@@ -61,6 +61,7 @@ class Telemetry(Collector):
         positions = left | {tp: shard.position for tp, shard in shards.items()}
         ends = self._ends.beyond(positions)
         yield from self._worker_metrics(asks=bool(ends or not positions))
+        yield from self._work_metrics()
         yield from self._partition_metrics(shards, left, ends)
         yield from self._snapshot_metrics(shards)
 
@@ -88,6 +89,24 @@ class Telemetry(Collector):
         yield aborted
         yield assignment.timing.collect()
 
+    def _work_metrics(self) -> Iterator[Metric]:
+        """What this process has done with the partitions, those that others have by now among them."""
+        read = CounterMetricFamily("riverrun_records_read", "Records stepped through", labels=["partition"])
+        outcomes = CounterMetricFamily(
+            "riverrun_outcomes", "Records by what became of them", labels=["partition", "outcome"]
+        )
+        remarks = CounterMetricFamily(
+            "riverrun_remarks", "Things worth knowing that happened", labels=["partition", "remark"]
+        )
+        for tp, done in sorted(self._app.assignment.tally.done.items()):
+            partition = str(tp.partition)
+            for name, count in done.items():
+                if name == "read":
+                    read.add_metric([partition], count)
+                else:
+                    (outcomes if name in OUTCOMES else remarks).add_metric([partition, name], count)
+        yield from (read, outcomes, remarks)
+
     def _input_partitions(self) -> int | None:
         """Ask the broker; None where it does not answer."""
         topic = self._app.pipeline.source_topic
@@ -101,13 +120,6 @@ class Telemetry(Collector):
         self, shards: "Mapping[TP, Shard]", left: Mapping[TP, int], ends: Mapping[TP, int]
     ) -> Iterator[Metric]:
         """What is true of the partitions, and goes with them from worker to worker."""
-        read = CounterMetricFamily("riverrun_records_read", "Records stepped through", labels=["partition"])
-        outcomes = CounterMetricFamily(
-            "riverrun_outcomes", "Records by what became of them", labels=["partition", "outcome"]
-        )
-        remarks = CounterMetricFamily(
-            "riverrun_remarks", "Things worth knowing that happened", labels=["partition", "remark"]
-        )
         pending = GaugeMetricFamily("riverrun_labels_pending", "Events that wait for their label", labels=["partition"])
         pending_bytes = GaugeMetricFamily("riverrun_labels_pending_bytes", "Their size", labels=["partition"])
         learned = GaugeMetricFamily(
@@ -138,9 +150,6 @@ class Telemetry(Collector):
                 lag.add_metric([str(tp.partition)], max(0, ends[tp] - left[tp]))
         for tp, shard in sorted(shards.items()):
             task, partition = shard.task, str(tp.partition)
-            read.add_metric([partition], task.books.read)
-            for name, count in list(task.books.count.items()):
-                (outcomes if name in OUTCOMES else remarks).add_metric([partition, name], count)
             pending.add_metric([partition], len(task.join.pending))
             pending_bytes.add_metric([partition], task.join.pending.size_bytes)
             champion = task.lifecycle.champion
@@ -160,9 +169,6 @@ class Telemetry(Collector):
                 lag.add_metric([partition], max(0, ends[tp] - shard.position))
             watermark.add_metric([partition], task.clock.watermark_ms / 1000)
         yield from (
-            read,
-            outcomes,
-            remarks,
             pending,
             pending_bytes,
             learned,

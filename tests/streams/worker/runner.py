@@ -314,7 +314,7 @@ class Worker:
 
     def partitions(self) -> set[int]:
         """Return the partitions it works on."""
-        return {int(partition) for partition in self.metrics("riverrun_records_read_total", "partition")}
+        return {int(partition) for partition in self.metrics("riverrun_labels_pending", "partition")}
 
     def wait(self, seconds: float = 30.0) -> int:
         """Return its exit code once it has ended.

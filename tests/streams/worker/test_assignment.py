@@ -245,6 +245,40 @@ def legs(desk: Desk) -> dict[str, tuple[float, float]]:
     return {leg: (values["ount", leg], values["_sum", leg]) for leg in LEGS}
 
 
+def test_work_counts_from_zero_without_replays_and_stays_when_the_partition_goes() -> None:
+    """Prometheus takes a counter that falls for one that began anew, and one that begins high for work just done."""
+
+    async def test() -> None:
+        desk = Desk()
+        desk.assign(committed=3)
+        tally = desk.assignment.tally
+        told: list[tuple[int, int, int]] = []
+
+        def tell() -> None:
+            done = tally.done[TP0]
+            told.append((done["read"], done["scored"], done["dead_letter"]))
+
+        tell()
+        await desk.process(0, 2)
+        tell()
+        await desk.process(2, 5)
+        tell()
+        await desk.assignment.release()
+        tell()
+        assert desk.assign(committed=5) == 5
+        await desk.process(5, 6)
+        tell()
+        await desk.assignment.lose()
+        tell()
+        assert desk.assign(committed=6) == 0
+        await desk.process(0, 8)
+        tell()
+        assert [read for read, *_ in told] == [0, 0, 2, 2, 3, 3, 5]
+        assert all(scored == read and letters == 0 for read, scored, letters in told)
+
+    run(test)
+
+
 def test_partition_that_other_topics_lack_waits_and_the_others_go_on() -> None:
     """It is not read, and stands there until it is assigned once more when they have it."""
 

@@ -17,6 +17,7 @@ from schemas.events import LIFECYCLE_EVENTS, DriftCleared
 from schemas.outgoing import OutgoingEncoder
 from schemas.record import Record
 from streams.accounting import OUTCOMES, REMARKS
+from streams.worker.tally import Tally
 from streams.worker.telemetry import Telemetry
 from streams.worker.timing import Timing
 from tests.streams.logs import Fold, Log
@@ -33,7 +34,9 @@ def idle_app(**further: Any) -> Any:
         ),
         "pipeline": SimpleNamespace(name="p", declaration="0123456789abcdef", source_topic="p.raw"),
         "group_id": "p",
-        "assignment": SimpleNamespace(shards={}, waiting={}, aborted=0, rebalances=1, last_commit=0.0, timing=Timing()),
+        "assignment": SimpleNamespace(
+            shards={}, waiting={}, aborted=0, rebalances=1, last_commit=0.0, timing=Timing(), tally=Tally()
+        ),
         "emitter": SimpleNamespace(emitted={}),
         "encoder": OutgoingEncoder("p"),
         "snapshots": SimpleNamespace(taken=0, failed=0, last_seconds=0.0, last_bytes=0),
@@ -106,7 +109,7 @@ def test_scrape_is_over_before_prometheus_gives_up_though_no_broker_answers() ->
             told = {metric.name: metric.samples for metric in Telemetry(app).collect()}
             assert time.monotonic() - began < 4, shards
             assert (told["riverrun_input_partitions"], told["riverrun_lag_records"]) == ([], [])
-            assert len(told["riverrun_records_read"]) == len(shards)
+            assert len(told["riverrun_labels_pending"]) == len(shards)
 
 
 def test_each_type_of_lifecycle_event_is_counted_from_the_beginning() -> None:

@@ -113,6 +113,7 @@ def test_rolling_deploy_with_two_workers_mixes_nothing_and_loses_nothing(
             assert f'"declaration":"{declared.declaration}"'.encode() in message.value()
 
 
+@pytest.mark.slow
 def test_way_back_from_a_declaration_that_cannot_read_on(
     kafka: Kafka, deploy: Callable[..., Any], keys: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

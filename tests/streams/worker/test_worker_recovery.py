@@ -38,7 +38,7 @@ def never_ahead(kafka: Kafka, deployment: Any) -> bool:
     ("seed", "kills", "guarantee"),
     [
         pytest.param(1, 2, "exactly_once", marks=pytest.mark.always),
-        (1, 2, "at_least_once"),
+        pytest.param(1, 2, "at_least_once", marks=pytest.mark.slow),
         *(
             pytest.param(seed, 4, guarantee, marks=pytest.mark.slow)
             for seed in (2, 3)

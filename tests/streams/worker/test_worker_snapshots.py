@@ -40,6 +40,7 @@ def test_killed_worker_goes_on_from_its_snapshot(kafka: Kafka, deploy: Callable[
     assert deployment.finish() == COUNT + 2_000
     assert snapshots(worker, "restored") == 2
     assert sum(worker.metrics("riverrun_emitted_total", "topic").values()) < 2_500
+    assert sum(worker.metrics("riverrun_records_read_total", "partition").values()) < 2_500
     assert kafka.digests(deployment.pipeline, distinct=True) == kafka.expected(deployment.pipeline)
 
 
