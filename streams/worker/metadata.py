@@ -17,6 +17,8 @@ log = logging.getLogger("riverrun.worker")
 _PATIENCE_SECONDS = 3.0
 #: Which connection it was, and how long it stood: what librdkafka puts around what it has to say.
 _AROUND = re.compile(r"^\S+(/bootstrap|/\d+): | \(after \d+ms in state \w+\)")
+#: What a broker says that wants another certificate of ours, or any.
+_OF_OUR_CERTIFICATE = ("alert certificate", "alert bad certificate", "alert handshake failure", "alert unknown ca")
 _UNREACHED = (KafkaError._RESOLVE, KafkaError._TIMED_OUT)
 
 
@@ -82,10 +84,17 @@ def _refuse(settings: Settings, heard: list[KafkaError]) -> None:
                 f"({_said(error)}). Are RIVERRUN_SASL_USERNAME, RIVERRUN_SASL_PASSWORD and RIVERRUN_SASL_MECHANISM "
                 "right?"
             )
+        text = error.str().lower()
+        if any(alert in text for alert in _OF_OUR_CERTIFICATE):
+            raise BrokerError(
+                f"{settings.bootstrap_servers}: the broker refuses our certificate, or misses one ({_said(error)}). "
+                "Are ssl.certificate.location and ssl.key.location in RIVERRUN_KAFKA right (docs/security.md)?"
+            )
         if error.code() == KafkaError._SSL:
             raise BrokerError(
                 f"{settings.bootstrap_servers}: no TLS with the broker ({_said(error)}). Is RIVERRUN_SSL_CA_LOCATION "
-                "the file of the authority that the broker's certificate is from?"
+                "the file of the authority that the broker's certificate is from, and does that carry the name under "
+                "which the broker is asked?"
             )
 
 

@@ -87,7 +87,19 @@ def test_partition_counts_log_in_refused_by_one_of_several_brokers_is_passed_ove
     [
         (
             [UNKNOWN_CA],
-            r"no TLS with the broker \(SSL handshake failed: certificate verify failed\)\. Is RIVERRUN_SSL_CA",
+            r"no TLS with the broker \(SSL .*verify failed\)\. Is RIVERRUN_SSL_CA.*the name",
+        ),
+        *(
+            (
+                [KafkaError(code, f"ssl://kafka:9092/bootstrap: {said}"), DOWN],
+                r"the broker .* ssl\.certificate\.location",
+            )
+            for code in (KafkaError._SSL, KafkaError._TRANSPORT)
+            for said in (
+                "SSL handshake failed: error:0A00045C:SSL routines::tlsv13 alert certificate required: number 116",
+                "SSL handshake failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42",
+                "SSL handshake failed: error:0A000410:SSL routines::sslv3 alert handshake failure: alert number 40",
+            )
         ),
         (
             [DOWN],
