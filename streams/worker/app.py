@@ -66,7 +66,8 @@ class App(faust.App):
         names = [name for name, count in self._partition_counts.items() if count]
         self.encoder = OutgoingEncoder(pipeline.name, pipeline.output_format, max_message_bytes(settings, names))
         self.emitter, self._outside = Emitter(), Emitter()
-        self.transactional_id = f"{pipeline.name}-{settings.worker_id or uuid.uuid4().hex}"
+        # No name has a "/": workers of two pipelines never share an id, whatever they are called.
+        self.transactional_id = f"{pipeline.name}/{settings.worker_id or uuid.uuid4().hex}"
         self._transactions = settings.processing_guarantee == "exactly_once"
         self.delivery: ExactlyOnce | AtLeastOnce = (
             ExactlyOnce(self.emitter, self.transactional_id, pipeline.declaration)

@@ -1,6 +1,7 @@
 """Exactly once: outputs and positions of a cycle in one Kafka transaction (KIP-447)."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -51,6 +52,8 @@ class ExactlyOnce:
         self._declaration = declaration
         self._transactional_id = transactional_id
         self._open = False
+        #: Who was cancelled while its thread commits has left that behind: the next one has to wait for it.
+        self._ending = threading.Lock()
 
     def start(self, producer: Producer) -> None:
         """End what an earlier worker of the same id left open, and fence it; blocks, up to half a minute.
@@ -85,13 +88,14 @@ class ExactlyOnce:
         return _committed()
 
     def _commit(self, positions: Mapping[TP, int], poller: Poller) -> None:
-        self._begin()
-        self._send_positions(positions, poller.group_metadata)
-        self._end()
+        with self._ending:
+            self._begin()
+            self._send_positions(positions, poller.group_metadata)
+            self._end()
 
     async def abort(self, seconds: float = _BROKER_SECONDS) -> None:
         """Have the transaction's outputs never be read."""
-        if self._open:
+        if self._open or self._ending.locked():
             await asyncio.to_thread(self._abort, seconds)
 
     # ------------------------------------------------------------------ calls of the producer
@@ -115,8 +119,10 @@ class ExactlyOnce:
         self._open = False
 
     def _abort(self, seconds: float) -> None:
-        self._guard(self._producer.abort_transaction, seconds)
-        self._open = False
+        with self._ending:
+            if self._open:
+                self._guard(self._producer.abort_transaction, seconds)
+                self._open = False
 
     def _guard(self, call: Callable[[float], object], seconds: float = _BROKER_SECONDS) -> None:
         """Call librdkafka with the seconds that are left, again while it says that this may help."""

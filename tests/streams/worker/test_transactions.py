@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 from collections import deque
 from types import SimpleNamespace
 from typing import Any
@@ -76,6 +77,32 @@ def test_cycle_is_one_transaction(desk: tuple[ExactlyOnce, FakeProducer]) -> Non
         delivery.emit([MESSAGE], more_follow=False)
         assert commit(delivery)
     assert producer.calls == ["begin", "produce", "produce", "send_offsets", "commit"] * 2
+
+
+def test_commit_waits_for_one_that_was_given_up(desk: tuple[ExactlyOnce, FakeProducer]) -> None:
+    """A stop cancels who waits for a commit, while its thread goes on: two at once would mix two transactions."""
+    delivery, producer = desk
+    entered, goes_on = threading.Event(), threading.Event()
+    send = producer.send_offsets_to_transaction
+
+    def slow(*arguments: Any) -> None:
+        entered.set()
+        goes_on.wait(10)
+        send(*arguments)
+
+    producer.send_offsets_to_transaction = slow
+
+    async def stop() -> None:
+        given_up = asyncio.create_task(delivery.commit(POSITIONS, POLLER))
+        await asyncio.to_thread(entered.wait, 10)
+        given_up.cancel()
+        last = asyncio.create_task(delivery.commit(POSITIONS, POLLER))
+        await asyncio.sleep(0.05)
+        goes_on.set()
+        await (await last)
+
+    asyncio.run(stop())
+    assert producer.calls == ["begin", "send_offsets", "commit"] * 2
 
 
 def test_cycle_without_outputs_commits_its_positions(desk: tuple[ExactlyOnce, FakeProducer]) -> None:
