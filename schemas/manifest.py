@@ -8,7 +8,7 @@ from msgspec import Struct
 from schemas.errors import SnapshotError
 
 #: Raised when the parts mean something else than before.
-FORMAT = 8
+FORMAT = 9
 
 
 class Identity(Struct, frozen=True, forbid_unknown_fields=True):

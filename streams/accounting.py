@@ -30,6 +30,7 @@ REMARKS = {
     "time_leap": "events whose time lay far ahead of the watermark",
     "foreign_key": "events whose key belongs to another partition, by every 64th: another partitioner",
     "loss_fell": "change points where the loss fell",
+    "loss_unit_changed": "times the unit of a regression's loss became another one",
     "alarm_suppressed": "alarms during the cool-down, of a loss no higher than was told",
     "other_category": "values beyond max_categories, learned as __other__",
     "model_error": "exceptions inside a model",

@@ -95,6 +95,10 @@ class Alarms:
         """Forget a warning: it is being answered."""
         self._warning = None
 
+    def forget_losses(self) -> None:
+        """Forget what was told: it was in another unit."""
+        self._told = None
+
     def begin(self) -> None:
         """Be quiet for a while: another champion serves, of which nothing is known."""
         self._quiet_until = self._labelled + self._drift.cooldown

@@ -82,6 +82,10 @@ class Archive:
             if (loss := losses.get(name)) is not None:
                 shift.update(loss)
 
+    def forget_losses(self) -> None:
+        """Learn anew how each version does."""
+        self._shifts = {name: Shift(_BASELINE, up=False) for name in self._shifts}
+
     def fits_again(self, name: str) -> float:
         """Return the evidence that a version's world is back, as an e-value; 0 for a stranger."""
         shift = self._shifts.get(name)

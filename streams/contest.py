@@ -45,7 +45,7 @@ class Contest:
     books
         Where errors of shadows are counted.
     loss
-        Measures an answer that was not given, as `Loss.in_shadow` does.
+        Measures an answer that was not given, as `Loss.of` does.
     late
         Whether labels come after their events.
     """
@@ -79,11 +79,9 @@ class Contest:
         self.past = Past(policy, kind, classes, books, loss)
         self._advantages: dict[str, Advantage] = {}
         self._alarm = Alarm()
-        self._labelled = 0
         #: Whether the others are scored, and the labelled event at which that ends.
         self.is_awake = policy.always
-        self._awake_until = 0
-        self._probation_until = 0
+        self._labelled = self._awake_until = self._probation_until = 0
 
     # ------------------------------------------------------------------ who there is
 
@@ -167,11 +165,10 @@ class Contest:
     def _teach(self, role: Role, teach: Callable[[], None], champion: Learner) -> None:
         try:
             teach()
-        except ModelError:
+        except (ModelError, ModelBrokenError) as error:
             self._books.count["shadow_error"] += 1
-        except ModelBrokenError:
-            self._books.count["shadow_error"] += 1
-            self._drop(role, champion)
+            if isinstance(error, ModelBrokenError):
+                self._drop(role, champion)
 
     def _drop(self, role: str, champion: Learner) -> None:
         if role == "steady":
@@ -291,6 +288,11 @@ class Contest:
         (self.challenger if role == "challenger" else self._newcomer).judge()
         return model.learned < self._policy.min_learned
 
+    def forget_losses(self, champion: Learner) -> None:
+        """Begin anew with what remembers losses: their unit is another one."""
+        self._alarm, self._advantages = Alarm(), {}
+        self.past.forget_losses(champion.learned, scored=self.is_awake)
+
     def may_act(self) -> bool:
         """Tell whether the budget of actions allows one more."""
         return self.restraint.may_act(self._labelled)
@@ -390,9 +392,8 @@ class Contest:
         self._probation_until = self._labelled + self._policy.probation
         self._awake_until = self._probation_until
         self.restraint.note(verdict.role, verdict.model.name, self._labelled, by_evidence=verdict.advantage.count > 0)
-        self._advantages.clear()
+        self._alarm, self._advantages = Alarm(), {}
         self.past.milestones.begin(new.learned)
-        self._alarm = Alarm()
         self.is_awake = self._policy.always or self._policy.probation > 0
         if not self.is_awake:
             self._rest()

@@ -185,6 +185,9 @@ class Lifecycle:
         own = offset >= self._serving_from
         if not own:  # the champion before it gave that answer
             loss = losses.get(self.champion.version)
+        elif self._loss.has_unit and self._loss.measure(y, asked.prediction):
+            loss = None  # it is in another unit than those that follow
+            self._forget_losses()
         change = None if loss is None else self._watch.update(loss, asked, y)
         verdict, were_awake = None, shadows.are_awake
         if shadows.exist:
@@ -239,6 +242,13 @@ class Lifecycle:
         if self.successor is not None and self.successor.origin == "command":
             self.successor = None
 
+    def _forget_losses(self) -> None:
+        """Begin anew with all that remembers losses of before: their unit is another one."""
+        self._books.count["loss_unit_changed"] += 1
+        self._watch = LossWatch(self._pipeline, self.champion.version)
+        self._alarms.forget_losses()
+        self.shadows.forget_losses(self.champion)
+
     @property
     def _decides(self) -> bool:
         """Whether anybody but an operator may change the champion: it is neither pinned nor frozen."""
@@ -285,6 +295,7 @@ class Lifecycle:
         self._watch = LossWatch(self._pipeline, champion.version)
         self._serving_from = offset + 1
         self._alarms.begin()
+        self._loss.new_champion()
 
     def _weigh(self, change: Change, moment: Moment) -> list[LifecycleEvent]:
         """Say what a change point means, and get ready for what may follow."""

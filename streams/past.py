@@ -44,7 +44,7 @@ class Past:
     books
         Where errors are counted.
     loss
-        Measures an answer that was not given, as `Loss.in_shadow` does.
+        Measures an answer that was not given, as `Loss.of` does.
     """
 
     def __init__(
@@ -88,6 +88,13 @@ class Past:
         except ModelError:
             self._books.count["shadow_error"] += 1
             return None
+
+    def forget_losses(self, learned: int, *, scored: bool) -> None:
+        """Begin anew with what remembers losses; where references are scored, one looks back on the newest examples."""
+        self.milestones.rest()
+        if scored:
+            self.milestones.wake(learned, self.recent)
+        self.archive.forget_losses()
 
     def copy(self, champion: Learner, offset: int, *, scored: bool) -> None:
         """Take a copy of a champion, see `Milestones.take`."""

@@ -14,8 +14,8 @@ from river import utils
 from streams.label import TaskKind
 
 _CLIP = 4.0
-_SCALE_EXAMPLES = 200
-_SCALE_FACTOR = 3.5
+#: Of residuals, see `Loss.measure`.
+_UNIT_EXAMPLES, _UNIT_FACTOR = 200, 3.5
 
 
 class Prequential:
@@ -221,9 +221,7 @@ class Loss:
     ----------
     kind
         Classes: 0/1, or the clipped negative log of the true class's probability, divided by the clip.
-        Regression: the absolute residual over a scale, at most 1; the scale is frozen at 3.5 times the median
-        absolute residual of those of a champion's first 200 answers that were not exact, and until then there is no
-        loss. For normal residuals that is three times their mean, which one wild label would move out of sight.
+        Regression: the absolute residual over a unit, at most 1; see `measure`. Before there is one, there is no loss.
         Anomaly: 0/1 of the prediction, or the distance of the score from the label.
     form
         ``"zero_one"`` or ``"log"``, for classes.
@@ -239,12 +237,14 @@ class Loss:
     def __init__(self, kind: TaskKind, form: Literal["zero_one", "log"]) -> None:
         self._kind = kind
         self.wants_scores = form == "log" and kind in ("binary", "multiclass")
-        self.new_champion()
+        #: Whether losses are in a unit that has to be measured.
+        self.has_unit = kind == "regression"
+        self._unit: float | None = None
+        self._residuals: list[float] = []
 
     def new_champion(self) -> None:
-        """Measure the scale of residuals anew."""
-        self._scale: float | None = None
-        self._residuals: list[float] = []
+        """Take note that another model serves: the unit is the stream's and stays, until it is measured again."""
+        self._residuals = []
 
     def of(self, y: Any, prediction: Any, score: Any) -> float | None:
         """Return the loss, None when there is none to speak of."""
@@ -256,30 +256,36 @@ class Loss:
         if prediction is None:
             return None if self._kind != "anomaly" or score is None else min(1.0, abs(float(y) - score))
         if self._kind == "regression":
-            return self._scaled(abs(y - prediction))
+            return None if self._unit is None else min(1.0, abs(y - prediction) / self._unit)
         return 1.0 if prediction != y else 0.0
 
-    def in_shadow(self, y: Any, prediction: Any, score: Any) -> float | None:
-        """Return the loss of an answer that was not given; a residual is measured by the champion's scale."""
-        if self._kind == "regression" and prediction is not None:
-            return None if self._scale is None else min(1.0, abs(y - prediction) / self._scale)
-        return self.of(y, prediction, score)
+    def measure(self, y: Any, prediction: Any) -> bool:
+        """Take an answer to a regression of the model that serves; tell whether the unit is another one from now on.
 
-    def _scaled(self, residual: float) -> float | None:
-        if self._scale is not None:
-            return min(1.0, residual / self._scale)
-        self._residuals.append(residual)
-        if len(self._residuals) == _SCALE_EXAMPLES:
-            inexact = [residual for residual in self._residuals if residual]
-            self._scale = _SCALE_FACTOR * median(inexact) if inexact else 1.0
-            self._residuals = []
-        return None
+        The unit is 3.5 times the median absolute residual of 200 answers, without those that were exact: for normal
+        residuals three times their mean, which one wild label would move out of sight. It is measured on each 200
+        answers, and follows where it would be less than half of what it is, since the model has learned, or labels have
+        shrunk; and where more than half of the losses are 1: whatever that meant has been told by then. Else it stays,
+        so that a loss that rises is a rise.
+        """
+        if y is None or prediction is None:
+            return False
+        self._residuals.append(abs(y - prediction))
+        if len(self._residuals) < _UNIT_EXAMPLES:
+            return False
+        inexact, self._residuals = [residual for residual in self._residuals if residual], []
+        before, typical = self._unit, median(inexact) if inexact else None
+        if typical is None:
+            self._unit = before or 1.0
+        elif before is None or _UNIT_FACTOR * typical < before / 2 or typical >= before:
+            self._unit = _UNIT_FACTOR * typical
+        return before not in (None, self._unit)
 
     def snapshot(self) -> Any:
         """Return the state."""
-        return self._scale, list(self._residuals)
+        return self._unit, list(self._residuals)
 
     def restore(self, state: Any) -> None:
         """Become what `snapshot` was taken of."""
-        self._scale, residuals = state
+        self._unit, residuals = state
         self._residuals = list(residuals)

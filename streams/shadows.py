@@ -78,7 +78,7 @@ class Shadows:
         if not isinstance(policy, ChampionVersions):
             return None
         late, kind, classes = pipeline.label is not None and pipeline.label.comes_late, pipeline.kind, pipeline.classes
-        return Contest(policy, champion, self.another, kind, classes, self._books, self._loss.in_shadow, late=late)
+        return Contest(policy, champion, self.another, kind, classes, self._books, self._loss.of, late=late)
 
     def another(self) -> Learner:
         """Return an unlearned learner of the kind that serves; of the declared model when no declared one serves."""
@@ -223,6 +223,11 @@ class Shadows:
     def eliminate(self) -> tuple[str, str] | None:
         """Let one leave the race that has no place in it any more; return its version, and why."""
         return self.entrants.eliminate() if self.entrants is not None else None
+
+    def forget_losses(self, champion: Learner) -> None:
+        """Begin anew with what remembers losses, as `Contest.forget_losses` does; a lead in the race stands."""
+        if self.contest is not None:
+            self.contest.forget_losses(champion)
 
     # ------------------------------------------------------------------ kept and brought back
 

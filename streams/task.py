@@ -295,17 +295,14 @@ class Task:
             if rehearsed:
                 answers = {**(answers or {}), **rehearsed}
             if answers:
-                losses = {name: self.loss.in_shadow(y, *answer) for name, answer in answers.items()}
+                losses = {name: self.loss.of(y, *answer) for name, answer in answers.items()}
             loss = self.loss.of(y, asked.prediction, asked.score)
             if self.watcher is not None:
                 self.watcher.learn(asked, y)
         self.join.settle(event_id, settled := Settled(y, asked.prediction, asked.score, number, assumed))
         if self.witness is not None:
             self.witness(event_id, asked.offset, settled)
-        events = lifecycle.observe(loss, losses, asked, y, moment)
-        if lifecycle.champion is not champion:
-            self.loss.new_champion()
-        return events
+        return lifecycle.observe(loss, losses, asked, y, moment)
 
     def _expire(self, record: Record, time_ms: int, watermark: int) -> list[Event]:
         """Forget, or assume, what has waited too long."""
@@ -336,12 +333,9 @@ class Task:
 
     def _command(self, record: Record, command: Command) -> list[Event]:
         """A command: what it changes begins here."""
-        champion = self.lifecycle.champion
         events = self.orders.step(record, command)
         if self.lifecycle.shadows.has_kept:
             events = [*events, *self.lifecycle.tell_kept(Moment(record, command.time_ms))]
-        if self.lifecycle.champion is not champion:
-            self.loss.new_champion()
         return events
 
     # ------------------------------------------------------------------ what is said about it

@@ -172,9 +172,7 @@ def test_probation_begins_with_the_first_answer_of_the_new_champion() -> None:
 def test_previous_champion_learns_until_its_probation_ends() -> None:
     """Although an alarm that rings meanwhile is over before."""
     champion, steady = (Learner(naive_bayes.GaussianNB, f"v{i}", "binary") for i in (2, 1))
-    contest = Contest(
-        ChampionVersions(), steady, lambda: steady, "binary", (), Books(), Loss("binary", "zero_one").in_shadow
-    )
+    contest = Contest(ChampionVersions(), steady, lambda: steady, "binary", (), Books(), Loss("binary", "zero_one").of)
     contest.crown(Verdict("challenger", champion, Advantage(), 0.0), steady, 0, lambda _: champion)
     contest.crown(Verdict("steady", steady, Advantage(), 0.0), champion, 0, lambda _: steady)
     for offset in range(1, 1000):
@@ -335,7 +333,7 @@ def test_version_that_needs_more_evidence_stands_in_nobody_s_way() -> None:
     """It looks best, and has returned too often; the learner that was never reset is better than the champion, too."""
     champion, steady, fresh = (Learner(naive_bayes.GaussianNB, f"v{i}", "binary") for i in (3, 1, 4))
     policy = Pool()
-    contest = Contest(policy, champion, lambda: fresh, "binary", (), Books(), Loss("binary", "zero_one").in_shadow)
+    contest = Contest(policy, champion, lambda: fresh, "binary", (), Books(), Loss("binary", "zero_one").of)
     contest.steady = steady
     version = Frozen(steady.freeze()[0], "v2", 0, 0, "binary")
     contest.past.archive.keep(version)
@@ -352,7 +350,7 @@ def test_version_that_needs_more_evidence_stands_in_nobody_s_way() -> None:
 def test_model_from_elsewhere_is_asked_of_events_that_came_after_it() -> None:
     """It may have been trained on those whose labels are still due."""
     champion = Learner(naive_bayes.GaussianNB, "v1", "binary")
-    contest = Contest(Pool(), champion, lambda: champion, "binary", (), Books(), Loss("binary", "zero_one").in_shadow)
+    contest = Contest(Pool(), champion, lambda: champion, "binary", (), Books(), Loss("binary", "zero_one").of)
     for version in ("i50", "v0"):
         contest.past.archive.keep(Frozen(champion.freeze()[0], version, 9, 50, "binary"))
     assert [set(contest.later_answers({}, offset) or ()) for offset in (49, 50, 51)] == [
@@ -392,7 +390,7 @@ def test_archive_is_bounded_and_says_what_goes() -> None:
 def test_share_of_events_is_scored_whatever_lies_between_them(step: int, scored: float) -> None:
     """Offsets have gaps: of labels, of markers of transactions. All others are asked about an event, or nobody is."""
     champion, fresh = (Learner(naive_bayes.GaussianNB, f"v{i}", "binary") for i in (1, 2))
-    books, loss = Books(), Loss("binary", "zero_one").in_shadow
+    books, loss = Books(), Loss("binary", "zero_one").of
     contest = Contest(Pool(scored=scored), champion, lambda: fresh, "binary", (), books, loss)
     contest.begin()
     contest.past.archive.keep(Frozen(champion.freeze()[0], "v0", 9, 0, "binary"))

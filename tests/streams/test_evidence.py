@@ -38,7 +38,7 @@ def contest_by_chance(policy: Pool, rng: random.Random, rate: float, events: int
         return Learner(Mute, f"v{next(versions)}", "binary")
 
     champion, looked_better = fresh(), False
-    contest = Contest(policy, champion, fresh, "binary", (Mute,), Books(), Loss("binary", "zero_one").in_shadow)
+    contest = Contest(policy, champion, fresh, "binary", (Mute,), Books(), Loss("binary", "zero_one").of)
     contest.begin()
     for offset in range(events):
         asked = (contest.answers(champion, {}, offset) or {}) | (contest.later_answers({}, offset) or {})

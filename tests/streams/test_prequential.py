@@ -1,6 +1,7 @@
 """Metrics of answers whose labels have become known, and put right when the labels were wrong."""
 
 import random
+from collections.abc import Iterable
 from datetime import timedelta
 from statistics import fmean
 from typing import Any
@@ -237,40 +238,64 @@ def test_loss_of_an_answer_lies_between_none_and_all(
 
 
 @given(st.lists(st.tuples(st.floats(-1e30, 1e30), st.floats(-1e300, 1e300)), min_size=1, max_size=20))
-def test_loss_of_a_regression_is_scaled_once_the_scale_is_known(pairs: list[tuple[float, float]]) -> None:
-    """The scale is 3.5 median residuals of the first 200 answers; then the loss lies in [0, 1]."""
+def test_loss_of_a_regression_has_a_unit_once_that_is_known(pairs: list[tuple[float, float]]) -> None:
+    """It is 3.5 median residuals of 200 answers, whoever gave them; then the loss lies in [0, 1]."""
     loss = Loss("regression", "zero_one")
-    assert [loss.of(1.0, 0.0, None) for _ in range(200)] == [None] * 200
+    assert loss.of(1.0, 0.0, None) is None
+    assert not measured(loss, [1.0] * 200)
     assert loss.of(3.0, 1.25, None) == 0.5
     assert all(0 <= (loss.of(y, prediction, None) or 0) <= 1 for y, prediction in pairs)
     loss.new_champion()
-    assert loss.of(3.0, 1.5, None) is None
+    assert loss.of(3.0, 1.25, None) == 0.5
+
+
+def measured(loss: Loss, residuals: Iterable[float]) -> list[int]:
+    """Let a loss take residuals; return the places of those at which its unit became another one."""
+    return [place for place, residual in enumerate(residuals, 1) if loss.measure(residual, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("later", "changed"),
+    [(1.0, False), (0.51, False), (0.49, True), (0.01, True), (3.4, False), (3.51, True), (1e9, True)],
+)
+def test_unit_follows_where_losses_would_tell_nothing(later: float, changed: bool) -> None:
+    """Where they were less than half of it, or most were 1; else a rise is a rise, however long it lasts."""
+    loss = Loss("regression", "zero_one")
+    assert measured(loss, [1.0] * 200) == []
+    assert measured(loss, [later] * 400) == ([200] if changed else [])
+    assert loss.of(later, 0.0, None) == pytest.approx(1 / 3.5 if changed else min(1.0, later / 3.5))
+
+
+def test_answers_of_the_champion_before_do_not_count() -> None:
+    """The next one's unit is measured on its own."""
+    loss = Loss("regression", "zero_one")
+    measured(loss, [1.0] * 399)
+    loss.new_champion()
+    assert measured(loss, [0.1] * 200) == [200]
 
 
 @pytest.mark.parametrize("wild", [1e3, 1e9, 1e300])
-def test_wild_label_leaves_the_scale_of_residuals_where_it_is(wild: float) -> None:
-    """By the mean, one label of a million among the first 200 hid each drift from a champion for all its life."""
+def test_wild_label_leaves_the_unit_of_residuals_where_it_is(wild: float) -> None:
+    """By the mean, one label of a million among the first 200 hid each drift from a champion."""
     normal = random.Random(1)
     residuals = [abs(normal.gauss(0, 1)) for _ in range(200)]
-    scales = []
+    units = []
     for first in (residuals, [*residuals[:100], wild, *residuals[101:]]):
         loss = Loss("regression", "zero_one")
-        for residual in first:
-            loss.of(residual, 0.0, None)
-        scales.append(0.1 / (loss.of(0.1, 0.0, None) or 1.0))
-    assert scales[0] == pytest.approx(3 * fmean(residuals), rel=0.1)
-    assert scales[1] == pytest.approx(scales[0], rel=0.02)
+        measured(loss, first)
+        units.append(0.1 / (loss.of(0.1, 0.0, None) or 1.0))
+    assert units[0] == pytest.approx(3 * fmean(residuals), rel=0.1)
+    assert units[1] == pytest.approx(units[0], rel=0.02)
 
 
-def test_scale_is_that_of_the_answers_that_were_not_exact() -> None:
+def test_unit_is_that_of_the_answers_that_were_not_exact() -> None:
     """Or one, where all were; and a restart within the first 200 changes nothing."""
     loss, exact = Loss("regression", "zero_one"), Loss("regression", "zero_one")
     for number in range(200):
         restarted = Loss("regression", "zero_one")
         restarted.restore(loss.snapshot())
         loss = restarted
-        assert loss.of(2.0 if number % 4 == 0 else 0.0, 0.0, None) is None
-        assert exact.of(0.0, 0.0, None) is None
+        assert measured(loss, [2.0 if number % 4 == 0 else 0.0]) == measured(exact, [0.0]) == []
     assert loss.of(3.5, 0.0, None) == 0.5
     assert exact.of(0.5, 0.0, None) == 0.5
 
