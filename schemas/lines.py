@@ -1,6 +1,9 @@
 """A log as lines of JSON: what ``riverrun send`` produces from and ``riverrun backtest`` reads."""
 
+import base64
+import binascii
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 import orjson
@@ -35,13 +38,16 @@ class _Envelope(Struct):
 
 
 _DATA = msgspec.json.Decoder(_Envelope)
+#: Members of a CloudEvent in JSON that become no header ``ce_…``.
+_NO_HEADERS = ("data", "data_base64", "partitionkey", "datacontenttype")
 
 
 def parse_line(line: bytes, *, key_field: str | None = None) -> Line:
     """Return what a line holds.
 
     A line is a bare event, such as ``{"distance": 812.0}``, or a CloudEvent in JSON format, recognised by its
-    ``specversion``: ``type``, ``id``, ``time`` and ``partitionkey`` become headers and key, ``data`` the value.
+    ``specversion``: ``type``, ``id``, ``time`` and ``partitionkey`` become headers and key, ``data`` the value, or the
+    bytes that ``data_base64`` holds, which ``datacontenttype`` says the type of. What is null counts as absent.
 
     Parameters
     ----------
@@ -53,7 +59,7 @@ def parse_line(line: bytes, *, key_field: str | None = None) -> Line:
     Raises
     ------
     ValueError
-        When the line is no JSON object.
+        When the line is no JSON object, has ``data`` and ``data_base64``, or base64 that is none.
 
     Examples
     --------
@@ -71,14 +77,35 @@ def parse_line(line: bytes, *, key_field: str | None = None) -> Line:
     if "specversion" not in fields:
         key = fields.get(key_field) if key_field is not None else None
         return Line(None if key is None else str(key).encode(), line)
-    headers: Headers = [("content-type", ce.JSON.encode())]
+    content_type, value = _data_of(fields, line)
+    headers: Headers = [("content-type", content_type.encode())]
     headers += [
-        (f"ce_{name}", str(value).encode())
+        (f"ce_{name}", _attribute(value).encode())
         for name, value in fields.items()
-        if name not in ("data", "partitionkey", "datacontenttype")
+        if value is not None and name not in _NO_HEADERS
     ]
     key = fields.get("partitionkey")
-    return Line(None if key is None else str(key).encode(), bytes(_DATA.decode(line).data), headers)
+    return Line(None if key is None else _attribute(key).encode(), value, headers)
+
+
+def _attribute(value: Any) -> str:
+    """Return an attribute as text, as CloudEvents writes it in a header."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _data_of(fields: dict[str, Any], line: bytes) -> tuple[str, bytes]:
+    """Return the media type and the bytes of a CloudEvent's data."""
+    encoded = fields.get("data_base64")
+    if encoded is None:
+        return ce.JSON, bytes(_DATA.decode(line).data)
+    if fields.get("data") is not None:
+        raise ValueError("got data and data_base64, expected one of them")
+    try:
+        if not isinstance(encoded, str):
+            raise TypeError(f"got a {type(encoded).__name__}")
+        return str(fields.get("datacontenttype") or ce.JSON), base64.b64decode(encoded, validate=True)
+    except (TypeError, binascii.Error, ValueError) as error:
+        raise ValueError(f"data_base64: {error}, expected text in base64") from None
 
 
 def format_line(line: Line) -> bytes:

@@ -95,3 +95,45 @@ def test_lines_become_the_records_of_one_partition() -> None:
 def test_key_of_a_bare_event_is_the_field_that_was_named(field: str | None, key: bytes | None) -> None:
     """As text."""
     assert parse_line(b'{"id": "a", "n": 7}', key_field=field).key == key
+
+
+def test_attributes_that_are_null_are_absent() -> None:
+    """No text ``None`` stands for them: it would be no time, and one id of many events."""
+    line = parse_line(b'{"specversion":"1.0","id":null,"time":null,"partitionkey":null,"type":"t","data":{}}')
+    assert line.key is None
+    assert dict(line.headers or ()) == {
+        "content-type": b"application/json",
+        "ce_specversion": b"1.0",
+        "ce_type": b"t",
+    }
+
+
+def test_attribute_that_is_a_boolean_is_written_as_cloud_events_does() -> None:
+    """In small letters; a number in its digits."""
+    line = parse_line(b'{"specversion":"1.0","id":7,"sampled":true,"partitionkey":false,"data":{}}')
+    headers = dict(line.headers or ())
+    assert (line.key, headers["ce_sampled"], headers["ce_id"]) == (b"false", b"true", b"7")
+
+
+def test_data_in_base64_is_the_value() -> None:
+    """With the type that it has; JSON where none is said."""
+    line = parse_line(b'{"specversion":"1.0","id":"1","data":null,"data_base64":"e30="}')
+    assert (line.value, dict(line.headers or ())["content-type"]) == (b"{}", b"application/json")
+    line = parse_line(b'{"specversion":"1.0","id":"1","datacontenttype":"application/avro","data_base64":"AP8="}')
+    assert (line.value, dict(line.headers or ())["content-type"]) == (b"\x00\xff", b"application/avro")
+    assert "ce_data_base64" not in dict(line.headers or ())
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        (b'"data_base64":"e30"', "data_base64: .* expected text in base64"),
+        (b'"data_base64":"\xc3\xa9"', "data_base64: .* expected text in base64"),
+        (b'"data_base64":{"a":1}', "data_base64: got a dict, expected text in base64"),
+        (b'"data_base64":"e30=","data":{}', "got data and data_base64, expected one of them"),
+    ],
+)
+def test_data_in_base64_that_cannot_be_read_is_refused(members: bytes, reason: str) -> None:
+    """With a reason, and not as null."""
+    with pytest.raises(ValueError, match=reason):
+        parse_line(b'{"specversion":"1.0","id":"1",' + members + b"}")

@@ -116,6 +116,14 @@ def test_value_that_a_library_has_for_missing_is_null(missing: Any) -> None:
     assert not test.task.preprocessor._seen.get("a")
 
 
+def test_attribute_of_a_cloud_event_that_is_missing_is_absent() -> None:
+    """Each event has its own id, and a time nobody has said is none."""
+    test = Backtest(declare(id_field=None))
+    made = test.fold([{"specversion": "1.0", "id": None, "time": pd.NaT, "data": row} for row in rows(3)])
+    assert len({one.id for one in made if one is not None}) == 3
+    assert not test.dead_letters
+
+
 def test_field_of_a_row_can_be_its_key() -> None:
     """As ``--key-field`` has it."""
     test = Backtest(declare(model_per=PerKey(min_learned=1)))
