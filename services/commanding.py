@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -18,6 +19,9 @@ from streams.worker.keys import load_signer
 from streams.worker.settings import Settings
 
 _SECONDS = 30.0
+_ABORT_SECONDS = 5.0
+#: After that the broker takes back what nobody has ended, as of workers: until then readers wait at it.
+_TRANSACTION_MS = 15_000
 _LARGEST_BYTES = 64 * 1024 * 1024
 #: What a record has beside its value, and more: headers, and what a batch begins with.
 _ENVELOPE_BYTES = 1024
@@ -68,12 +72,13 @@ def send(settings: Settings, topic: str, commands: Mapping[int, Command], by: st
     config = {
         "transactional.id": f"{topic}-{by}",
         "client.id": f"riverrun-{by}",
+        "transaction.timeout.ms": _TRANSACTION_MS,
         "linger.ms": 0,
         "message.max.bytes": _LARGEST_BYTES,  # the topic knows better
     }
     producer = Producer(settings.client(**config), logger=log)
     offsets: dict[int, Any] = {}
-    commits = False
+    begun = commits = False
 
     def delivered(error: KafkaError | None, message: Message) -> None:
         if error is None:
@@ -82,13 +87,19 @@ def send(settings: Settings, topic: str, commands: Mapping[int, Command], by: st
     try:
         producer.init_transactions(_SECONDS)
         producer.begin_transaction()
+        begun = True
         for partition, body in bodies.items():
             producer.produce(topic, body, partition=partition, headers=headers, on_delivery=delivered)
         commits = True
         producer.commit_transaction(_SECONDS)
-    except KafkaException as error:
-        what = "it is not known whether the command was taken" if commits else "the command was not taken"
-        raise BrokerError(f"{topic}: {what}: {error.args[0].str()}") from None
+    except KafkaException as exception:
+        error = exception.args[0]
+        is_open = commits and not error.txn_requires_abort()
+        what = "it is not known whether the command was taken" if is_open else "the command was not taken"
+        if begun and not is_open:
+            with suppress(KafkaException):  # then the broker does it, see _TRANSACTION_MS
+                producer.abort_transaction(_ABORT_SECONDS)
+        raise BrokerError(f"{topic}: {what}: {error.str()}") from None
     if unknown := sorted(partition for partition, offset in offsets.items() if offset is None):
         # The broker has it, but not its answer has come: see streams/worker/stores/kafka.py.
         raise BrokerError(
