@@ -1,6 +1,7 @@
 """``riverrun run``: a worker."""
 
 import errno
+import socket
 from typing import Annotated
 
 import typer
@@ -45,6 +46,11 @@ def run(
     try:
         code = run_worker(declared, settings)
     except OSError as error:
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise ConfigurationError(
+                f"RIVERRUN_METRICS_HOST: got {settings.metrics_host}, expected an address or a name of this machine, "
+                f"or nothing for all its addresses ({error.strerror})"
+            ) from None
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         raise ConfigurationError(

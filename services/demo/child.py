@@ -56,6 +56,7 @@ class Worker:
             make_keys(keys)
         ours = {"RIVERRUN_SIGNING_KEY": str(signing_key), "RIVERRUN_TRUSTED_KEYS": str(trusted_keys)}
         ours["RIVERRUN_COMMANDS"] = "open"  # whoever tries the demo may also try the commands
+        ours["RIVERRUN_METRICS_HOST"] = "127.0.0.1"  # only this machine has to see it
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM],

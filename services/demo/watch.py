@@ -3,7 +3,7 @@
 import time
 from collections import defaultdict
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 import orjson
 from confluent_kafka import Consumer, TopicPartition
@@ -17,6 +17,8 @@ from streams.worker.settings import Settings
 
 _SCRAPE_SECONDS = 5.0
 _FETCH_SECONDS = 1.0
+#: Without the proxies of the environment, which do not reach this machine's own addresses.
+_OPENER = build_opener(ProxyHandler({}))
 
 
 class Reading(Struct, frozen=True):
@@ -61,7 +63,7 @@ class Reading(Struct, frozen=True):
 def scrape(port: int) -> Reading | None:
     """Return a worker's reading, None until it has its partitions or when it does not answer."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=_SCRAPE_SECONDS) as answer:
+        with _OPENER.open(f"http://127.0.0.1:{port}/metrics", timeout=_SCRAPE_SECONDS) as answer:
             return parse(answer.read().decode())
     except (URLError, OSError):
         return None

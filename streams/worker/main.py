@@ -51,7 +51,7 @@ def run_worker(pipeline: Pipeline, settings: Settings) -> int:
     watchdog = _watchdog(app, last_resort)
     if settings.metrics_port:
         REGISTRY.register(Telemetry(app))
-        serve(settings.metrics_port, watchdog.report)
+        serve(settings.metrics_port, watchdog.report, settings.metrics_host)
     gc.collect()
     gc.freeze()  # what is loaded by now lives as long as the process
     gc.set_threshold(50_000, 20, 50)

@@ -81,6 +81,8 @@ class Settings(BaseSettings):
         done or Kafka is given up.
     metrics_port
         Port of the Prometheus endpoint, 0 for none.
+    metrics_host
+        Address or name of this machine on which it listens; empty for all addresses.
     log_level
         ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``.
 
@@ -116,6 +118,7 @@ class Settings(BaseSettings):
     stall_limit: float = Field(default=120.0, ge=0, le=86_400)
     stop_limit: float = Field(default=25.0, ge=0, le=86_400)
     metrics_port: int = Field(default=0, ge=0, le=65535)
+    metrics_host: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property

@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -167,6 +168,19 @@ def test_run_metrics_port_in_use_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("streams.worker.main.run_worker", refuse)
     result = run("run", "declared.py:pipeline", "--metrics-port", "9100", code=2)
     assert "RIVERRUN_METRICS_PORT: got 9100, expected a free port" in result.stderr
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EADDRNOTAVAIL, "not ours"), socket.gaierror(-2, "not known")])
+def test_run_metrics_host_of_another_machine_is_told(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address is named, and what it takes."""
+
+    def refuse(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("streams.worker.main.run_worker", refuse)
+    monkeypatch.setenv("RIVERRUN_METRICS_HOST", "192.0.2.1")
+    result = run("run", "declared.py:pipeline", code=2)
+    assert "RIVERRUN_METRICS_HOST: got 192.0.2.1, expected an address" in result.stderr
 
 
 def test_run_leaves_with_the_workers_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from schemas.errors import ConfigurationError
+from services.broker.ports import free_port
 from services.demo import session as module
 from services.demo.child import Worker, WorkerFailed
 from services.demo.scenario import ROOT, SCENARIOS
@@ -18,6 +19,7 @@ from services.demo.screen import View, log_line, sparkline
 from services.demo.session import Session
 from services.demo.summary import _activation
 from services.demo.watch import parse
+from streams.worker.endpoint import serve
 from tests.services.broker.processes import is_gone
 
 MAIN = "from services.cli import main; main()"
@@ -172,6 +174,18 @@ def test_reading_is_what_the_metrics_say() -> None:
     assert reading.lag is None
     assert reading.rolling("accuracy") == 0.75
     assert reading.emitted == {"flights.lifecycle": 2}
+
+
+def test_worker_is_asked_without_a_proxy() -> None:
+    """Whatever the environment names does not reach this machine's own addresses."""
+    port = free_port()
+    serve(port, lambda: {"status": "ok"}, "127.0.0.1")
+    script = f"from services.demo import watch; watch.parse = len; print(watch.scrape({port}))"
+    proxies = {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | proxies, cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+    assert int(ran.stdout) > 0
 
 
 def test_log_line_without_lag_shows_that_it_is_unknown() -> None:
