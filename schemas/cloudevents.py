@@ -1,5 +1,6 @@
 """The CloudEvents envelope in Kafka's binary mode: attributes are headers, the body is the data."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from schemas.record import Headers
@@ -19,6 +20,8 @@ LATEST_MS = 253_402_300_799_999
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+#: What Python reads beyond it, such as weeks, differs with its version.
+_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})?")
 
 
 def header(headers: Headers, name: str) -> str | None:
@@ -53,6 +56,8 @@ def parse_time(text: str) -> int:
     >>> parse_time("2013-01-01T05:15:00Z")
     1357017300000
     """
+    if not _RFC_3339.fullmatch(text):
+        raise ValueError(f"got {text!r:.80}, expected an RFC 3339 time such as 2013-01-01T05:15:00Z")
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -62,6 +67,11 @@ def parse_time(text: str) -> int:
 def format_time(milliseconds: int) -> str:
     """Return milliseconds since 1970 as an RFC 3339 time in UTC.
 
+    Raises
+    ------
+    OverflowError
+        When they are before the year 1 or after 9999: `time_text` is for what may be.
+
     Examples
     --------
     >>> format_time(1357017300000)
@@ -69,6 +79,17 @@ def format_time(milliseconds: int) -> str:
     """
     moment = _EPOCH + milliseconds * _MILLISECOND
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def time_text(milliseconds: int) -> str | None:
+    """Return milliseconds since 1970 as `format_time` does, None where they are no time that it can write.
+
+    Examples
+    --------
+    >>> time_text(1357017300000), time_text(-1), time_text(1_700_000_000_000_000_000)
+    ('2013-01-01T05:15:00.000Z', None, None)
+    """
+    return format_time(milliseconds) if 0 <= milliseconds <= LATEST_MS else None
 
 
 def event_headers(

@@ -16,6 +16,8 @@ _OURS = frozenset(
 )
 _REASON_LENGTH = 1000
 _DIGITS = 9
+_LARGEST_PARTITION, _LARGEST_OFFSET = 2**31 - 1, 2**63 - 1
+_OFFSET_DIGITS = 19
 
 
 class Original(Struct, frozen=True):
@@ -54,8 +56,8 @@ def letter_headers(letter: DeadLetter) -> Headers:
         ("riverrun_offset", b"%d" % record.offset),
         ("riverrun_attempt", b"%d" % attempt_at(record.headers or [])),
     ]
-    if 0 <= record.timestamp_ms <= ce.LATEST_MS:
-        headers.append(("riverrun_time", ce.format_time(record.timestamp_ms).encode()))
+    if (time := ce.time_text(record.timestamp_ms)) is not None:
+        headers.append(("riverrun_time", time.encode()))
     if record.value is None:
         headers.append(("riverrun_null", b"true"))
     return headers
@@ -102,7 +104,7 @@ def original_of(letter: Record) -> Original:
     Raises
     ------
     ValueError
-        When it is no dead letter, or has a digest in place of the record's bytes.
+        When it is no dead letter, has a digest in place of the record's bytes, or names a place that cannot be.
 
     Examples
     --------
@@ -123,8 +125,8 @@ def original_of(letter: Record) -> Original:
     is_null = not letter.value and ce.header(headers, "riverrun_null") is not None
     record = Record(
         topic,
-        int(ce.header(headers, "riverrun_partition") or 0),
-        int(ce.header(headers, "riverrun_offset") or 0),
+        _number(headers, "riverrun_partition", _LARGEST_PARTITION),
+        _number(headers, "riverrun_offset", _LARGEST_OFFSET),
         time_ms,
         letter.key,
         None if is_null else letter.value,
@@ -132,3 +134,11 @@ def original_of(letter: Record) -> Original:
     )
     failed = [pair for pair in headers if pair[0] == "riverrun_attempt"]
     return Original(record, stage, attempt_at(failed))
+
+
+def _number(headers: Headers, name: str, largest: int) -> int:
+    """Return the number in a header, 0 where there is none."""
+    text = ce.header(headers, name) or "0"
+    if not (text.isascii() and text.isdigit()) or len(text) > _OFFSET_DIGITS or int(text) > largest:
+        raise ValueError(f"{name}: got {text:.80}, expected a number from 0 to {largest}")
+    return int(text)

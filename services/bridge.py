@@ -41,7 +41,7 @@ def bridged_headers(record: Record, *, sets_id: bool) -> Headers:
     Returns
     -------
     Its own headers; ``ce_id`` for events as said; ``ce_time`` from the Kafka timestamp where there is none, since the
-    time of an event is not that of its bridging.
+    time of an event is not that of its bridging. A timestamp that is no time, as of microseconds, is left out.
 
     Examples
     --------
@@ -54,8 +54,8 @@ def bridged_headers(record: Record, *, sets_id: bool) -> Headers:
     is_event = kind == ce.EVENT.encode() or not kind.startswith(b"riverrun.")  # as `streams.decoding` tells them
     if sets_id and "ce_id" not in values and is_event:
         headers.append(("ce_id", record.position.event_id.encode()))
-    if "ce_time" not in values and record.timestamp_ms >= 0:
-        headers.append(("ce_time", ce.format_time(record.timestamp_ms).encode()))
+    if "ce_time" not in values and (time := ce.time_text(record.timestamp_ms)) is not None:
+        headers.append(("ce_time", time.encode()))
     return headers
 
 

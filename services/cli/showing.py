@@ -69,7 +69,7 @@ def as_object(record: "Record") -> dict[str, Any]:
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
-        "time": ce.format_time(record.timestamp_ms) if record.timestamp_ms >= 0 else None,
+        "time": ce.time_text(record.timestamp_ms),
         "key": text_of(record.key),
         "headers": headers,
         "value": body_of(record, headers),

@@ -37,6 +37,27 @@ def test_time_in_any_form_of_rfc_3339_is_read(text: str, milliseconds: int) -> N
     assert ce.parse_time(text) == milliseconds
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2013-01-01",
+        "20130101T051500Z",
+        "2013-W01-2T05:15:00Z",
+        "2013-001T05:15:00Z",
+        "2013-01-01T05:15Z",
+        "2013-01-01T05:15:00,5Z",
+        "2013-01-01T05:15:00+0500",
+        "2013-13-01T05:15:00Z",
+        "٢٠١٣-01-01T05:15:00Z",
+    ],
+)
+def test_time_in_another_form_is_refused(text: str) -> None:
+    """Python reads some of them, and others with each version."""
+    with pytest.raises(ValueError, match=r".+"):
+        ce.parse_time(text)
+
+
 def test_headers_of_an_event_are_read_back() -> None:
     """What a producer writes is what the decoder finds."""
     headers = ce.event_headers("ü", type=ce.LABEL, source="test", time_ms=1357017300000, content_type=ce.AVRO)

@@ -49,3 +49,23 @@ def test_original_of_what_has_no_record_is_refused(letter: Record, told: str) ->
     """The reason is for people."""
     with pytest.raises(ValueError, match=told):
         original_of(letter)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("riverrun_partition", b"-7"),
+        ("riverrun_partition", b"2147483648"),
+        ("riverrun_partition", b"1_0"),
+        ("riverrun_offset", b"-1"),
+        ("riverrun_offset", b"9223372036854775808"),
+        ("riverrun_offset", b"9" * 5000),
+        ("riverrun_offset", b"seven"),
+    ],
+)
+def test_original_of_a_letter_from_a_place_that_cannot_be_is_refused(name: str, value: bytes) -> None:
+    """It was mended by hand, or is somebody else's: librdkafka would not take it, or take it for any partition."""
+    letter = letter_of(Record("p.raw", 2, 7, 1000, None, b"{"))
+    headers = [pair for pair in letter.headers or () if pair[0] != name]
+    with pytest.raises(ValueError, match=rf"^{name}: got .{{1,80}}, expected a number from 0 to \d+$"):
+        original_of(Record("p.dead-letters", 0, 1, 5, None, b"{", [*headers, (name, value)]))

@@ -37,6 +37,7 @@ from services.cli.doctor import snapshots_of
 from services.cli.errors import Commands
 from services.cli.loading import load_pipeline
 from services.cli.partitioners import crc32_partition
+from services.cli.showing import as_object
 from services.topic_plan import Existing, plan, replay_horizon
 from streams.worker.settings import Settings
 from streams.worker.stores.layout import manifest_name
@@ -702,6 +703,13 @@ def test_bridged_headers_label_gets_no_id_and_keeps_its_type() -> None:
     event = Record("o", 1, 7, 0, b"k", b"{}", [("ce_id", b"mine"), ("ce_time", b"t")])
     assert bridged_headers(event, sets_id=True) == event.headers
     assert bridged_headers(Record("o", 1, 7, -1, b"k", b"{}"), sets_id=False) == []
+
+
+def test_timestamp_in_microseconds_ends_neither_the_bridge_nor_tail() -> None:
+    """A record is passed on, and shown, without a time that nobody can write."""
+    record = Record("orders", 0, 1, 1_700_000_000_000_000, b"k", b"{}")
+    assert bridged_headers(record, sets_id=True) == [("ce_id", b"orders-0-1")]
+    assert as_object(record)["time"] is None
 
 
 @pytest.mark.parametrize(
