@@ -176,7 +176,7 @@ def handovers(
     snapshot_at
         Returns the position of a partition's newest snapshot, None when that is not known.
     """
-    group = settings.group_id or f"riverrun-{pipeline.name}"
+    group = settings.group_of(pipeline.name)
     while True:
         committed = committed_offsets(settings, group, pipeline.source_topic, offsets, _SECONDS)
         found = [Handover(n, offset, committed.get(n, -1), snapshot_at(n)) for n, offset in sorted(offsets.items())]

@@ -143,7 +143,7 @@ def _changes(pipeline: "Pipeline", settings: "Settings", standings: "Standings |
     partitions = require_topic(settings, pipeline.source_topic)
     if standings is None:
         return None
-    group = settings.group_id or f"riverrun-{pipeline.name}"
+    group = settings.group_of(pipeline.name)
     committed = committed_offsets(settings, group, pipeline.source_topic, range(partitions), _GROUP_SECONDS)
     for partition in range(partitions):
         newest = standings.newest(partition)

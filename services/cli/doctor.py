@@ -86,7 +86,7 @@ def examine(pipeline: "Pipeline", settings: "Settings", path: str, *, probe: boo
     if source.existing is None:
         return
     partitions = source.existing.partitions
-    group = settings.group_id or f"riverrun-{pipeline.name}"
+    group = settings.group_of(pipeline.name)
     progress = None
     try:
         progress = progress_of(settings, group, source.name, partitions)

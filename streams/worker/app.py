@@ -58,7 +58,7 @@ class App(faust.App):
     def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
         self.pipeline = pipeline
         self.settings = settings
-        self.group_id = settings.group_id or f"riverrun-{pipeline.name}"
+        self.group_id = settings.group_of(pipeline.name)
         self._partition_counts = topic_partitions(settings, [topic.name for topic in pipeline.topics])
         self._check_topics()
         if settings.processing_guarantee == "exactly_once":

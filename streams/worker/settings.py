@@ -20,12 +20,20 @@ _ALIKE = 0.8
 _OF_A_SERVICE = re.compile(r"RIVERRUN_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 _SERVERS = ("bootstrap.servers", "metadata.broker.list")
 _NO_CLIENT = "Failed to create"
+_VALUE = re.compile(r" value \S+ is outside")
+_PROPERTY = re.compile(r'configuration property "([\w.]+)"', re.IGNORECASE)
+#: What librdkafka says without the value, which may be secret.
+_WITHOUT_VALUE = re.compile(
+    r'No such configuration property: "[^"]*"|(Invalid value for c|C)onfiguration property "[\w.]+"'
+    r'( cannot be set to empty value| is outside allowed range \S+)?|Expected bool value for "[\w.]+": true or false'
+    r"|expected \w+ property as a callable function"
+)
 _EXPECTED = "settings of librdkafka (its CONFIGURATION.md has their names and ranges)"
 _STORE_URL = re.compile(r"file:///[^?#\s]+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#\s]*)?")
 
 
 class Settings(BaseSettings):
-    """Settings of a worker and of the command line.
+    """Settings of a worker and of the command line. A variable that is empty counts as one that is not set.
 
     Parameters
     ----------
@@ -92,7 +100,7 @@ class Settings(BaseSettings):
     'kafka:9092'
     """
 
-    model_config = SettingsConfigDict(env_prefix="RIVERRUN_", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="RIVERRUN_", extra="forbid", env_ignore_empty=True)
 
     bootstrap_servers: str = "localhost:9092"
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -100,7 +108,7 @@ class Settings(BaseSettings):
     sasl_username: str | None = None
     sasl_password: str | None = Field(default=None, repr=False)
     ssl_ca_location: str | None = None
-    kafka: dict[str, Any] = {}
+    kafka: dict[str, Any] = Field(default={}, repr=False)
     group_id: str | None = None
     worker_id: str | None = None
     processing_guarantee: Literal["exactly_once", "at_least_once"] = "exactly_once"
@@ -120,6 +128,16 @@ class Settings(BaseSettings):
     metrics_port: int = Field(default=0, ge=0, le=65535)
     metrics_host: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    def group_of(self, pipeline: str) -> str:
+        """Return the consumer group of a pipeline's workers.
+
+        Parameters
+        ----------
+        pipeline
+            Its name.
+        """
+        return self.group_id or f"riverrun-{pipeline}"
 
     @property
     def commit_seconds(self) -> float:
@@ -196,7 +214,8 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "RIVERRUN_" + "_".join(str(part) for part in first["loc"]).upper()
-        got = "something else" if name == "RIVERRUN_KAFKA" else repr(first["input"])  # which may be secret
+        secret = name in ("RIVERRUN_KAFKA", "RIVERRUN_SASL_PASSWORD")
+        got = "something else" if secret else repr(first["input"])
         raise ConfigurationError(f"{name}: got {got}, expected {_expected(first)}") from None
     _check_kafka(settings.kafka)
     _check_mechanism(settings.client())
@@ -242,9 +261,26 @@ def _check_kafka(kafka: dict[str, Any]) -> None:
         text = error.args[0].str().strip()
         if text.startswith(_NO_CLIENT):
             return  # which may take settings that are not among these: who needs a client hears of it
-        raise ConfigurationError(f"RIVERRUN_KAFKA: {text}; expected {_EXPECTED}") from None
+        raise ConfigurationError(f"RIVERRUN_KAFKA: {_untold(text, kafka)}; expected {_EXPECTED}") from None
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"RIVERRUN_KAFKA: {error}; expected {_EXPECTED}") from None
+        raise ConfigurationError(f"RIVERRUN_KAFKA: {_untold(str(error), kafka)}; expected {_EXPECTED}") from None
+
+
+def _untold(text: str, kafka: dict[str, Any]) -> str:
+    """Return what librdkafka says of a setting, but for its value; only which it is, where the words are not known.
+
+    Examples
+    --------
+    >>> _untold('Invalid value "hunter2" for configuration property "debug"', {"debug": "hunter2"})
+    'debug has a value that is not taken'
+    >>> _untold('Configuration property "acks" value 7000 is outside allowed range -1..1000', {"acks": 7000})
+    'Configuration property "acks" is outside allowed range -1..1000'
+    """
+    text = _VALUE.sub(" is outside", text)
+    if _WITHOUT_VALUE.fullmatch(text):
+        return text
+    named = _PROPERTY.search(text)
+    return f"{named[1] if named else ' or '.join(kafka)} has a value that is not taken"
 
 
 def _check_mechanism(client: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.errors import ConfigurationError
-from streams.worker.settings import ignored_variables, load_settings
+from streams.worker.settings import Settings, ignored_variables, load_settings
 
 
 def test_environment_fills_in_and_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +48,23 @@ def test_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings()
     assert settings.client()["sasl.password"] == "hunter2"
     assert "hunter2" not in repr(settings)
+    monkeypatch.setenv("RIVERRUN_KAFKA", '{"sasl.password": "hunter3"}')
+    settings = load_settings()
+    assert settings.client()["sasl.password"] == "hunter3"
+    assert "hunter3" not in repr(settings)
+
+
+def test_variable_that_is_empty_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Compose and Helm leave them: a folder of nothing would be the one the worker was started in."""
+    for name in ("OPERATOR_KEYS", "SIGNING_KEY", "METRICS_PORT", "KAFKA", "SNAPSHOT_STORE"):
+        monkeypatch.setenv(f"RIVERRUN_{name}", "")
+    assert load_settings() == Settings()
+
+
+def test_group_of_a_pipeline_has_its_name_unless_one_is_set() -> None:
+    """Workers, and those who ask how far they are, mean the same."""
+    assert Settings().group_of("p") == "riverrun-p"
+    assert Settings(group_id="g").group_of("p") == "g"
 
 
 def test_further_kafka_settings_win_over_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +104,10 @@ def test_kafka_settings_that_are_no_object_are_refused_and_not_shown(
         ('{"nosuch.setting": "hunter2"}', r'No such configuration property: "nosuch\.setting"'),
         ('{"client.id": "a", "session.timeout.ms": "long"}', 'Invalid value for configuration property "session.tim'),
         ('{"error_cb": "hunter2"}', "expected error_cb property as a callable function"),
+        ('{"debug": "hunter2"}', "debug has a value that is not taken"),
+        ('{"security.protocol": "hunter2"}', r"security\.protocol has a value that is not taken"),
+        ('{"plugin.library.paths": "hunter2"}', r"plugin\.library\.paths has a value that is not taken"),
+        ('{"acks": 7000}', r'Configuration property "request\.required\.acks" is outside allowed range -1\.\.1000'),
     ],
 )
 def test_kafka_settings_that_librdkafka_does_not_take_are_refused(
@@ -99,6 +120,7 @@ def test_kafka_settings_that_librdkafka_does_not_take_are_refused(
     ) as caught:
         load_settings()
     assert "hunter2" not in str(caught.value)
+    assert "7000" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +164,6 @@ def test_misspelled_setting_is_refused_and_what_others_may_set_is_not(monkeypatc
         "SERVICE_HOST",
         "SERVICE_PORT",
         "SSL_CERT_LOCATION",
-        "METRICS_HOST",
     ):
         monkeypatch.setenv(f"RIVERRUN_{name}", "tcp://10.0.0.1:9100")
     load_settings()
