@@ -1,8 +1,8 @@
 """Declares a pipeline anew in its log: the workers with the declaration before finish there and hand over."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, suppress
 
 from msgspec import Struct
 
@@ -11,7 +11,7 @@ from schemas.errors import SealError, SnapshotError
 from schemas.manifest import Manifest
 from schemas.signing import TrustedKeys
 from services.commanding import Sent, send
-from services.groups import committed_offsets
+from services.groups import GroupOffsets
 from services.topics import require_topic
 from streams.pipeline import Pipeline
 from streams.takeover import Takeover
@@ -22,7 +22,7 @@ from streams.worker.stores.opening import open_snapshots
 from streams.worker.stores.store import SnapshotStore
 
 _SECONDS = 30.0
-_STEP_SECONDS = 0.25
+_STEP_SECONDS = 1.0
 
 
 class Handover(Struct, frozen=True):
@@ -162,8 +162,8 @@ def declare(pipeline: Pipeline, settings: Settings, *, fresh: bool, who: str, wh
 
 def handovers(
     pipeline: Pipeline, settings: Settings, offsets: Mapping[int, int], snapshot_at: Callable[[int], int | None]
-) -> Iterator[list[Handover]]:
-    """Yield how far the partitions are, again and again, until all are handed over.
+) -> Generator[list[Handover], None, None]:
+    """Yield how far the partitions are, each second, until all are handed over.
 
     Parameters
     ----------
@@ -174,13 +174,25 @@ def handovers(
     offsets
         Where the command stands, as `declare` told.
     snapshot_at
-        Returns the position of a partition's newest snapshot, None when that is not known.
+        Returns the position of a partition's newest snapshot, None when that is not known. It is asked for at first,
+        and when the partition has come to the place: no snapshot is taken there before.
+
+    Raises
+    ------
+    KafkaException
+        When the broker does not tell how far the group is.
     """
-    group = settings.group_of(pipeline.name)
-    while True:
-        committed = committed_offsets(settings, group, pipeline.source_topic, offsets, _SECONDS)
-        found = [Handover(n, offset, committed.get(n, -1), snapshot_at(n)) for n, offset in sorted(offsets.items())]
-        yield found
-        if all(one.is_done for one in found):
-            return
-        time.sleep(_STEP_SECONDS)
+    snapshots: dict[int, int | None] = {}
+    with closing(GroupOffsets(settings, settings.group_of(pipeline.name))) as group:
+        while True:
+            committed = group.committed(pipeline.source_topic, offsets, _SECONDS)
+            found = []
+            for n, offset in sorted(offsets.items()):
+                at = committed[n].offset if n in committed else -1
+                if n not in snapshots or (at >= offset and (snapshots[n] or -1) < offset):
+                    snapshots[n] = snapshot_at(n)
+                found.append(Handover(n, offset, at, snapshots[n]))
+            yield found
+            if all(one.is_done for one in found):
+                return
+            time.sleep(_STEP_SECONDS)

@@ -32,21 +32,12 @@ class Committed(Struct, frozen=True):
     declaration: str
 
 
-def committed_offsets(
-    settings: Settings, group: str, topic: str, partitions: Iterable[int], seconds: float
-) -> dict[int, int]:
-    """Return the offset that a group has committed for each partition, as `committed` does."""
-    return {n: at.offset for n, at in committed(settings, group, topic, partitions, seconds).items()}
+class GroupOffsets:
+    """Asks how far a group is, as a consumer that never joins.
 
-
-def committed(
-    settings: Settings, group: str, topic: str, partitions: Iterable[int], seconds: float
-) -> dict[int, Committed]:
-    """Return what a group has committed for each partition; where there is nothing, none is there.
-
-    It is asked for as a consumer that never joins. The admin client would ask for a group's offsets, too, but
-    librdkafka 2.16 ends the process by a segmentation fault when the coordinator has just moved to another broker
-    (`rd_kafka_handle_OffsetFetch` looks for the client's own group, and an admin client has none).
+    The admin client would ask for a group's offsets, too, but librdkafka 2.16 ends the process by a segmentation fault
+    when the coordinator has just moved to another broker (`rd_kafka_handle_OffsetFetch` looks for the client's own
+    group, and an admin client has none).
 
     Parameters
     ----------
@@ -54,22 +45,62 @@ def committed(
         Of the deployment.
     group
         Id of the group.
-    topic, partitions
-        What is asked for.
-    seconds
-        How long an answer may take. A broker that refuses for now is asked again.
+    """
+
+    def __init__(self, settings: Settings, group: str) -> None:
+        # A reader of committed records would wait for the end of a transaction that is about to commit offsets.
+        config = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
+        self._consumer = Consumer(settings.client(**config), logger=log)
+
+    def committed(self, topic: str, partitions: Iterable[int], seconds: float) -> dict[int, Committed]:
+        """Return what the group has committed for each partition; where there is nothing, none is there.
+
+        Parameters
+        ----------
+        topic, partitions
+            What is asked for.
+        seconds
+            How long an answer may take. A broker that refuses for now is asked again.
+
+        Raises
+        ------
+        KafkaException
+            When there is no answer.
+        """
+        wanted = [TopicPartition(topic, partition) for partition in partitions]
+        found = _ask(lambda left: self._consumer.committed(wanted, timeout=left), seconds)
+        return {place.partition: Committed(place.offset, place.metadata or "") for place in found if place.offset >= 0}
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._consumer.close()
+
+
+def committed_offsets(
+    settings: Settings, group: str, topic: str, partitions: Iterable[int], seconds: float
+) -> dict[int, int]:
+    """Return the offset that a group has committed for each partition, as `committed` does.
 
     Raises
     ------
     KafkaException
         When there is no answer.
     """
-    wanted = [TopicPartition(topic, partition) for partition in partitions]
-    # A reader of committed records would wait for the end of a transaction that is about to commit offsets.
-    config = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
-    with closing(Consumer(settings.client(**config), logger=log)) as consumer:
-        found = _ask(lambda left: consumer.committed(wanted, timeout=left), seconds)
-    return {place.partition: Committed(place.offset, place.metadata or "") for place in found if place.offset >= 0}
+    return {n: at.offset for n, at in committed(settings, group, topic, partitions, seconds).items()}
+
+
+def committed(
+    settings: Settings, group: str, topic: str, partitions: Iterable[int], seconds: float
+) -> dict[int, Committed]:
+    """Return what a group has committed for each partition, as `GroupOffsets` does, asked once.
+
+    Raises
+    ------
+    KafkaException
+        When there is no answer.
+    """
+    with closing(GroupOffsets(settings, group)) as offsets:
+        return offsets.committed(topic, partitions, seconds)
 
 
 def commit_offsets(settings: Settings, group: str, topic: str, offsets: Mapping[int, int], seconds: float) -> None:

@@ -1,15 +1,16 @@
 """What the partitions say: of a command, and of their models."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from services.champion_history import held
 from services.cli.loading import pipeline_topic
-from services.cli.reading import read
+from services.cli.reading import TopicReader, read
 from services.cli.showing import body_of, headers_of
 
 if TYPE_CHECKING:
+    from schemas.record import Record
     from streams.worker.settings import Settings
 
 #: Type of the event that says no.
@@ -27,10 +28,8 @@ class Answer(NamedTuple):
     followed: list[tuple[str, dict[str, Any]]]
 
 
-def answers_to(
-    settings: "Settings", pipeline: str, command: str, partitions: set[int], seconds: float
-) -> dict[int, Answer]:
-    """Return the answer of each partition, of those that answer in time.
+class Answers:
+    """Hears what partitions say of a command, as often as it is asked, with one client.
 
     Parameters
     ----------
@@ -42,21 +41,46 @@ def answers_to(
         Id of the command.
     partitions
         Those that it was written to.
-    seconds
-        How long to wait; 0 looks once.
+
+    Raises
+    ------
+    BrokerError
+        When no broker answers, or the topic of lifecycle events is missing.
     """
-    answers: dict[int, Answer] = {}
-    deadline = time.monotonic() + seconds
-    while True:
-        for kind, body in lifecycle_events(settings, pipeline, newest_of(len(partitions))):
-            answer = answers.get(body["partition"])
-            if body.get("command") == command:
-                answers[body["partition"]] = Answer(kind, body, [])
-            elif answer is not None and body.get("reason") == answer.body["id"]:
-                answer.followed.append((kind, body))
-        if answers.keys() >= partitions or time.monotonic() >= deadline:
-            return dict(sorted(answers.items()))
-        time.sleep(_LOOK_SECONDS)
+
+    def __init__(self, settings: "Settings", pipeline: str, command: str, partitions: set[int]) -> None:
+        self._command, self._partitions = command, partitions
+        self._reader = TopicReader(settings, pipeline_topic(pipeline, "lifecycle"))
+
+    def within(self, seconds: float) -> dict[int, Answer]:
+        """Return the answer of each partition, of those that answer in time.
+
+        Parameters
+        ----------
+        seconds
+            How long to wait; 0 looks once.
+
+        Raises
+        ------
+        BrokerError
+            When the broker does not answer any more.
+        """
+        answers: dict[int, Answer] = {}
+        deadline = time.monotonic() + seconds
+        while True:
+            for kind, body in _lifecycle(self._reader.read(newest_of(len(self._partitions)), follow=False)):
+                answer = answers.get(body["partition"])
+                if body.get("command") == self._command:
+                    answers[body["partition"]] = Answer(kind, body, [])
+                elif answer is not None and body.get("reason") == answer.body["id"]:
+                    answer.followed.append((kind, body))
+            if answers.keys() >= self._partitions or time.monotonic() >= deadline:
+                return dict(sorted(answers.items()))
+            time.sleep(_LOOK_SECONDS)
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._reader.close()
 
 
 def holds(settings: "Settings", pipeline: str) -> dict[int, dict[str, dict[str, Any]]]:
@@ -80,7 +104,11 @@ def newest_of(partitions: int) -> str:
 
 def lifecycle_events(settings: "Settings", pipeline: str, start: str) -> "Iterator[tuple[str, dict[str, Any]]]":
     """Yield type and fields of each lifecycle event from a place on, as `read` takes it."""
-    for record in read(settings, pipeline_topic(pipeline, "lifecycle"), start, follow=False):
+    yield from _lifecycle(read(settings, pipeline_topic(pipeline, "lifecycle"), start, follow=False))
+
+
+def _lifecycle(records: "Iterable[Record]") -> "Iterator[tuple[str, dict[str, Any]]]":
+    for record in records:
         headers = headers_of(record)
         body = body_of(record, headers)
         if isinstance(body, dict):

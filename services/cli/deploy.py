@@ -1,11 +1,12 @@
 """``riverrun deploy``: a changed declaration takes over at a place in the log."""
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.answers import REFUSED, answers_to
+from services.cli.answers import REFUSED, Answers
 from services.cli.errors import FAILED
 from services.cli.loading import load_pipeline
 from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of, user_name
@@ -94,10 +95,9 @@ def deploy(
         raise typer.Exit(FAILED)
 
 
-def _refusals(pipeline: "Pipeline", settings: "Settings", sent: "Sent", seconds: float) -> dict[int, str]:
+def _refusals(answers: Answers, seconds: float) -> dict[int, str]:
     """Return why partitions have refused a command, of those that do so within some seconds."""
-    answers = answers_to(settings, pipeline.name, sent.id, set(sent.offsets), seconds)
-    return {partition: answer.body["reason"] for partition, answer in answers.items() if answer.kind == REFUSED}
+    return {n: answer.body["reason"] for n, answer in answers.within(seconds).items() if answer.kind == REFUSED}
 
 
 def _advice(pipeline: "Pipeline", standings: "Standings | None", left: "list[Handover]") -> str:
@@ -199,12 +199,16 @@ def _wait(
 
     deadline = time.monotonic() + seconds
     left: list[Handover] = []
-    with Console(stderr=True).status("waiting for the workers to hand over") as status:
-        for found in handovers(pipeline, settings, sent.offsets, snapshot_at):
+    with (
+        Console(stderr=True).status("waiting for the workers to hand over") as status,
+        closing(Answers(settings, pipeline.name, sent.id, set(sent.offsets))) as answers,
+        closing(handovers(pipeline, settings, sent.offsets, snapshot_at)) as rounds,
+    ):
+        for found in rounds:
             left = [one for one in found if not one.is_done]
             status.update(f"waiting for {counted(len(left), 'partition')} to be handed over")
-            refusals = _refusals(pipeline, settings, sent, 0)
+            refusals = _refusals(answers, 0)
             if refusals or time.monotonic() >= deadline:
                 return left, refusals
-    # Where nothing else waits, a snapshot of this place is there before the command is read.
-    return left, _refusals(pipeline, settings, sent, _REFUSAL_SECONDS)
+        # Where nothing else waits, a snapshot of this place is there before the command is read.
+        return left, _refusals(answers, _REFUSAL_SECONDS)

@@ -1,12 +1,13 @@
 """An operator's command: written to the partitions, and answered by them."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from services.champion_history import CHANGES
-from services.cli.answers import REFUSED, answers_to, lifecycle_events, newest_of
+from services.cli.answers import REFUSED, Answers, lifecycle_events, newest_of
 from services.cli.errors import FAILED
 from services.cli.loading import pipeline_name, pipeline_topic
 from services.cli.options import Output, settings_of, user_name
@@ -110,7 +111,8 @@ def conclude(
     settings, pipeline, topic, sent = issued
     if output is Output.TEXT:
         typer.echo("written to " + ", ".join(f"{topic}[{p}]@{o}" for p, o in sorted(sent.offsets.items())))
-    answers = answers_to(settings, pipeline, sent.id, set(sent.offsets), wait)
+    with closing(Answers(settings, pipeline, sent.id, set(sent.offsets))) as heard:
+        answers = heard.within(wait)
     obeyed = [number for number, answer in answers.items() if answer.kind != REFUSED]
     silent = sorted(sent.offsets.keys() - answers.keys())
     if output is Output.JSON:

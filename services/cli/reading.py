@@ -60,7 +60,19 @@ def first_offset(start: str, low: int, high: int) -> int:
 def read(
     settings: "Settings", topic: str, start: str | Mapping[int, int], *, follow: bool
 ) -> "Generator[Record, None, None]":
-    """Yield the records of all partitions of a topic.
+    """Yield the records of all partitions of a topic, as a `TopicReader` does, once.
+
+    Raises
+    ------
+    BrokerError
+        When no broker answers, or there is no such topic.
+    """
+    with closing(TopicReader(settings, topic)) as reader:
+        yield from reader.read(start, follow=follow)
+
+
+class TopicReader:
+    """Reads all partitions of a topic, again and again, with one client.
 
     Parameters
     ----------
@@ -68,36 +80,53 @@ def read(
         Of the deployment.
     topic
         An existing topic.
-    start
-        As `first_offset` takes it, for each partition; or an offset by partition, where others are read from their
-        beginning.
-    follow
-        Go on with what comes; else stop at what was the end when reading began.
 
     Raises
     ------
     BrokerError
         When no broker answers, or there is no such topic.
     """
-    from confluent_kafka import Consumer, TopicPartition
 
-    from services.topics import log, require_topic
+    def __init__(self, settings: "Settings", topic: str) -> None:
+        from confluent_kafka import Consumer
 
-    partitions = require_topic(settings, topic)
-    config = settings.client(
-        **{
-            "group.id": "riverrun-tail",
-            "client.id": "riverrun-tail",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 100,
-            "enable.partition.eof": True,
-        }
-    )
-    with closing(Consumer(config, logger=log)) as consumer:
+        from services.topics import log, require_topic
+
+        self._topic, self._partitions = topic, require_topic(settings, topic)
+        config = settings.client(
+            **{
+                "group.id": "riverrun-tail",
+                "client.id": "riverrun-tail",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 100,
+                "enable.partition.eof": True,
+            }
+        )
+        self._consumer = Consumer(config, logger=log)
+
+    def read(self, start: str | Mapping[int, int], *, follow: bool) -> "Generator[Record, None, None]":
+        """Yield the records from a place on.
+
+        Parameters
+        ----------
+        start
+            As `first_offset` takes it, for each partition; or an offset by partition, where others are read from their
+            beginning.
+        follow
+            Go on with what comes; else stop at what was the end when reading began.
+
+        Raises
+        ------
+        BrokerError
+            When the broker does not answer any more.
+        """
+        from confluent_kafka import TopicPartition
+
+        consumer, topic = self._consumer, self._topic
         places, ends = [], {}
-        for partition in range(partitions):
+        for partition in range(self._partitions):
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_BROKER_SECONDS)
             where = start if isinstance(start, str) else str(start.get(partition, "beginning"))
             place = first_offset(where, low, high)
@@ -108,6 +137,11 @@ def read(
                 ends[partition] = high
         consumer.assign(places)
         yield from _follow(consumer) if follow else _until(consumer, ends)
+        consumer.unassign()  # else it goes on fetching
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._consumer.close()
 
 
 def _newest(consumer: "Consumer", place: "TopicPartition", count: int, low: int, high: int) -> int:
