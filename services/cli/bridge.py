@@ -19,9 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def bridge(
     pipeline: PipelineArgument,
-    sources: Annotated[
-        list[str], typer.Option("--from", metavar="TOPIC", help="Read this topic; may stand several times.")
-    ],
+    sources: Annotated[list[str], typer.Option("--from", metavar="TOPIC", help="Read this topic; may be repeated.")],
     servers: ServersOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:

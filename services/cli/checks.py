@@ -196,11 +196,11 @@ def check_workers(group: str, members: int, waiting: int, pipeline: str) -> Chec
     if members:
         return Check("workers", True, f"{counted(members, 'member')} in group {group}")
     if not waiting:
-        return Check("workers", True, f"nobody is in group {group}, and nothing waits")
+        return Check("workers", True, f"group {group} has no members, and nothing is unread")
     advice = (
         f"riverrun run {pipeline} starts a worker; its RIVERRUN_GROUP_ID, if it has one, belongs into doctor's, too"
     )
-    found = f"nobody is in group {group}, and {counted(waiting, 'offset')} behind what was read"
+    found = f"group {group} has no members, and {counted(waiting, 'offset')} {'is' if waiting == 1 else 'are'} unread"
     return Check("workers", False, found, advice)
 
 

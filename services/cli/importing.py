@@ -181,4 +181,8 @@ def _describe(file: Path, found: _Found) -> None:
         f"features {', '.join(found.features)}"
     )
     if found.assumed:
-        typer.echo(f"assumed, since nothing beside it says: {', '.join(found.assumed)}")
+        from services.model_files import account_path
+
+        account = account_path(file)
+        why = f"{account.name} does not say" if account.exists() else f"there is no {account.name}"
+        typer.echo(f"assumed, because {why}: {', '.join(found.assumed)}")

@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 def init(
     folder: Annotated[Path, typer.Option(help="Where the pair is written.")] = DEFAULT_FOLDER,
-    if_missing: Annotated[bool, typer.Option("--if-missing", help="Leave it at that when there is one.")] = False,
+    if_missing: Annotated[bool, typer.Option("--if-missing", help="Do nothing if a key already exists.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Make a pair of keys; one that is there is never overwritten."""

@@ -140,7 +140,7 @@ def _engine(asked: Asked) -> "Engine":
 
         return Cluster(asked.scheduler, workers)
     if asked.scheduler is not None:
-        raise ConfigurationError("--scheduler: expected --engine dask with it")
+        raise ConfigurationError("--scheduler requires --engine dask")
     from services.laboratory.processes import Processes
 
     return Processes(workers)

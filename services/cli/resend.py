@@ -32,7 +32,7 @@ def resend(
         typer.Option(
             "--stage",
             metavar="STAGE",
-            help="Only letters of this stage; may stand several times. Else all but encode and quarantine.",
+            help="Only letters of this stage; may be repeated. Else all but encode and quarantine.",
             show_default=False,
         ),
     ] = None,

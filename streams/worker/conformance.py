@@ -87,7 +87,7 @@ def heed_verdict(settings: Settings) -> None:
         return
     if verdict is None:
         log.warning(
-            "exactly_once: nobody has probed the transactions of %s yet: riverrun doctor --probe PIPELINE does",
+            "exactly_once: transactions on %s have not been probed; run riverrun doctor --probe PIPELINE",
             settings.bootstrap_servers,
         )
     elif verdict.failures:

@@ -93,8 +93,8 @@ class _Worker(faust.Worker):
     def _limit(self) -> None:
         self._last_resort.end_within(
             self._seconds,
-            f"not ended within {self._seconds:g} s (RIVERRUN_STOP_LIMIT), as when Kafka is away: the worker ends as if "
-            "it were killed. Nothing is lost: the next start goes on from what was committed",
+            f"did not stop within {self._seconds:g} s (RIVERRUN_STOP_LIMIT), probably because Kafka is unreachable; "
+            "exiting as if killed. Nothing is lost: the next start goes on from what was committed",
             self._forgive,
         )
 

@@ -534,7 +534,7 @@ def test_check_workers_records_that_nobody_works_off(members: int, waiting: int,
     """A lag is one thing with somebody at it, and another with nobody; what to start is said."""
     check = check_workers("g", members, waiting, "a.py:p")
     assert check.ok is well
-    assert ("80 offsets behind what was read" in check.found, "riverrun run a.py:p" in check.advice) == (
+    assert ("and 80 offsets are unread" in check.found, "riverrun run a.py:p" in check.advice) == (
         not well,
         not well,
     )

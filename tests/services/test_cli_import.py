@@ -175,7 +175,7 @@ def test_plain_pickle_is_taken_with_what_is_assumed_told(desk: Desk, tmp_path: P
     file = tmp_path / "plain.pickle"
     file.write_bytes(pickle.dumps(MODELS["lr"]()))
     told = desk.bring(file, "--dry-run").stdout
-    assert "assumed, since nothing beside it says: " in told
+    assert "assumed, because there is no plain.pickle.json: " in told
     assert f"River {RIVER}, 0 examples learned, the declared features\n" in told
     assert told.endswith("it would be taken; nothing was written\n")
     said = orjson.loads(

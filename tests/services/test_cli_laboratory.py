@@ -221,7 +221,7 @@ def test_line_without_the_key_field_is_taken_once(tmp_path: Path) -> None:
             "--from, --to: got 50 and 10, expected --to at or behind --from",
         ),
         (["--topic", "t", "--from", "-5", "--to", "-10"], "--from, --to: got -5 and -10, expected --to at or behind"),
-        (["--scheduler", "tcp://x:1"], "--scheduler: expected --engine dask"),
+        (["--scheduler", "tcp://x:1"], "--scheduler requires --engine dask"),
         (["--engine", "ray"], "Invalid value for '--engine'"),
     ],
 )

@@ -19,7 +19,7 @@ _ADVICE = {
     errno.EACCES: f"let this user write there; {_ELSEWHERE}",
     errno.EPERM: f"let this user write there; {_ELSEWHERE}",
     errno.EROFS: f"mount it writable; {_ELSEWHERE}",
-    errno.ENOENT: "somebody took the folder away: start the worker again, which makes it",
+    errno.ENOENT: "the folder was removed: restart the worker to recreate it",
 }
 
 
@@ -241,5 +241,5 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, f"look after the disk; {_ELSEWHERE}")
+        advice = _ADVICE.get(error.errno or 0, f"check the disk; {_ELSEWHERE}")
         raise StoreError(f"{path}: {error.strerror or error}; {advice}") from error

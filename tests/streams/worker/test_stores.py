@@ -340,7 +340,7 @@ def test_put_again_writes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch)
     ("number", "said"),
     [
         (errno.ENOSPC, "No space left on device; make room; RIVERRUN_SNAPSHOT_STORE names another place"),
-        (errno.EIO, "Input/output error; look after the disk; RIVERRUN_SNAPSHOT_STORE names another place"),
+        (errno.EIO, "Input/output error; check the disk; RIVERRUN_SNAPSHOT_STORE names another place"),
     ],
 )
 def test_write_that_fails_leaves_the_state_before(
@@ -726,7 +726,7 @@ def test_folder_taken_away_is_told(folder: Path) -> None:
     store = LocalStore(folder)
     keep(store, b"first")
     (folder / "3/parts").rename(folder / "gone")
-    with pytest.raises(SnapshotError, match="No such file or directory; somebody took the folder away"):
+    with pytest.raises(SnapshotError, match="No such file or directory; the folder was removed: restart the worker"):
         keep(store, b"second")
     store.drop(3, [5], [digest_of(b"before")])
     keep(LocalStore(folder), b"second")
