@@ -20,7 +20,13 @@ class Logs(Protocol):
         """Return the first offset there is, and the one after the last."""
 
     def between(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
-        """Yield the records from `start` on that stand before `end`; offsets have gaps."""
+        """Yield the records from `start` on that stand before `end`; offsets have gaps.
+
+        Raises
+        ------
+        SnapshotError
+            When the log does not answer any more.
+        """
 
 
 class KafkaLogs:

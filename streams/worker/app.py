@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import faust
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from faust.transport.drivers import TRANSPORTS
 from faust.types import TP
@@ -19,6 +19,7 @@ from schemas.outgoing import Outgoing, OutgoingEncoder
 from schemas.signing import Signer, TrustedKeys
 from streams.pipeline import Pipeline
 from streams.worker.alignment import Alignment
+from streams.worker.aside import Aside
 from streams.worker.assignment import Assignment
 from streams.worker.batch import BatchSchema
 from streams.worker.conformance import heed_verdict
@@ -65,7 +66,7 @@ class App(faust.App):
             heed_verdict(settings)
         names = [name for name, count in self._partition_counts.items() if count]
         self.encoder = OutgoingEncoder(pipeline.name, pipeline.output_format, max_message_bytes(settings, names))
-        self.emitter, self._outside = Emitter(), Emitter()
+        self.emitter, self._aside = Emitter(), Aside(self._outside_producer)
         # No name has a "/": workers of two pipelines never share an id, whatever they are called.
         self.transactional_id = f"{pipeline.name}/{settings.worker_id or uuid.uuid4().hex}"
         self._transactions = settings.processing_guarantee == "exactly_once"
@@ -147,7 +148,7 @@ class App(faust.App):
     def _producible_partitions(self) -> dict[str, int]:
         """Ask how many partitions there are, through the producers: what they have not heard of they refuse."""
         names = [self.pipeline.source_topic, *self._aligned_topics]
-        producers = (self.emitter.producer, self._connected_outside().producer)
+        producers = (self.emitter.producer, self._aside.producer)
         try:
             known = [producer.list_topics(timeout=_ADMIN_SECONDS).topics for producer in producers if producer]
         except KafkaException as error:
@@ -163,44 +164,22 @@ class App(faust.App):
         signer, trusted = load_signer(settings.signing_key), load_trusted(settings.trusted_keys)
         if signer.key_id not in trusted.key_ids:
             raise ConfigurationError(
-                f"RIVERRUN_TRUSTED_KEYS: {settings.trusted_keys} has not the key {signer.key_id} of "
+                f"RIVERRUN_TRUSTED_KEYS: {settings.trusted_keys} does not contain the key {signer.key_id} of "
                 f"{settings.signing_key}: this worker would not believe its own snapshots. Put its public key there."
             )
         return signer, trusted
 
     def _open_store(self) -> SnapshotStore:
-        emit = self._emit_with_outputs if self._transactions else self._emit_aside
-        return open_snapshots(self.settings, self.pipeline.name, emit, self._emit_now)
+        emit = self._emit_with_outputs if self._transactions else self._aside.emit
+        return open_snapshots(self.settings, self.pipeline.name, emit, self._aside.emit_now)
 
     def _emit_with_outputs(self, messages: Sequence[Outgoing], on_delivery: OnDelivery) -> None:
         """Produce pieces of a snapshot within the transaction of the cycle."""
         self.delivery.emit(messages, more_follow=True, on_delivery=on_delivery)
 
-    def _emit_aside(self, messages: Sequence[Outgoing], on_delivery: OnDelivery) -> None:
-        """Produce outside of transactions; a thread waits until the broker has it."""
-        outside = self._connected_outside()
-        outside.emit(messages, on_delivery)
-        asyncio.get_running_loop().run_in_executor(None, outside.flush)
-
-    def _connected_outside(self) -> Emitter:
-        if self._outside.producer is None:
-            config = self._producer_config(**{"message.timeout.ms": _TRANSACTION_MS})
-            self._outside.producer = Producer(config, logger=logging.getLogger("riverrun.kafka"))
-        return self._outside
-
-    def _emit_now(self, messages: Sequence[Outgoing]) -> None:
-        """Produce outside of transactions, and wait until the broker has it."""
-        outside = self._connected_outside()
-        failures: list[str] = []
-
-        def delivered(error: KafkaError | None, message: Message) -> None:
-            if error is not None:
-                failures.append(f"{message.topic()}[{message.partition()}]: not delivered: {error.str()}")
-
-        outside.emit(messages, delivered)
-        outside.flush()
-        if failures:
-            raise BrokerError(failures[0])
+    def _outside_producer(self) -> Producer:
+        config = self._producer_config(**{"message.timeout.ms": _TRANSACTION_MS})
+        return Producer(config, logger=logging.getLogger("riverrun.kafka"))
 
     def consumer_config(self) -> dict[str, Any]:
         """Return the consumer's configuration."""
@@ -294,8 +273,22 @@ def topic_partitions(settings: Settings, names: list[str]) -> dict[str, int]:
 
 
 def max_message_bytes(settings: Settings, names: list[str]) -> dict[str, int]:
-    """Return ``max.message.bytes`` of each topic."""
+    """Return ``max.message.bytes`` of each topic.
+
+    Raises
+    ------
+    BrokerError
+        When the broker does not tell, as without the right to describe the configuration of a topic.
+    """
     admin = AdminClient(settings.client(), logger=logging.getLogger("riverrun.kafka"))
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-    answers = admin.describe_configs(resources, request_timeout=_ADMIN_SECONDS)
-    return {resource.name: int(answer.result()["max.message.bytes"].value) for resource, answer in answers.items()}
+    sizes = {}
+    for resource, answer in admin.describe_configs(resources, request_timeout=_ADMIN_SECONDS).items():
+        try:
+            sizes[resource.name] = int(answer.result()["max.message.bytes"].value)
+        except KafkaException as error:
+            raise BrokerError(
+                f"{resource.name}: how large its messages may be is not told: {error.args[0].str()}; a worker needs "
+                "DescribeConfigs there"
+            ) from None
+    return sizes

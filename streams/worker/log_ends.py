@@ -43,7 +43,7 @@ class LogEnds:
 
     def __init__(self, settings: Settings, group_id: str, seconds: float) -> None:
         # What these clients have to complain of, the worker's own have said.
-        self._config = settings.client(**{"client.id": "riverrun-watchdog", "log_level": 0})
+        self._config = settings.client(**{"client.id": "riverrun-log-ends", "log_level": 0})
         self._group_id = group_id
         self._seconds = seconds
         self._admin: AdminClient | None = None

@@ -42,7 +42,13 @@ class RangeReader:
         self._consumer.close()
 
     def extent(self) -> tuple[int, int]:
-        """Return the first offset and the one after the last."""
+        """Return the first offset and the one after the last.
+
+        Raises
+        ------
+        StoreError
+            When the broker does not answer.
+        """
         try:
             low, high = self._consumer.get_watermark_offsets(
                 TopicPartition(self._topic, self._partition), timeout=_SECONDS
@@ -52,11 +58,28 @@ class RangeReader:
         return low, high
 
     def at(self, offset: int) -> Message | None:
-        """Return the record at an offset, None when there is none."""
+        """Return the record at an offset, None when there is none.
+
+        Raises
+        ------
+        StoreError
+            As `between` does.
+        """
         return next(iter(self.between(offset, offset + 1)), None)
 
     def between(self, start: int, end: int) -> Iterator[Message]:
-        """Yield the committed records from one offset to another."""
+        """Yield the committed records from one offset to another.
+
+        Parameters
+        ----------
+        start, end
+            The first offset, and the one after the last.
+
+        Raises
+        ------
+        StoreError
+            When the broker refuses, or nothing comes for half a minute.
+        """
         if start != self._next:
             self._consumer.assign([TopicPartition(self._topic, self._partition, start)])
         deadline = time.monotonic() + _SECONDS

@@ -217,7 +217,7 @@ class Consumer(base.Consumer):
         """Nothing: see `on_buffer_full`."""
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Nothing: the age of the last commit is what tells whether a worker lives."""
+        """Nothing: the watchdog tells whether a worker lives, from what is to be committed and to be read."""
 
     def _new_topicpartition(self, topic: str, partition: int) -> TP:
         return TP(topic, partition)
