@@ -70,6 +70,13 @@ def test_imports_go_one_way(name: str) -> None:
         assert not hits, f"{ALL[name]}:{line} imports {imported}"
 
 
+@pytest.mark.parametrize("name", [name for name in ALL if not f"{name}.".startswith("services.cli.")])
+def test_nothing_needs_the_command_line(name: str) -> None:
+    """It is one way to use the services, and what it loads nobody else waits for."""
+    for line, imported in imports(parsed(ALL[name])):
+        assert not f"{imported}.".startswith("services.cli."), f"{ALL[name]}:{line} imports {imported}"
+
+
 @pytest.mark.parametrize("name", PURE)
 def test_core_is_pure(name: str) -> None:
     """No socket, clock, file, logger or chance outside ``streams/worker``."""

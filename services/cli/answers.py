@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from services.champion_history import held
-from services.cli.loading import pipeline_topic
 from services.cli.reading import TopicReader, read
 from services.cli.showing import body_of, headers_of
+from services.loading import pipeline_topic
 
 if TYPE_CHECKING:
     from schemas.record import Record

@@ -11,11 +11,11 @@ import typer
 
 from services.cli.errors import FAILED
 from services.cli.laboratory import Asked, EngineName, LossName, experiment, tell_keyless
-from services.cli.loading import load_pipeline
 from services.cli.options import KeyFieldOption, Output, OutputOption, ServersOption, check_file, check_output
 from services.cli.printing import open_lines, print_json, progress
 from services.cli.reading import is_offset
-from services.cli.showing import describe_lifecycle
+from services.describing import describe_lifecycle
+from services.loading import load_pipeline
 
 if TYPE_CHECKING:
     from services.backtest import Backtest

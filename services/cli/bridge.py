@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from services.cli.loading import load_pipeline
 from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of
 from services.cli.printing import counted, print_json
+from services.loading import load_pipeline
 
 
 def register(app: typer.Typer) -> None:

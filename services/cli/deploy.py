@@ -8,9 +8,9 @@ import typer
 
 from services.cli.answers import REFUSED, Answers
 from services.cli.errors import FAILED
-from services.cli.loading import load_pipeline
 from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of, user_name
 from services.cli.printing import counted, print_json
+from services.loading import load_pipeline
 
 if TYPE_CHECKING:
     from services.commanding import Sent

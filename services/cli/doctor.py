@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.errors import PROBLEMS
-from services.cli.loading import load_pipeline
 from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of
-from services.cli.printing import print_json, printable
+from services.cli.printing import print_json
+from services.describing import printable
+from services.loading import load_pipeline
 
 if TYPE_CHECKING:
     from schemas.errors import RiverrunError

@@ -9,10 +9,10 @@ import typer
 from services.champion_history import without_drift
 from services.cli.answers import all_lifecycle_events
 from services.cli.drift_lines import HEADINGS, listed
-from services.cli.loading import load_pipeline
 from services.cli.options import NamedPipelineArgument, Output, OutputOption, ServersOption, settings_of
 from services.cli.printing import counted, print_json, print_table
-from services.cli.showing import describe_lifecycle, describe_moved
+from services.describing import describe_lifecycle, describe_moved
+from services.loading import load_pipeline
 
 if TYPE_CHECKING:
     from services.drift_story import Story

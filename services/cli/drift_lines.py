@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from services.cli.showing import describe_place
+from services.describing import describe_place
 
 HEADINGS = ["at", "time", "drift", "what", "what came of it"]
 _SHOWN = 3

@@ -6,7 +6,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from schemas.errors import ConfigurationError, DeclarationError, RiverrunError
+from schemas.errors import ConfigurationError, DeclarationError
+from services.telling import one_line, told
 
 FAILED = 1
 WRONG = 2
@@ -25,10 +26,10 @@ class Commands(TyperGroup):
         except typer.Abort:
             code = INTERRUPTED
         except Exception as error:
-            told = tell(error)
-            if told is None:
+            what = tell(error)
+            if what is None:
                 raise
-            code, message = told
+            code, message = what
             if message:
                 typer.echo(f"riverrun: {one_line(message)}", err=True)
         sys.exit(code if isinstance(code, int) else 0)
@@ -44,28 +45,8 @@ def tell(error: Exception) -> tuple[int, str] | None:
     >>> tell(KeyError("x")) is None
     True
     """
-    if isinstance(error, RiverrunError):
-        return WRONG if isinstance(error, DeclarationError | ConfigurationError) else FAILED, str(error)
-    if hasattr(error, "format_message"):  # click's usage errors, whichever click typer brings
-        context = getattr(error, "ctx", None)
-        where = context.command_path if context is not None else "riverrun"
-        message = error.format_message()  # empty where the help was shown instead
-        stop = "" if message.endswith((".", "?", "!")) else "."
-        return WRONG, message and f"{message}{stop} See: {where} --help"
-    kafka = sys.modules.get("confluent_kafka")
-    if kafka is not None and isinstance(error, kafka.KafkaException):
-        return FAILED, f"Kafka: {error.args[0].str()}"
-    if isinstance(error, OSError) and error.filename is not None:
-        return FAILED, f"{error.filename}: {error.strerror}"
-    return None
-
-
-def one_line(text: str) -> str:
-    """Return a text on one line.
-
-    Examples
-    --------
-    >>> one_line("the broker said:\\n  no\\n  never")
-    'the broker said: | no | never'
-    """
-    return " | ".join(line.strip() for line in text.splitlines() if line.strip())
+    message = told(error)
+    if message is None:
+        return None
+    asked_wrong = isinstance(error, DeclarationError | ConfigurationError) or hasattr(error, "format_message")
+    return WRONG if asked_wrong else FAILED, message

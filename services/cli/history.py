@@ -8,9 +8,9 @@ from services.champion_history import held, held_back
 from services.champion_history import history as told
 from services.cli.answers import all_lifecycle_events
 from services.cli.history_lines import HEADINGS, describe_held, describe_held_back, listed
-from services.cli.loading import pipeline_topic
 from services.cli.options import NamedPipelineArgument, Output, OutputOption, ServersOption, settings_of
 from services.cli.printing import print_json, print_table
+from services.loading import pipeline_topic
 
 
 def register(app: typer.Typer) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from services.champion_history import DECLARED, HOLDS, OBEYED
 from services.cli.drift_lines import describe_change, describe_drift
-from services.cli.showing import describe_place
+from services.describing import describe_place
 
 HEADINGS = ["at", "time", "what", "champion", "why"]
 _HELD = {"frozen": "frozen still, learning nothing", "pinned": "pinned still, whatever the evidence"}

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from schemas.errors import ModelFileError
-from services.cli.loading import load_pipeline
 from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption
 from services.cli.ordering import PartitionsOption, WaitOption, WhyOption, conclude, issue
 from services.cli.printing import print_json
+from services.loading import load_pipeline
 
 if TYPE_CHECKING:
     from schemas.commands import Command, Import

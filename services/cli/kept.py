@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from schemas.errors import SnapshotError
-from services.cli.loading import load_pipeline, pipeline_topic
 from services.cli.options import (
     NamedPipelineArgument,
     Output,
@@ -16,6 +15,7 @@ from services.cli.options import (
     settings_of,
 )
 from services.cli.printing import print_json, print_table
+from services.loading import load_pipeline, pipeline_topic
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -9,11 +9,12 @@ import typer
 from services.champion_history import CHANGES
 from services.cli.answers import REFUSED, Answers, lifecycle_events, newest_of
 from services.cli.errors import FAILED
-from services.cli.loading import pipeline_name, pipeline_topic
 from services.cli.options import Output, settings_of, user_name
 from services.cli.printing import print_json
 from services.cli.reading import read
-from services.cli.showing import body_of, describe_lifecycle, headers_of
+from services.cli.showing import body_of, headers_of
+from services.describing import describe_lifecycle
+from services.loading import pipeline_name, pipeline_topic
 
 if TYPE_CHECKING:
     from schemas.commands import Command

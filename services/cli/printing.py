@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 import orjson
 import typer
 
+from services.describing import printable
+
 _BETWEEN_REFRESHES_BYTES = 64 * 1024
 #: Columns of a terminal that prose needs beside the rest of its row.
 _LEAST_PROSE = 40
@@ -25,17 +27,6 @@ def counted(count: int, noun: str) -> str:
     ('1 record', '2 records')
     """
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def printable(text: str) -> str:
-    r"""Return a text in one line that tells a terminal nothing: what others have written may hold its commands.
-
-    Examples
-    --------
-    >>> printable("a new\x1b[2J season")
-    'a new\\x1b[2J season'
-    """
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def print_json(data: Any) -> None:

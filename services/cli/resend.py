@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.loading import load_pipeline
 from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of
-from services.cli.printing import print_json, printable
+from services.cli.printing import print_json
 from services.cli.reading import first_offset, read
+from services.describing import printable
+from services.loading import load_pipeline
 
 if TYPE_CHECKING:
     from schemas.record import Record

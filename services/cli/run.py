@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from services.cli.loading import load_pipeline
 from services.cli.options import PipelineArgument, ServersOption, hush_kafka, settings_of
+from services.loading import load_pipeline
 
 
 def register(app: typer.Typer) -> None:

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.loading import load_pipeline
 from services.cli.options import PipelineArgument
 from services.cli.printing import print_json
+from services.loading import load_pipeline
 
 _AVRO_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 

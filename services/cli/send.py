@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.errors import FAILED
-from services.cli.loading import pipeline_topic
 from services.cli.options import FileArgument, KeyFieldOption, Output, OutputOption, ServersOption, settings_of
-from services.cli.printing import counted, open_lines, print_json, printable, progress
+from services.cli.printing import counted, open_lines, print_json, progress
+from services.describing import printable
+from services.loading import pipeline_topic
 
 if TYPE_CHECKING:
     from services.cli.sender import Sender

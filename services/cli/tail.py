@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from services.cli.loading import pipeline_topic
 from services.cli.options import NamedPipelineArgument, Output, OutputOption, ServersOption, settings_of
-from services.cli.printing import print_json_line, printable
+from services.cli.printing import print_json_line
 from services.cli.reading import first_offset, read
 from services.cli.showing import as_line, as_object
+from services.describing import printable
+from services.loading import pipeline_topic
 
 _NEWEST = 10
 

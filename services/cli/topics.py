@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.errors import FAILED
-from services.cli.loading import load_pipeline
 from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of
 from services.cli.printing import counted, print_json, print_table
+from services.loading import load_pipeline
 
 if TYPE_CHECKING:
     from services.topic_plan import TopicPlan

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.errors import FAILED, WRONG
-from services.cli.loading import load_pipeline
 from services.cli.options import Output, OutputOption, PipelineArgument, ServersOption, settings_of
 from services.cli.printing import counted, print_json
+from services.loading import load_pipeline
 
 if TYPE_CHECKING:
     from schemas.manifest import Manifest

@@ -10,12 +10,12 @@ from threading import Thread
 
 from schemas.errors import BrokerError, ConfigurationError
 from services.broker import BrokerHome, EmbeddedBroker, free_port
-from services.cli.loading import load_pipeline
 from services.demo.child import Worker
 from services.demo.replay import Replay
 from services.demo.scenario import Scenario, check_extra
 from services.demo.screen import TRACE_WIDTH, View
 from services.demo.watch import LifecycleFeed, scrape
+from services.loading import load_pipeline
 from services.topics import apply_topics
 from streams.worker.settings import Settings
 

@@ -54,11 +54,11 @@ def outcome(job: Job, tell: Callable[[float], None]) -> Outcome:
 
 def _told(error: Exception) -> str:
     """Return an error in one line: as the command line tells it, or with the place where it was raised."""
-    from services.cli.errors import one_line, tell
+    from services.telling import one_line, told
 
-    told = tell(error)
-    if told is not None:
-        return one_line(told[1])
+    message = told(error)
+    if message is not None:
+        return one_line(message)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return one_line(f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})")
 

@@ -11,8 +11,8 @@ from msgspec import Struct
 from river import base, metrics
 
 from schemas.errors import ConfigurationError, shown
-from services.cli.loading import load_module, load_pipeline, named, split_path
 from services.laboratory.policies import DECLARED, parse_policy
+from services.loading import load_module, load_pipeline, named, split_path
 from streams.declaration import digest
 from streams.pipeline import Pipeline
 from streams.policy import ObserveOnly

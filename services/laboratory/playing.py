@@ -16,7 +16,7 @@ from schemas.errors import InvariantError, shown
 from schemas.events import ChampionChanged, LifecycleEvent, ModelRetrained
 from schemas.record import Record
 from services.backtest import Backtest
-from services.cli.showing import describe_lifecycle
+from services.describing import describe_lifecycle
 from services.laboratory.bins import Bins
 from services.laboratory.features import FeatureBins
 from services.laboratory.outcome import Job, Mark, Outcome

@@ -35,9 +35,9 @@ from services.cli.checks import (
 )
 from services.cli.doctor import snapshots_of
 from services.cli.errors import Commands
-from services.cli.loading import load_pipeline
 from services.cli.partitioners import crc32_partition
 from services.cli.showing import as_object
+from services.loading import load_pipeline
 from services.topic_plan import Existing, plan, replay_horizon
 from streams.worker.settings import Settings
 from streams.worker.stores.layout import manifest_name

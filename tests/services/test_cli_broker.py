@@ -554,6 +554,6 @@ def test_broker_start_status_stop(tmp_path: Path, desk: Desk) -> None:
 
 def load(desk: Desk, name: str) -> Any:
     """Return a pipeline of the declaration."""
-    from services.cli.loading import load_pipeline
+    from services.loading import load_pipeline
 
     return load_pipeline(desk.pipeline(name))

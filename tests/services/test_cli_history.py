@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from services.cli.showing import describe_lifecycle
+from services.describing import describe_lifecycle
 from tests.services.lifecycle import event, id_of, printed
 
 DETECTED = {"signal": "loss", "before": 0.0676, "after": 0.21875, "segment": ""}

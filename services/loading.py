@@ -135,7 +135,7 @@ def _import_failure(place: str, file: str | None, error: BaseException) -> Confi
 def _is_users(filename: str, file: str | None) -> bool:
     if file is not None:
         return filename == file
-    own = str(Path(__file__).resolve().parents[2])
+    own = str(Path(__file__).resolve().parents[1])
     is_ours = any(filename.startswith(f"{own}/{room}/") for room in ("services", "streams", "schemas"))
     return not (filename.startswith("<") or "site-packages" in filename or is_ours or filename == importlib.__file__)
 
