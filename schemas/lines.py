@@ -31,6 +31,10 @@ class Line(Struct, frozen=True):
     headers: Headers | None = None
 
 
+class _DataError(ValueError):
+    """A CloudEvent whose data cannot be read."""
+
+
 class _Envelope(Struct):
     """The value of a CloudEvent in JSON, byte for byte: read as numbers it would lose digits and repeated keys."""
 
@@ -99,13 +103,13 @@ def _data_of(fields: dict[str, Any], line: bytes) -> tuple[str, bytes]:
     if encoded is None:
         return ce.JSON, bytes(_DATA.decode(line).data)
     if fields.get("data") is not None:
-        raise ValueError("got data and data_base64, expected one of them")
+        raise _DataError("got data and data_base64, expected one of them")
     try:
         if not isinstance(encoded, str):
             raise TypeError(f"got a {type(encoded).__name__}")
         return str(fields.get("datacontenttype") or ce.JSON), base64.b64decode(encoded, validate=True)
     except (TypeError, binascii.Error, ValueError) as error:
-        raise ValueError(f"data_base64: {error}, expected text in base64") from None
+        raise _DataError(f"data_base64: {error}, expected text in base64") from None
 
 
 def format_line(line: Line) -> bytes:
@@ -130,7 +134,9 @@ def format_line(line: Line) -> bytes:
 
 
 def records_of(lines: Iterable[bytes], topic: str, *, partition: int = 0) -> Iterator[Record]:
-    """Return lines as the records of one partition; a line that is no JSON object is a record all the same.
+    """Return lines as the records of one partition; a line that cannot be read is a record all the same.
+
+    It becomes a dead letter; of a CloudEvent whose data cannot be read the value says why.
 
     Examples
     --------
@@ -144,6 +150,8 @@ def records_of(lines: Iterable[bytes], topic: str, *, partition: int = 0) -> Ite
             continue
         try:
             line = parse_line(text)
+        except _DataError as error:
+            line = Line(None, msgspec.json.encode(str(error)))  # the text alone would be an event without any field
         except ValueError:
             line = Line(None, text)
         yield Record(topic, partition, offset, 0, line.key, line.value, line.headers)

@@ -137,3 +137,9 @@ def test_data_in_base64_that_cannot_be_read_is_refused(members: bytes, reason: s
     """With a reason, and not as null."""
     with pytest.raises(ValueError, match=reason):
         parse_line(b'{"specversion":"1.0","id":"1",' + members + b"}")
+
+
+def test_cloud_event_whose_data_cannot_be_read_is_no_bare_event() -> None:
+    """Its envelope would be an event of which no field is known, and scored where all may be null."""
+    [record] = records_of([b'{"specversion":"1.0","id":"1","data_base64":"e30"}'], "p.raw")
+    assert (record.headers, record.value) == (None, b'"data_base64: Incorrect padding, expected text in base64"')
