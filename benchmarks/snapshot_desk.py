@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import quantiles
@@ -137,10 +137,10 @@ class Counting:
         self.part_bytes += len(data)
         return self._store.put(partition, part, data)
 
-    def seal(self, partition: int, position: int, document: bytes) -> Any:
+    def seal(self, partition: int, position: int, document: bytes, parts: Collection[Part]) -> Any:
         """Store a manifest."""
         self.manifest_bytes += len(document)
-        return self._store.seal(partition, position, document)
+        return self._store.seal(partition, position, document, parts)
 
 
 def kafka_store(pipeline: Pipeline, outputs: Outputs) -> SnapshotStore:

@@ -8,6 +8,8 @@ Bad *data* is never an exception: it becomes a dead letter. What is raised is fo
      ├── BrokerError           Kafka, or the local broker, did not do what was asked
      ├── SealError             a document that cannot be signed, or whose signature is not to be believed
      ├── SnapshotError         a store of snapshots did not keep, or does not have, what was asked for
+     │    ├── StoreError            the place where snapshots are kept does not answer
+     │    ├── MissingPartError      a snapshot would name a part that is not there any more
      │    └── NotPicklableError    a model that cannot be written down, or bytes that must not be read as one
      ├── ModelFileError        a file of a model that cannot be written, or cannot go into the log
      ├── DeclarationEnded      a log goes on under another declaration; the worker leaves it to others
@@ -98,6 +100,10 @@ class SnapshotError(RiverrunError):
 
 class StoreError(SnapshotError):
     """The place where snapshots are kept does not answer, or not as it should: what is there is not known."""
+
+
+class MissingPartError(SnapshotError):
+    """A part that a manifest is about to name is not there: it was removed since it was stored."""
 
 
 class NotPicklableError(SnapshotError):

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Protocol
 from faust.types import TP
 from msgspec.structs import replace
 
-from schemas.errors import SealError, SnapshotError
+from schemas.errors import MissingPartError, SealError, SnapshotError
 from schemas.manifest import Identity, Manifest, Part
 from schemas.signing import Signer, TrustedKeys
 from streams.ladder import orphans, outlived
@@ -104,6 +104,8 @@ class Snapshots:
         self._assigned: set[TP] = set()
         self._hastened: set[TP] = set()
         self._since_sweep: Counter[TP] = Counter()
+        #: The shards of whose last snapshot parts are gone: the next one stores all of them.
+        self._anew: set[TP] = set()
         self._work: Iterator[bool] | None = None
         self._working_on: TP | None = None
 
@@ -180,7 +182,7 @@ class Snapshots:
         began, position, time_ms = self._clock(), shard.position, round(time.time() * 1000)
         self._put_off(tp, began, 0.0)  # until its cost is known
         last = shard.snapshot
-        stored: Collection[Part] = last.parts if last is not None else ()
+        stored: Collection[Part] = last.parts if last is not None and tp not in self._anew else ()
         written = self._dump(partial(write, shard.task, stored))
         while (size := written.size_bytes()) is None:
             yield False
@@ -213,11 +215,17 @@ class Snapshots:
             shard.skips,
             shard.task.pipeline.declared,
         )
-        sealed = self._store.seal(tp.partition, position, self._signer.seal(manifest.to_document()))
+        document = self._signer.seal(manifest.to_document())
+        sealed = self._store.seal(tp.partition, position, document, manifest.parts)
         yield True
         while not sealed.done():
             yield False
-        sealed.result()
+        try:
+            sealed.result()
+        except MissingPartError:
+            self._anew.add(tp)
+            raise
+        self._anew.discard(tp)
         shard.snapshot = manifest
         self.taken += 1
         self.last_seconds, self.last_bytes = written.cpu_seconds, _new_bytes(dump)

@@ -16,13 +16,15 @@ from streams.worker.stores.object_store import ObjectStore
 __all__ = ["LocalStore", "ObjectStore", "open_store"]
 
 
-def open_store(url: str, **options: Any) -> LocalStore | ObjectStore:
+def open_store(url: str, *, reads_only: bool = False, **options: Any) -> LocalStore | ObjectStore:
     """Return the store of a URL, as `Settings.snapshot_store` has it.
 
     Parameters
     ----------
     url
         ``file:///folder`` (``%20`` is a space) or ``s3://bucket/prefix``.
+    reads_only
+        As `LocalStore`; an object store makes and removes nothing by being opened.
     options
         As `ObjectStore`.
 
@@ -42,7 +44,7 @@ def open_store(url: str, **options: Any) -> LocalStore | ObjectStore:
     """
     parts = urlsplit(url)
     if parts.scheme == "file" and not parts.netloc:
-        return LocalStore(unquote(parts.path))
+        return LocalStore(unquote(parts.path), reads_only=reads_only)
     if parts.scheme == "s3":
         return ObjectStore(url, **options)
     raise ConfigurationError(

@@ -12,7 +12,8 @@ from streams.worker.stores.layout import is_part
 
 log = logging.getLogger("riverrun.worker")
 
-_ABANDONED_SECONDS = 600
+#: A snapshot takes as many cycles as it has pieces, and waits for its commit: hours, where a bucket or a disk is slow.
+_ABANDONED_SECONDS = 86_400
 _DIGESTS = re.compile(rb"[0-9a-f]{64,}")
 _DIGEST_DIGITS = 64
 

@@ -69,8 +69,8 @@ class KafkaStore:
 
         return _then(self._produce(self._snapshots, partition, dict(zip(keys, chunks, strict=True))), known)
 
-    def seal(self, partition: int, position: int, document: bytes) -> "Future[None]":
-        """Produce a manifest."""
+    def seal(self, partition: int, position: int, document: bytes, parts: Collection[Part]) -> "Future[None]":
+        """Produce a manifest; its parts are not looked for, as nothing but `drop` takes any away."""
         stored = self._produce(self._manifests, partition, {f"{partition}/{position}": document})
         return _then(stored, _nothing)
 

@@ -3,13 +3,21 @@
 import errno
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from schemas.errors import ConfigurationError, SnapshotError, StoreError
+from schemas.errors import ConfigurationError, InvariantError, SnapshotError, StoreError
 from streams.worker.stores.abandoned import remove_abandoned
-from streams.worker.stores.layout import manifest_name, manifests_folder, note_name, part_name, position_of
+from streams.worker.stores.layout import (
+    is_part,
+    manifest_name,
+    manifests_folder,
+    note_name,
+    part_name,
+    parts_folder,
+    position_of,
+)
 
 _ELSEWHERE = "RIVERRUN_SNAPSHOT_STORE names another place"
 _ADVICE = {
@@ -31,13 +39,17 @@ class LocalStore:
     Parameters
     ----------
     folder
-        Made if it is not there. What killed processes left half written in it more than ten minutes ago is removed, and
-        so are parts that old which no manifest in it names: those of snapshots that were never finished.
+        Made if it is not there. What killed processes left half written in it more than a day ago is removed, and so
+        are parts that old which no manifest in it names: those of snapshots that were never finished.
+    reads_only
+        Make nothing and remove nothing: a folder that is not there holds no snapshots.
 
     Raises
     ------
     ConfigurationError
         The folder cannot be made or cleaned up.
+    InvariantError
+        By all that writes or removes, in a store that only reads.
 
     Examples
     --------
@@ -50,9 +62,12 @@ class LocalStore:
     b'a model'
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, reads_only: bool = False) -> None:
         self._folder = Path(folder)
+        self._reads_only = reads_only
         self._made: set[Path] = set()
+        if reads_only:
+            return
         try:
             _make_folder(self._folder)
             remove_abandoned(self._folder)
@@ -71,6 +86,7 @@ class LocalStore:
             Naming the file, what the system says and what to do; nothing of the part is left.
         """
         path = self._folder / part_name(partition, digest)
+        self._require_writable(path)
         with _told(path):
             self._make_folders(path.parent)
             if _is_there(path, len(data)):
@@ -93,6 +109,16 @@ class LocalStore:
             except FileNotFoundError:
                 raise SnapshotError(f"{path}: no such part; it was dropped, or never written") from None
 
+    def stored(self, partition: int) -> Collection[str]:
+        """Return the digests of the parts that are there.
+
+        Raises
+        ------
+        SnapshotError
+            The folder cannot be read.
+        """
+        return {name for name in self._names(parts_folder(partition)) if is_part(name)}
+
     def seal(self, partition: int, position: int, document: bytes) -> None:
         """Keep the manifest for a next position, in the place of one for the same position.
 
@@ -102,6 +128,7 @@ class LocalStore:
             As `put`; the manifest that was there still is.
         """
         path = self._folder / manifest_name(partition, position)
+        self._require_writable(path)
         with _told(path):
             self._make_folders(path.parent)
             _write(path, document)
@@ -131,6 +158,7 @@ class LocalStore:
         SnapshotError
             One cannot be removed.
         """
+        self._require_writable(self._folder)
         # A part goes when the manifests that name it are gone for good.
         for names in (
             [manifest_name(partition, position) for position in positions],
@@ -152,6 +180,7 @@ class LocalStore:
             As `put`; the one that was there still is.
         """
         path = self._folder / note_name(partition)
+        self._require_writable(path)
         with _told(path):
             self._make_folders(path.parent)
             _write(path, document)
@@ -166,13 +195,21 @@ class LocalStore:
                 return None
 
     def _positions(self, partition: int) -> list[int]:
-        folder = self._folder / manifests_folder(partition)
+        names = self._names(manifests_folder(partition))
+        return sorted((found for name in names if (found := position_of(name)) is not None), reverse=True)
+
+    def _names(self, name: str) -> list[str]:
+        """Return the names in a folder, none where it was not made yet."""
+        folder = self._folder / name
         with _told(folder):
             try:
-                names = os.listdir(folder)
+                return os.listdir(folder)
             except FileNotFoundError:
                 return []
-        return sorted((found for name in names if (found := position_of(name)) is not None), reverse=True)
+
+    def _require_writable(self, path: Path) -> None:
+        if self._reads_only:
+            raise InvariantError(f"{path}: a store of snapshots that was opened to be read: got something to write")
 
     def _make_folders(self, folder: Path) -> None:
         """Make the folders of a partition, once; their names are on the disk when this returns."""

@@ -1,13 +1,21 @@
 """Snapshots in an object store."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 from schemas.errors import ConfigurationError, SnapshotError, StoreError
-from streams.worker.stores.layout import manifest_name, manifests_folder, note_name, part_name, position_of
+from streams.worker.stores.layout import (
+    is_part,
+    manifest_name,
+    manifests_folder,
+    note_name,
+    part_name,
+    parts_folder,
+    position_of,
+)
 
 _RETRY = {"max_retries": 5, "retry_timeout": timedelta(seconds=30)}
 _S3_ERROR = re.compile(r"<Code>(\w+)</Code>\s*<Message>([^<]*)</Message>")
@@ -94,6 +102,16 @@ class ObjectStore:
                     raise
                 raise SnapshotError(f"{self._url}/{name}: no such part; it was dropped, or never written") from None
 
+    def stored(self, partition: int) -> Collection[str]:
+        """Return the digests of the parts that are there.
+
+        Raises
+        ------
+        SnapshotError
+            They cannot be listed.
+        """
+        return {name for name in self._listed(parts_folder(partition)) if is_part(name)}
+
     def seal(self, partition: int, position: int, document: bytes) -> None:
         """Keep the manifest for a next position, in the place of one for the same position.
 
@@ -159,10 +177,14 @@ class ObjectStore:
                 return None
 
     def _positions(self, partition: int) -> list[int]:
-        folder = manifests_folder(partition)
+        names = self._listed(manifests_folder(partition))
+        return sorted((found for name in names if (found := position_of(name)) is not None), reverse=True)
+
+    def _listed(self, folder: str) -> list[str]:
+        """Return the names of all objects below a folder, without the folder."""
         with self._told(folder):
             listed = self._obstore.list(self._store, prefix=folder).collect()
-        return sorted((found for one in listed if (found := position_of(one["path"])) is not None), reverse=True)
+        return [one["path"].rpartition("/")[2] for one in listed]
 
     def _read(self, name: str) -> bytes:
         return self._obstore.get(self._store, name).bytes().to_bytes()

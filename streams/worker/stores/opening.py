@@ -18,7 +18,7 @@ def _write_nothing(*_: Any) -> None:
 
 
 def _require_folder(url: str) -> None:
-    """Make no folder where somebody only looks: of another machine's, or a disk that is away, nothing is known."""
+    """Take a folder that is not here for no empty one: it may be another machine's, or on a disk that is away."""
     parts = urlsplit(url)
     if parts.scheme == "file" and not Path(unquote(parts.path)).is_dir():
         raise ConfigurationError(
@@ -42,7 +42,7 @@ def open_snapshots(
     pipeline
         Name of the pipeline.
     emit, emit_now
-        As `KafkaStore`; who only reads leaves them out.
+        As `KafkaStore`; who only reads leaves them out, and nothing is made or removed then.
 
     Raises
     ------
@@ -51,6 +51,7 @@ def open_snapshots(
     """
     if settings.snapshot_store == "kafka":
         return KafkaStore(pipeline, settings.client(), emit, emit_now)
-    if emit is _write_nothing:
+    reads_only = emit is _write_nothing
+    if reads_only:
         _require_folder(settings.snapshot_store)
-    return Threaded(open_store(f"{settings.snapshot_store.rstrip('/')}/{pipeline}"))
+    return Threaded(open_store(f"{settings.snapshot_store.rstrip('/')}/{pipeline}", reads_only=reads_only))

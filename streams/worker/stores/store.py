@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
+from schemas.errors import MissingPartError
 from schemas.manifest import Part
 
 
@@ -18,8 +19,14 @@ class SnapshotStore(Protocol):
     def put(self, partition: int, part: Part, data: bytes) -> "Future[tuple[int, ...]]":
         """Store a part; the answer is its places."""
 
-    def seal(self, partition: int, position: int, document: bytes) -> "Future[None]":
-        """Store the manifest of the snapshot at a position, once all its parts are stored."""
+    def seal(self, partition: int, position: int, document: bytes, parts: Collection[Part]) -> "Future[None]":
+        """Store the manifest of the snapshot at a position, once all the parts that it names are stored.
+
+        Raises
+        ------
+        MissingPartError
+            As the answer, where parts can go away by themselves: one is not there. The manifest is not stored then.
+        """
 
     def get(self, partition: int, parts: Sequence[Part]) -> Iterator[bytes]:
         """Yield parts as they were stored.
@@ -57,6 +64,9 @@ class BlockingStore(Protocol):
 
     def get(self, partition: int, digest: str) -> bytes:
         """Return a part."""
+
+    def stored(self, partition: int) -> Collection[str]:
+        """Return the digests of the parts that are there."""
 
     def seal(self, partition: int, position: int, document: bytes) -> None:
         """Store a manifest durably."""
@@ -96,9 +106,20 @@ class Threaded:
 
         return self._thread.submit(put)
 
-    def seal(self, partition: int, position: int, document: bytes) -> "Future[None]":
-        """Store a manifest."""
-        return self._thread.submit(self._store.seal, partition, position, document)
+    def seal(self, partition: int, position: int, document: bytes, parts: Collection[Part]) -> "Future[None]":
+        """Store a manifest, unless somebody has removed a part that it names: a person, or a rule of the bucket."""
+
+        def seal() -> None:
+            stored = self._store.stored(partition)
+            missing = [part.name for part in parts if part.digest not in stored]
+            if missing:
+                raise MissingPartError(
+                    f"{len(missing)} of its {len(parts)} parts are not there any more, {missing[0]} among them; "
+                    "all are stored anew with the next one"
+                )
+            self._store.seal(partition, position, document)
+
+        return self._thread.submit(seal)
 
     def get(self, partition: int, parts: Sequence[Part]) -> Iterator[bytes]:
         """Yield parts as they were stored."""

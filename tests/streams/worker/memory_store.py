@@ -44,7 +44,7 @@ class MemoryStore:
         self.put_bytes += len(data)
         return self._answer((len(self.parts),))
 
-    def seal(self, partition: int, position: int, document: bytes) -> "Future[None]":
+    def seal(self, partition: int, position: int, document: bytes, parts: Collection[Part]) -> "Future[None]":
         """Keep a manifest."""
         self.documents.append((position, document))
         return self._answer(None)

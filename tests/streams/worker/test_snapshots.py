@@ -1,17 +1,25 @@
 """Taking snapshots: when, in which order, and what stops one."""
 
+from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 from faust.types import TP
 
 from schemas.manifest import Manifest
+from schemas.record import Record
+from streams import pickling
 from streams.snapshot import identity_of
 from streams.task import Task
 from streams.worker import snapshots
 from streams.worker.delivery import CycleAborted
+from streams.worker.recovery import Recovery
 from streams.worker.snapshots import Snapshots
+from streams.worker.stores import LocalStore
+from streams.worker.stores.store import Threaded
 from tests.streams.worker.declarations import small
 from tests.streams.worker.kafka import until
 from tests.streams.worker.memory_store import SIGNER, TRUSTED, Desk, Shard, Written
@@ -268,6 +276,46 @@ def test_unchanged_parts_are_stored_once() -> None:
     desk.shard.position = 501
     desk.take()
     assert desk.store.put_bytes - first < first / 3
+
+
+@pytest.mark.parametrize("when", ["before its manifest", "after its manifest"])
+def test_snapshot_whose_part_is_gone_is_none_and_the_next_one_stores_all_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, when: str
+) -> None:
+    """Else a part that does not change is named by all that follow, and none of them can be loaded."""
+    store: Any = Threaded(LocalStore(tmp_path))
+    desk = Desk(small("p"), store)
+
+    def advance(is_done: Callable[[], object]) -> None:
+        until(lambda: desk.advance() and is_done(), 10)
+
+    def learn_nothing(position: int) -> None:
+        """Have the books change, and the champion not."""
+        desk.shard.task.step(Record("p.raw", 0, position - 1, 1_700_000_000_000, None, b"no event"))
+        desk.shard.position = desk.shard.committed = position
+        desk.clock.now += 100
+
+    desk.advance()
+    fold(desk.shard.task, 0, 50)
+    champion = sha256(pickling.dumps(desk.shard.task.lifecycle.learners["champion"].model)).hexdigest()
+    learn_nothing(51)
+    if when == "before its manifest":
+        desk.shard.committed = 50
+        desk.advance(20)
+        store.drop(0, [], []).result(10)  # after all that was put
+    else:
+        advance(lambda: desk.snapshots.taken)
+    (tmp_path / "0/parts" / champion).unlink()
+    learn_nothing(52)
+    advance(lambda: desk.snapshots.failed)
+    assert "parts are not there any more, champion among them; all are stored anew with the next one" in caplog.text
+    learn_nothing(53)
+    taken = desk.snapshots.taken
+    advance(lambda: desk.snapshots.taken > taken)
+    recovery = Recovery(store, TRUSTED)
+    found = recovery.recover(lambda: Task(desk.pipeline), identity_of(desk.pipeline, 0, 1), 0, 53)
+    assert found.manifest is not None
+    assert (found.manifest.next, recovery.refused) == (53, 0)
 
 
 def test_every_shard_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,18 +18,21 @@ from confluent_kafka import OFFSET_INVALID, Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import ConfigurationError, InvariantError, SnapshotError
+from schemas.errors import ConfigurationError, InvariantError, MissingPartError, SnapshotError
 from schemas.manifest import Identity, Manifest, Part
 from schemas.signing import generate, signer_from_pem
-from streams.worker.settings import load_settings
+from streams.worker.settings import Settings, load_settings
 from streams.worker.stores import LocalStore, ObjectStore, abandoned, local, open_store
 from streams.worker.stores.kafka import KafkaStore
+from streams.worker.stores.opening import open_snapshots
+from streams.worker.stores.store import SnapshotStore, Threaded
 
 Store = LocalStore | ObjectStore
 ROOT = Path(__file__).resolve().parents[3]
 BUCKET = "snapshots"
 MISSING = "0" * 64
 MEBIBYTE = 1024 * 1024
+DAY_SECONDS = 86_400
 _numbers = itertools.count()
 
 
@@ -105,7 +108,7 @@ def test_chunk_that_cannot_be_found_again_is_not_stored(
     answers: list[tuple[bytes, Callable[..., None]]] = []
     store = KafkaStore("p", {}, lambda messages, done: answers.extend((m.key, done) for m in messages), lambda _: None)
     part = store.put(3, Part("champion", MISSING, MEBIBYTE, 0, 5), bytes(MEBIBYTE))
-    sealed = store.seal(3, 6, b"manifest")
+    sealed = store.seal(3, 6, b"manifest", [])
     for (key, done), offset in zip(answers, (*offsets, OFFSET_INVALID), strict=True):
         done(None, Message("p.snapshots", 3, offset, key=key))
     assert sealed.result(0) is None
@@ -263,6 +266,23 @@ def test_store_is_two_dictionaries(new_store: Callable[[], tuple[str, Store]], s
         assert list(store.manifests(partition)) == expected
     for (partition, digest), data in parts.items():
         assert store.get(partition, digest) == data
+
+
+def test_manifest_that_names_a_part_which_is_gone_is_not_stored(store: Store) -> None:
+    """Which one, for those who look for it; of other partitions' parts nothing is taken."""
+    worker = Threaded(store)
+    parts = [Part(name, digest_of(name.encode()), 1, 0, 5) for name in ("state", "champion", "pending-0")]
+    for part in parts:
+        worker.put(3, part, part.name.encode()).result(10)
+    worker.seal(3, 5, b"whole", parts).result(10)
+    store.drop(3, [], [parts[1].digest])
+    keep(store, b"champion", 31)
+    with pytest.raises(MissingPartError, match=r"^1 of its 3 parts are not there any more, champion among them; all "):
+        worker.seal(3, 6, b"broken", parts).result(10)
+    assert list(worker.manifests(3)) == [b"whole"]
+    keep(store, b"champion")
+    worker.seal(3, 6, b"mended", parts).result(10)
+    assert list(worker.manifests(3)) == [b"mended", b"whole"]
 
 
 # ------------------------------------------------------------------ the folder
@@ -470,24 +490,24 @@ def test_write_killed_leaves_the_state_before_or_after(
 
 
 def test_drafts_of_killed_processes_are_removed_at_start(folder: Path) -> None:
-    """Those of ten minutes ago: a younger one may be another worker's at this moment."""
+    """Those of a day ago: a younger one may be another worker's at this moment."""
     old, young = folder / "3/parts/.old.tmp", folder / "3/manifests/.young.tmp"
     others = folder / "3/parts/notes.tmp"
     for path in (old, young, others):
         path.write_bytes(b"half")
     for path in (old, others):
-        os.utime(path, (time.time() - 601,) * 2)
-    os.utime(young, (time.time() - 500,) * 2)
+        os.utime(path, (time.time() - DAY_SECONDS - 1,) * 2)
+    os.utime(young, (time.time() - DAY_SECONDS + 100,) * 2)
     LocalStore(folder)
     assert [path.exists() for path in (old, young, others)] == [False, True, True]
 
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Return what lets ten minutes pass."""
+    """Return what lets a day pass."""
 
     def pass_on() -> None:
-        now = time.time() + 601
+        now = time.time() + DAY_SECONDS + 1
         monkeypatch.setattr(abandoned.time, "time", lambda: now)
 
     return pass_on
@@ -501,7 +521,7 @@ def sealed(digest: str) -> bytes:
 
 
 def test_parts_of_snapshots_that_failed_are_removed_at_start(tmp_path: Path, later: Callable[[], None]) -> None:
-    """Those that no manifest names, whoever signed it, once they are ten minutes old; of each partition its own."""
+    """Those that no manifest names, whoever signed it, once they are a day old; of each partition its own."""
     store = LocalStore(tmp_path)
     named, unnamed = keep(store, b"named"), keep(store, b"unnamed")
     keep(store, b"named", 31)
@@ -572,7 +592,7 @@ def test_part_that_is_put_again_is_as_good_as_new(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     digest = keep(store, b"again")
     path = tmp_path / "3/parts" / digest
-    os.utime(path, (time.time() - 601,) * 2)
+    os.utime(path, (time.time() - DAY_SECONDS - 1,) * 2)
     keep(store, b"again")
     assert path.stat().st_mtime > time.time() - 60
 
@@ -581,9 +601,47 @@ def test_part_that_a_copy_brought_with_its_time_is_young(tmp_path: Path) -> None
     """The manifests of a folder that is being restored may come after the parts."""
     store = LocalStore(tmp_path)
     digest = keep(store, b"restored")
-    os.utime(tmp_path / "3/parts" / digest, (time.time() - 86_400,) * 2)
+    os.utime(tmp_path / "3/parts" / digest, (time.time() - 2 * DAY_SECONDS,) * 2)
     LocalStore(tmp_path)
     assert store.get(3, digest) == b"restored"
+
+
+# ------------------------------------------------------------------ who only looks
+
+
+def opened(folder: Path) -> SnapshotStore:
+    """Return the store of a pipeline as commands open it."""
+    return open_snapshots(Settings(snapshot_store=f"file://{folder}"), "p")
+
+
+def test_who_only_looks_removes_nothing(tmp_path: Path, later: Callable[[], None]) -> None:
+    """A worker's snapshot may be on its way for as long as it takes; what is abandoned the next worker removes."""
+    store = LocalStore(tmp_path / "p")
+    digest = keep(store, b"on its way")
+    draft = tmp_path / "p/3/manifests/.old.tmp"
+    draft.parent.mkdir()
+    draft.write_bytes(b"half")
+    os.utime(draft, (0, 0))
+    later()
+    assert list(opened(tmp_path).manifests(3)) == []
+    assert store.get(3, digest) == b"on its way"
+    assert draft.exists()
+
+
+def test_who_only_looks_makes_nothing(tmp_path: Path) -> None:
+    """The first worker makes the folder, for itself: one that somebody else made is not for it to write."""
+    looking = opened(tmp_path)
+    assert (list(looking.manifests(0)), looking.noted(0)) == ([], None)
+    part = Part("champion", MISSING, 1, 0, 5)
+    for write in (
+        lambda: looking.put(0, part, b"x").result(10),
+        lambda: looking.seal(0, 5, b"x", []).result(10),
+        lambda: looking.drop(0, [5], [part]).result(10),
+        lambda: looking.note(0, b"x"),
+    ):
+        with pytest.raises(InvariantError, match="opened to be read: got something to write"):
+            write()
+    assert list(tmp_path.iterdir()) == []
 
 
 # ------------------------------------------------------------------ the order of what reaches the disk
