@@ -1,6 +1,7 @@
 """What a forked child writes: it sees this process as it was, and this process goes on."""
 
 import gc
+import io
 import os
 import pickle
 import signal
@@ -8,11 +9,18 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from streams.undo_log import Checkpoint, Pickled
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 _CHILD_SECONDS = 120
+#: The first descriptor after those of input, output and errors.
+_FIRST = 3
+_OPEN_FILES = "/dev/fd"
 _CHILD_RECURSION = 20_000
 _MESSAGE_CHARACTERS = 1000
 
@@ -42,11 +50,12 @@ class Forked:
         #: Processor time that the child took.
         self.cpu_seconds = 0.0
         self._file = tempfile.TemporaryFile(prefix="riverrun-")  # noqa: SIM115 - it lives as long as this does
+        parent = os.getpid()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # other threads: the child touches nothing of theirs
             self._child = os.fork()
         if self._child == 0:
-            _write_and_exit(write, self._file.fileno())
+            _write_and_exit(write, self._file.fileno(), parent)
 
     def size_bytes(self) -> int | None:
         """Return the size of the file, None while the child is at it, 0 when it failed."""
@@ -118,7 +127,7 @@ def checkpoint(model: Any) -> Checkpoint:
         return Pickled(model)  # no room for another process, or no place for the file
 
 
-def _write_and_exit(write: Callable[[BinaryIO], object], descriptor: int) -> None:
+def _write_and_exit(write: Callable[[BinaryIO], object], descriptor: int, parent: int) -> None:
     """The child: write, and end without running anything that belongs to the parent."""
     status = 1
     try:
@@ -128,13 +137,42 @@ def _write_and_exit(write: Callable[[BinaryIO], object], descriptor: int) -> Non
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.alarm(_CHILD_SECONDS)
         sys.setrecursionlimit(_CHILD_RECURSION)
-        with open(descriptor, "wb", closefd=False) as file:
-            try:
-                write(file)
-                status = 0
-            except Exception as error:
-                file.seek(0)
-                file.truncate()
-                file.write(f"{type(error).__name__}: {error}"[:_MESSAGE_CHARACTERS].encode())
+        _close_others(descriptor)
+        try:
+            file = io.BufferedWriter(_Leashed(descriptor, parent))
+            write(file)
+            file.flush()
+            status = 0
+        except Exception as error:
+            # Past what `file` has in its buffer, which there may be no room for.
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{type(error).__name__}: {error}"[:_MESSAGE_CHARACTERS].encode(), 0)
     finally:
         os._exit(status)
+
+
+class _Leashed(io.FileIO):
+    """A file of the child, which ends when it has something to write and its parent is gone."""
+
+    def __init__(self, descriptor: int, parent: int) -> None:
+        super().__init__(descriptor, "wb", closefd=False)
+        self._parent = parent
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Write, for as long as somebody waits for it."""
+        if os.getppid() != self._parent:
+            os._exit(1)
+        return super().write(data)
+
+
+def _close_others(descriptor: int) -> None:
+    """Close what the parent has open: where that is killed, its port and its connections end with it."""
+    try:
+        opened = {int(name) for name in os.listdir(_OPEN_FILES)}  # the limit of open files may be a thousand million
+    except OSError:
+        os.closerange(_FIRST, descriptor)
+        os.closerange(max(_FIRST, descriptor + 1), os.sysconf("SC_OPEN_MAX"))
+        return
+    for number in opened - {*range(_FIRST), descriptor}:
+        with suppress(OSError):
+            os.close(number)
