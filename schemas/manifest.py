@@ -10,6 +10,9 @@ from schemas.errors import SnapshotError
 #: Raised when the parts mean something else than before.
 FORMAT = 9
 
+#: Name of the pipeline, input topic and partition.
+Log = tuple[str, str, int]
+
 
 class Identity(Struct, frozen=True, forbid_unknown_fields=True):
     """Whose state a snapshot is; one of another identity is not loaded.
@@ -37,6 +40,11 @@ class Identity(Struct, frozen=True, forbid_unknown_fields=True):
     partitions: int
     river: str
     format: int = FORMAT
+
+    @property
+    def log(self) -> Log:
+        """The log that the state is of, under whatever declaration and version."""
+        return self.pipeline, self.topic, self.partition
 
 
 class Part(Struct, frozen=True, forbid_unknown_fields=True):

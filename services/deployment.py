@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 
 from msgspec import Struct
 
 from schemas.commands import Declare
-from schemas.errors import SealError, SnapshotError
 from schemas.manifest import Manifest
-from schemas.signing import TrustedKeys
 from services.commanding import Sent, send
 from services.groups import GroupOffsets
 from services.topics import require_topic
@@ -18,8 +16,8 @@ from streams.takeover import Takeover
 from streams.worker.declarations import DeclarationLog
 from streams.worker.keys import load_operators, load_trusted
 from streams.worker.settings import Settings
+from streams.worker.stores.authentic import newest_of
 from streams.worker.stores.opening import open_snapshots
-from streams.worker.stores.store import SnapshotStore
 
 _SECONDS = 30.0
 _STEP_SECONDS = 1.0
@@ -51,20 +49,6 @@ class Handover(Struct, frozen=True):
         if self.position == 0:
             return True
         return self.committed >= self.position and (self.snapshot is None or self.snapshot >= self.position)
-
-
-def newest_snapshot(store: SnapshotStore, trusted: TrustedKeys, partition: int) -> Manifest | None:
-    """Return the newest snapshot of a partition that somebody trusted has signed, None when there is none.
-
-    Raises
-    ------
-    SnapshotError
-        When the store does not answer.
-    """
-    for document in store.manifests(partition):
-        with suppress(SealError, SnapshotError):
-            return Manifest.from_document(trusted.open(document))
-    return None
 
 
 def changes(pipeline: Pipeline, newest: Manifest | None, successor: Declare | None = None) -> Takeover | None:
@@ -104,18 +88,19 @@ class Standings:
 
     def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
         self._store, self._trusted = open_snapshots(settings, pipeline.name), load_trusted(settings.trusted_keys)
+        self._name, self._topic = pipeline.name, pipeline.source_topic
         operators = load_operators(settings)
         self._declarations = DeclarationLog(settings.client(), pipeline.source_topic, pipeline.name, operators)
 
     def newest(self, partition: int) -> Manifest | None:
-        """Return the newest snapshot of a partition, None when there is none.
+        """Return the newest snapshot of a partition that can be believed, None when there is none.
 
         Raises
         ------
         SnapshotError
             When the store does not answer.
         """
-        return newest_snapshot(self._store, self._trusted, partition)
+        return newest_of(self._store, self._trusted, (self._name, self._topic, partition))[0]
 
     def successor(self, partition: int, newest: Manifest | None) -> Declare | None:
         """Return the command by which another declaration begins where a snapshot was taken, if one does.

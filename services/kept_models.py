@@ -6,13 +6,14 @@ from importlib.metadata import version
 from typing import Any
 
 from schemas import topics
-from schemas.errors import NotPicklableError, SealError, SnapshotError
+from schemas.errors import NotPicklableError, SnapshotError
 from schemas.manifest import FORMAT, Manifest, Part
 from schemas.signing import TrustedKeys
 from services.topics import partition_counts
 from streams import pickling
 from streams.inventory import KeptModel, models_in
 from streams.worker.settings import Settings
+from streams.worker.stores.authentic import newest_of
 from streams.worker.stores.opening import open_snapshots
 from streams.worker.stores.store import SnapshotStore
 
@@ -72,19 +73,11 @@ class KeptModels:
 
     def _newest(self, trusted: TrustedKeys) -> Manifest:
         """Return the newest manifest that somebody trusted has signed, and that is of this log."""
-        refused, why = 0, ""
-        for document in self._store.manifests(self._log[2]):
-            try:
-                manifest = Manifest.from_document(trusted.open(document))
-                identity = manifest.identity
-                if (identity.pipeline, identity.topic, identity.partition) != self._log:
-                    raise SnapshotError(f"it is of {identity.pipeline}, {identity.topic}[{identity.partition}]")
-            except (SealError, SnapshotError) as error:
-                refused, why = refused + 1, why or str(error)
-                continue
-            return manifest
-        doubt = f"; {refused} are not believed, the newest of them: {why}" if refused else ""
-        advice = "; workers take one every RIVERRUN_SNAPSHOT_INTERVAL" if not refused else ""
+        newest, refusals = newest_of(self._store, trusted, self._log)
+        if newest is not None:
+            return newest
+        doubt = f"; {len(refusals)} are not believed, the newest of them: {refusals[0]}" if refusals else ""
+        advice = "; workers take one every RIVERRUN_SNAPSHOT_INTERVAL" if not refusals else ""
         raise SnapshotError(f"{self._where}: there is no snapshot yet{advice}{doubt}")
 
     def models(self) -> list[KeptModel]:

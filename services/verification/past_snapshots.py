@@ -9,6 +9,7 @@ from schemas.errors import RiverrunError, SnapshotError
 from schemas.manifest import Identity, Manifest, Part
 from schemas.operators import SignedCommand
 from schemas.signing import TrustedKeys
+from streams.worker.stores.authentic import opened
 from streams.worker.stores.store import SnapshotStore
 
 
@@ -58,16 +59,15 @@ class PastSnapshots:
 
     def _read(self) -> None:
         refusals: list[str] = []
-        for document in self._store.manifests(self._identity.partition):
-            try:
-                manifest = Manifest.from_document(self._trusted.open(document))
-            except RiverrunError as error:
-                refusals.append(str(error))
+        for found in opened(self._store, self._trusted, self._identity.partition):
+            manifest = found.manifest
+            if manifest is None:
+                refusals.append(found.refusal)
                 continue
-            if _log_of(manifest.identity) == _log_of(self._identity):
+            if manifest.identity.log == self._identity.log:
                 self._manifests.append(manifest)
             if manifest.next in self._positions and self._leads_on(manifest):
-                self._useful.append(document)
+                self._useful.append(found.document)
         if refusals:
             self.remarks.append(f"{len(refusals)} snapshots are not believed, the newest of them: {refusals[0]}")
 
@@ -85,7 +85,7 @@ class PastSnapshots:
             noted = None if document is None else Attempts.from_document(self._trusted.open(document))
         except RiverrunError:
             return ()
-        if noted is None or (noted.pipeline, noted.topic, noted.partition) != _log_of(self._identity):
+        if noted is None or (noted.pipeline, noted.topic, noted.partition) != self._identity.log:
             return ()
         return noted.skips
 
@@ -130,7 +130,3 @@ class PastSnapshots:
     def get(self, partition: int, parts: Sequence[Part]) -> Iterator[bytes]:
         """Yield parts."""
         return self._store.get(partition, parts)
-
-
-def _log_of(identity: Identity) -> tuple[str, str, int]:
-    return identity.pipeline, identity.topic, identity.partition

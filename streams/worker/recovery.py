@@ -14,6 +14,7 @@ from schemas.signing import TrustedKeys
 from streams import snapshot
 from streams.takeover import Takeover
 from streams.task import Task
+from streams.worker.stores.authentic import opened
 from streams.worker.stores.store import SnapshotStore
 
 log = logging.getLogger("riverrun.worker")
@@ -95,7 +96,7 @@ class Recovery:
         except SnapshotError as error:
             log.warning("%s: no snapshots: %s", where, error)
             return Recovered(unreadable=str(error))
-        newest = next((m for m in authentic if _is_of_this_log(m.identity, identity)), None)
+        newest = next((m for m in authentic if m.identity.log == identity.log), None)
         skips, unreadable = () if newest is None else newest.skips, ""
         for manifest in credible:
             try:
@@ -119,15 +120,13 @@ class Recovery:
         Those beyond the committed offset are not counted: a group that was set back finds the one below it.
         """
         looked_at = 0
-        for document in self._store.manifests(identity.partition):
-            try:
-                manifest = Manifest.from_document(self._trusted.open(document))
-            except RiverrunError as error:
-                self._refuse(where, str(error))
+        for found in opened(self._store, self._trusted, identity.partition):
+            if found.manifest is None:
+                self._refuse(where, found.refusal)
                 looked_at += 1
             else:
-                yield manifest
-                looked_at += manifest.next <= committed
+                yield found.manifest
+                looked_at += found.manifest.next <= committed
             if looked_at == _LOOKED_AT:
                 return
 
@@ -183,12 +182,6 @@ class Recovery:
     def _refuse(self, where: str, why: str) -> None:
         self.refused += 1
         log.warning("%s: snapshot refused: %s", where, why)
-
-
-def _is_of_this_log(identity: Identity, wanted: Identity) -> bool:
-    """Tell whether a snapshot is of the same log, under whatever declaration and version."""
-    log_of = (identity.pipeline, identity.topic, identity.partition)
-    return log_of == (wanted.pipeline, wanted.topic, wanted.partition)
 
 
 def _words(error: Exception) -> str:

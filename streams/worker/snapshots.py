@@ -7,7 +7,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from typing import Any, BinaryIO, Protocol
@@ -15,13 +14,14 @@ from typing import Any, BinaryIO, Protocol
 from faust.types import TP
 from msgspec.structs import replace
 
-from schemas.errors import MissingPartError, SealError, SnapshotError
+from schemas.errors import MissingPartError, SnapshotError
 from schemas.manifest import Identity, Manifest, Part
 from schemas.signing import Signer, TrustedKeys
 from streams.ladder import orphans, outlived
 from streams.snapshot import Dump, read_index, write
 from streams.task import Task
 from streams.worker.forked import Forked
+from streams.worker.stores.authentic import opened
 from streams.worker.stores.store import SnapshotStore
 
 log = logging.getLogger("riverrun.worker")
@@ -256,11 +256,8 @@ class Snapshots:
 
     def _list(self, partition: int) -> list[Manifest]:
         """Return the manifests of a partition that can be believed."""
-        manifests = []
-        for document in self._store.manifests(partition):
-            with suppress(SealError, SnapshotError):
-                manifests.append(Manifest.from_document(self._trusted.open(document)))
-        return manifests
+        found = (one.manifest for one in opened(self._store, self._trusted, partition))
+        return [manifest for manifest in found if manifest is not None]
 
 
 def _has_moved(shard: Snapshotted) -> bool:

@@ -12,7 +12,7 @@ from schemas.events import PredictionMade
 from schemas.record import Record
 from services.backtest import PredictionDigest
 from services.cli import app
-from services.deployment import declare, handovers, newest_snapshot
+from services.deployment import declare, handovers
 from streams.drift import Drift
 from streams.pipeline import Pipeline
 from streams.snapshot import read_index, restore, write
@@ -20,6 +20,7 @@ from streams.takeover import Takeover
 from streams.task import Task
 from streams.worker.keys import load_trusted
 from streams.worker.settings import Settings
+from streams.worker.stores.authentic import newest_of
 from streams.worker.stores.opening import open_snapshots
 from tests.streams.worker import declarations
 from tests.streams.worker.engines import ON_BOTH
@@ -63,10 +64,11 @@ class TopicSnapshots:
         settings = Settings(bootstrap_servers=kafka.bootstrap, **deployment.keys)
         self._store = open_snapshots(settings, deployment.pipeline.name)
         self._trusted = load_trusted(settings.trusted_keys)
+        self._log = deployment.pipeline.name, deployment.pipeline.source_topic
 
     def newest(self, partition: int) -> int:
         """Return the position of a partition's newest, -1 when there is none."""
-        manifest = newest_snapshot(self._store, self._trusted, partition)
+        manifest, _ = newest_of(self._store, self._trusted, (*self._log, partition))
         return -1 if manifest is None else manifest.next
 
 
