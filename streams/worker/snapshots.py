@@ -29,6 +29,8 @@ log = logging.getLogger("riverrun.worker")
 #: Dumps may take this share of the time, those of all partitions together.
 _SHARE = 0.018
 _BYTES_A_CYCLE = 4 * 1024 * 1024
+#: Parts that a slow store may be behind with when it is given more: what waits for it is in memory.
+_BEHIND = 2
 _SWEEP_EVERY = 20
 
 
@@ -201,6 +203,8 @@ class Snapshots:
                 if handed_bytes >= _BYTES_A_CYCLE:
                     handed_bytes = 0
                     yield True
+                    while sum(not place.done() for place in places.values()) > _BEHIND:
+                        yield False
         yield True
         while not all(place.done() for place in places.values()) or shard.committed < position:
             yield False

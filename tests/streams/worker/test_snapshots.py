@@ -77,6 +77,25 @@ def test_manifest_waits_until_all_parts_are_stored() -> None:
     assert all(part.places for part in manifest.parts)
 
 
+def test_slow_store_is_given_no_more_than_it_can_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for it is in memory: the whole state, if cycles went on handing it over."""
+    monkeypatch.setattr(snapshots, "_BYTES_A_CYCLE", 1)
+    desk = Desk(small("p", ttl_seconds=3600))
+    desk.advance()
+    fold(desk.shard.task, 0, 500)
+    desk.shard.position = desk.shard.committed = 500
+    desk.clock.now = 10.0
+    desk.store.late = waiting = []
+    handed_over = sum(desk.advance(20))
+    assert (handed_over, len(waiting)) == (3, 3)
+    while desk.snapshots.taken == 0:
+        if waiting:
+            waiting.pop(0)()
+        handed_over += sum(desk.advance(2))
+        assert len(waiting) <= 3
+    assert handed_over == len(desk.store.parts) + 2  # the end of them, and the manifest
+
+
 def test_dump_takes_less_than_a_fiftieth_of_the_time() -> None:
     """A dump of 1.8 seconds is followed by the next one after a hundred."""
     desk = Desk(small("p"))
