@@ -18,7 +18,7 @@ from services.cli.printing import print_json, print_table
 from services.loading import load_pipeline, pipeline_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from schemas.manifest import Manifest
     from services.kept_models import KeptModels
@@ -54,7 +54,9 @@ def show(
     No model is loaded. A pipeline with metrics or a detector of its own has to be named as FILE.py:NAME.
     """
     place = _Place.of(pipeline, servers)
-    reports = [_report(place, number) for number in place.partitions(partition)]
+    partitions = place.partitions(partition)
+    kept_in = place.opened()
+    reports = [_report(kept_in, number) for number in partitions]
     if all(one["snapshot"] is None for one in reports):
         raise SnapshotError(reports[0]["reason"])
     if output is Output.JSON:
@@ -196,22 +198,22 @@ class _Place(NamedTuple):
             raise typer.BadParameter(
                 f"--partition: got none, expected one of 0 to {partitions[-1]}: each has models of its own"
             )
-        return self.kept(partitions[0])
+        return self.opened()(partitions[0])
 
-    def kept(self, partition: int) -> "KeptModels":
-        """Return the models of a partition."""
+    def opened(self) -> "Callable[[int], KeptModels]":
+        """Open keys and store, once; return what returns the models of a partition."""
         from services.kept_models import KeptModels, open_kept
         from streams.worker.keys import load_trusted
 
         trusted = load_trusted(self.settings.trusted_keys)
         store = open_kept(self.settings, self.name)
-        return KeptModels(store, trusted, self.name, self.topic, partition, self.classes)
+        return lambda partition: KeptModels(store, trusted, self.name, self.topic, partition, self.classes)
 
 
-def _report(place: _Place, partition: int) -> dict[str, Any]:
+def _report(kept_in: "Callable[[int], KeptModels]", partition: int) -> dict[str, Any]:
     """Return what a partition's newest snapshot holds; where there is none to be read, why."""
     try:
-        kept = place.kept(partition)
+        kept = kept_in(partition)
         models = [_account(kept, model) for model in kept.models()]
     except SnapshotError as error:
         return {"partition": partition, "snapshot": None, "reason": str(error), "models": []}

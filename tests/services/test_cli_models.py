@@ -13,12 +13,14 @@ from typer.testing import CliRunner, Result
 
 from schemas.events import DataDrifted
 from schemas.record import Record
+from services import kept_models
 from services.cli import app, ordering
 from services.cli.drift import _account
 from services.drift_story import Story
 from streams import pickling
 from streams.policy import BackgroundChallenger, Pool
 from streams.worker.settings import Settings
+from streams.worker.stores.store import SnapshotStore
 from tests.schemas.instances import INSTANCES
 from tests.streams.worker.conftest import Deployment
 from tests.streams.worker.declarations import small
@@ -214,6 +216,20 @@ def test_models_of_the_newest_snapshot_are_shown(desk: Desk) -> None:
     assert archived
     text = desk.run("models", "show", desk.path, "--partition", "0").stdout
     assert f"[0]: snapshot at {report['snapshot']}, taken 20" in text
+
+
+def test_store_is_opened_once_for_all_partitions(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A topic of a hundred partitions is asked for once, not a hundred times."""
+    opened: list[str] = []
+    real = kept_models.open_kept
+
+    def open_kept(settings: Settings, pipeline: str) -> SnapshotStore:
+        opened.append(pipeline)
+        return real(settings, pipeline)
+
+    monkeypatch.setattr(kept_models, "open_kept", open_kept)
+    desk.run("models", "show", "shown-two", code=1)
+    assert opened == ["shown-two"]
 
 
 def test_models_differ_where_they_do(desk: Desk) -> None:
