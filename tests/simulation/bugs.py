@@ -306,8 +306,8 @@ def _manifest_ahead() -> Patches:
         shards[tp.partition] = shard
         return take(self, tp, shard, *rest)
 
-    def ahead(self: Any, partition: int, position: int, document: bytes) -> Any:
-        return seal(self, partition, shards[partition].position, document)
+    def ahead(self: Any, partition: int, position: int, document: bytes, parts: Any) -> Any:
+        return seal(self, partition, shards[partition].position, document, parts)
 
     return [(Snapshots, "_take", note), (KafkaStore, "seal", ahead)]
 
