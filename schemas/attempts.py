@@ -60,10 +60,6 @@ class Attempts(Struct, frozen=True, forbid_unknown_fields=True):
             return msgspec.structs.replace(self, starts=self.starts + 1)
         return msgspec.structs.replace(self, starts=1, skips=(*self.skips, committed))
 
-    def forgiven(self) -> "Attempts":
-        """Return the attempts without the last: that worker ended for a reason that is not in the record."""
-        return msgspec.structs.replace(self, starts=self.starts - 1)
-
     @property
     def is_careful(self) -> bool:
         """Whether a worker should commit record by record, so that the next one knows at which it died."""

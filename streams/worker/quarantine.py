@@ -1,10 +1,11 @@
 """Keeps a record that kills workers from killing them for ever."""
 
 import logging
+import threading
 
 import msgspec
 
-from schemas.attempts import Attempts
+from schemas.attempts import CAREFUL_RECORDS, Attempts
 from schemas.errors import RiverrunError, SealError, SnapshotError
 from schemas.signing import Signer, TrustedKeys
 from streams.worker.stores.store import SnapshotStore
@@ -80,6 +81,16 @@ class Quarantine:
                     attempts.committed,
                 )
 
+    def passed(self, partition: int, position: int) -> None:
+        """Take note that a position was committed: who began before it has not died there, should anybody do so again.
+
+        A careful worker's count stays as long as its next death would be blamed on the record at which it is.
+        """
+        attempts = self._begun.get(partition)
+        if attempts is not None and position > attempts.committed + CAREFUL_RECORDS * attempts.is_careful:
+            del self._begun[partition]
+            threading.Thread(target=self._leave, args=(attempts, 0), name="riverrun-passed", daemon=True).start()
+
     def forgive(self) -> None:
         """Take back what was written: this worker ends, and no record is to blame."""
         for partition in list(self._begun):
@@ -88,8 +99,13 @@ class Quarantine:
     def withdraw(self, partition: int) -> None:
         """Take back what was written of one partition: its next record waits for another declaration."""
         attempts = self._begun.pop(partition, None)
-        if attempts is not None and self._noted(partition) == attempts:  # else others have written since, and know more
-            self._write(attempts.forgiven())
+        if attempts is not None:
+            self._leave(attempts, attempts.starts - 1)
+
+    def _leave(self, attempts: Attempts, starts: int) -> None:
+        """Leave so many starts of what this worker has written."""
+        if self._noted(attempts.partition) == attempts:  # else others have written since, and know more
+            self._write(msgspec.structs.replace(attempts, starts=starts))
 
     def _write(self, attempts: Attempts) -> None:
         try:

@@ -1,5 +1,6 @@
 """The task of one assigned partition, and where it stands."""
 
+import logging
 from collections import Counter
 
 from schemas.attempts import CAREFUL_RECORDS, Attempts
@@ -7,6 +8,8 @@ from schemas.events import Event
 from schemas.manifest import Manifest
 from schemas.record import Record
 from streams.task import Task
+
+log = logging.getLogger("riverrun.worker")
 
 
 class Shard:
@@ -72,5 +75,7 @@ class Shard:
         """Step the task, or pass over the record at which workers have died."""
         if self._to_skip and record.offset >= self._to_skip[0]:
             del self._to_skip[0]
+            if record.offset >= self.emit_from:
+                log.warning("%s: passed over, a dead letter now: workers have died at it", record.position)
             return self.task.skip(record)
         return self.task.step(record)

@@ -192,6 +192,8 @@ class Consumer(base.Consumer):
         try:
             await self.app.assignment.finish()
             await self.app.assignment.release()
+            if self.app.error is None:
+                self.app.assignment.forgive()
         except Exception as error:
             self.app.fail(error)
         if self._poller is not None:

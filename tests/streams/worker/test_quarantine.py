@@ -1,5 +1,7 @@
 """Counting the workers that die at a position: who is blamed, who is forgiven, and whose counts are believed."""
 
+import threading
+
 import pytest
 
 from schemas.attempts import Attempts
@@ -35,6 +37,35 @@ def test_worker_that_came_further_begins_the_count_anew() -> None:
     """Three deaths at three places are three accidents."""
     store = MemoryStore()
     assert [die_at(store, offset).starts for offset in (100, 150, 100, 100, 20_000)] == [1, 1, 1, 2, 1]
+
+
+def began_and_came_to(store: MemoryStore, committed: int, position: int) -> Attempts:
+    """Start a worker that begins at an offset, commits a position, and is heard of no more."""
+    quarantine = worker(store)
+    attempts = quarantine.look(0, committed, ())
+    quarantine.begin(attempts)
+    quarantine.passed(0, position)
+    for thread in threading.enumerate():
+        if thread.name == "riverrun-passed":
+            thread.join()
+    return attempts
+
+
+def test_topic_that_is_made_anew_has_killed_nobody() -> None:
+    """Each worker came further; that the next one begins at the same offset is no death, and no record is skipped."""
+    store = MemoryStore()
+    lives = [began_and_came_to(store, 0, 20) for _ in range(6)]
+    assert [(life.starts, life.skips) for life in lives] == [(1, ())] * 6
+
+
+def test_careful_worker_has_passed_the_place_once_it_commits_in_pieces_again() -> None:
+    """Until then its own death would be the next record's fault."""
+    store = MemoryStore()
+    die_at(store, 100)
+    assert began_and_came_to(store, 100, 130).starts == 2
+    assert die_at(store, 130).starts == 2
+    assert began_and_came_to(store, 130, 1_131).starts == 3
+    assert die_at(store, 130).starts == 1
 
 
 def test_careful_worker_that_came_further_has_died_where_it_is_found() -> None:
