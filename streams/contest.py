@@ -288,9 +288,9 @@ class Contest:
         (self.challenger if role == "challenger" else self._newcomer).judge()
         return model.learned < self._policy.min_learned
 
-    def forget_losses(self, champion: Learner) -> None:
-        """Begin anew with what remembers losses: their unit is another one."""
-        self._alarm, self._advantages = Alarm(), {}
+    def begin_anew(self, champion: Learner, losses: Iterable[tuple[float, int]]) -> None:
+        """Begin anew with what remembers losses, with the champion's newest ones: their unit is another one."""
+        self._alarm, self._advantages = Alarm.after(loss for loss, _ in losses), {}
         self.past.forget_losses(champion.learned, scored=self.is_awake)
 
     def may_act(self) -> bool:

@@ -185,9 +185,9 @@ class Lifecycle:
         own = offset >= self._serving_from
         if not own:  # the champion before it gave that answer
             loss = losses.get(self.champion.version)
-        elif self._loss.has_unit and self._loss.measure(y, asked.prediction):
-            loss = None  # it is in another unit than those that follow
-            self._forget_losses()
+        elif self._loss.has_unit and (losses_again := self._loss.measure(y, asked.prediction, offset)):
+            loss = None  # it is among these, in the unit of those that follow
+            self._begin_anew(losses_again)
         change = None if loss is None else self._watch.update(loss, asked, y)
         verdict, were_awake = None, shadows.are_awake
         if shadows.exist:
@@ -242,12 +242,13 @@ class Lifecycle:
         if self.successor is not None and self.successor.origin == "command":
             self.successor = None
 
-    def _forget_losses(self) -> None:
-        """Begin anew with all that remembers losses of before: their unit is another one."""
+    def _begin_anew(self, losses: Sequence[tuple[float, int]]) -> None:
+        """Begin anew with all that remembers losses, with those of the newest answers in the new unit."""
         self._books.count["loss_unit_changed"] += 1
         self._watch = LossWatch(self._pipeline, self.champion.version)
+        self._watch.remember(losses)
         self._alarms.forget_losses()
-        self.shadows.forget_losses(self.champion)
+        self.shadows.begin_anew(self.champion, losses)
 
     @property
     def _decides(self) -> bool:
@@ -283,8 +284,7 @@ class Lifecycle:
 
     def _eliminate(self, moment: Moment) -> Sequence[LifecycleEvent]:
         """Let one leave the race that has no place in it any more: one at a record."""
-        gone = self.shadows.eliminate()
-        if gone is None:
+        if (gone := self.shadows.eliminate()) is None:
             return _NOTHING
         version, reason = gone
         return [ModelRetired(**moment.common(ModelRetired, self._pipeline.name), retired=version, reason=reason)]

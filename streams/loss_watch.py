@@ -39,6 +39,11 @@ class LossWatch:
             change = self._segments.update(loss, asked.offset, asked.x, y, change)
         return None if change is None else _rounded(change)
 
+    def remember(self, losses: Sequence[tuple[float, int]]) -> None:
+        """Begin with losses that were told of before, and their offsets: what they reveal is no news."""
+        for loss, offset in losses:
+            self._detector.update(loss, offset)
+
     def snapshot(self) -> Sequence[Any]:
         """Return the state."""
         overall = self._detector.snapshot()

@@ -240,7 +240,7 @@ class Loss:
         #: Whether losses are in a unit that has to be measured.
         self.has_unit = kind == "regression"
         self._unit: float | None = None
-        self._residuals: list[float] = []
+        self._residuals: list[tuple[float, int]] = []
 
     def new_champion(self) -> None:
         """Take note that another model serves: the unit is the stream's and stays, until it is measured again."""
@@ -259,27 +259,35 @@ class Loss:
             return None if self._unit is None else min(1.0, abs(y - prediction) / self._unit)
         return 1.0 if prediction != y else 0.0
 
-    def measure(self, y: Any, prediction: Any) -> bool:
-        """Take an answer to a regression of the model that serves; tell whether the unit is another one from now on.
+    def measure(self, y: Any, prediction: Any, offset: int) -> list[tuple[float, int]]:
+        """Take an answer to a regression of the model that serves, and measure the unit on each 200 of them.
 
-        The unit is 3.5 times the median absolute residual of 200 answers, without those that were exact: for normal
-        residuals three times their mean, which one wild label would move out of sight. It is measured on each 200
-        answers, and follows where it would be less than half of what it is, since the model has learned, or labels have
-        shrunk; and where more than half of the losses are 1: whatever that meant has been told by then. Else it stays,
-        so that a loss that rises is a rise.
+        The unit is 3.5 times their median absolute residual, without those that were exact: for normal residuals three
+        times their mean, which one wild label would move out of sight. It follows where it would be less than half of
+        what it is, since the model has learned, or labels have shrunk; and where more than half of the losses are 1:
+        whatever that meant has been told by then. Else it stays, so that a loss that rises is a rise.
+
+        Returns
+        -------
+        Losses of these answers in the new unit, with offsets, where it became another one: whoever remembers losses
+        begins anew with these. Else nothing.
         """
         if y is None or prediction is None:
-            return False
-        self._residuals.append(abs(y - prediction))
+            return []
+        self._residuals.append((abs(y - prediction), offset))
         if len(self._residuals) < _UNIT_EXAMPLES:
-            return False
-        inexact, self._residuals = [residual for residual in self._residuals if residual], []
+            return []
+        measured, self._residuals = self._residuals, []
+        inexact = [residual for residual, _ in measured if residual]
         before, typical = self._unit, median(inexact) if inexact else None
         if typical is None:
             self._unit = before or 1.0
         elif before is None or _UNIT_FACTOR * typical < before / 2 or typical >= before:
             self._unit = _UNIT_FACTOR * typical
-        return before not in (None, self._unit)
+        unit = self._unit
+        if unit is None or before in (None, unit):
+            return []
+        return [(min(1.0, residual / unit), offset) for residual, offset in measured]
 
     def snapshot(self) -> Any:
         """Return the state."""
@@ -288,4 +296,4 @@ class Loss:
     def restore(self, state: Any) -> None:
         """Become what `snapshot` was taken of."""
         self._unit, residuals = state
-        self._residuals = list(residuals)
+        self._residuals = [(residual, offset) for residual, offset in residuals]

@@ -1,6 +1,6 @@
 """The models beside the champion: those of the contest, and those that race."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -224,10 +224,10 @@ class Shadows:
         """Let one leave the race that has no place in it any more; return its version, and why."""
         return self.entrants.eliminate() if self.entrants is not None else None
 
-    def forget_losses(self, champion: Learner) -> None:
-        """Begin anew with what remembers losses, as `Contest.forget_losses` does; a lead in the race stands."""
+    def begin_anew(self, champion: Learner, losses: Sequence[tuple[float, int]]) -> None:
+        """Begin anew with what remembers losses, as `Contest.begin_anew` does; a lead in the race stands."""
         if self.contest is not None:
-            self.contest.forget_losses(champion)
+            self.contest.begin_anew(champion, losses)
 
     # ------------------------------------------------------------------ kept and brought back
 

@@ -3,6 +3,7 @@
 Answered by bets, too: against "the mean loss is what it was", the mean of a calm past widened by two standard errors.
 """
 
+from collections.abc import Iterable
 from typing import Any, Self
 
 _STAKES = (0.1, 0.25, 0.5)
@@ -198,6 +199,14 @@ class Alarm(_Watch):
         #: 1 by the mean that bets are against.
         self._per_mean = 1.0
         self._slow = self._fast = 1.0
+
+    @classmethod
+    def after(cls, losses: Iterable[float]) -> Self:
+        """Return one that has heard of some losses."""
+        alarm = cls()
+        for loss in losses:
+            alarm.update(loss)
+        return alarm
 
     def update(self, loss: float) -> float:
         """Take the next loss, in [0, 1], and return the evidence, as an e-value: 1 is none."""

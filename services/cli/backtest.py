@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from services.backtest import Backtest
 
 _COMPARING = "Comparing"
-_UNIT = (
-    "before and after: absolute residual over a scale, at most 1 (docs/backtest.md), in other units than the metrics"
-)
+_UNIT = "before and after: absolute residual over a unit, at most 1 (docs/backtest.md), in other units than the metrics"
 
 
 def register(app: typer.Typer) -> None:

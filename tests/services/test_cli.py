@@ -401,7 +401,7 @@ def test_backtest_of_a_regression_says_what_its_drift_is_measured_in_and_where_i
     rows = [{"id": str(i), "a": i % 7 / 7, "y": i % 7 + (i > 2000) * (50 * (i % 2))} for i in range(2500)]
     (folder / "jump.jsonl").write_text("\n".join(map(json.dumps, rows)))
     said = run("backtest", "jump.jsonl", "number.py:pipeline").stdout
-    assert "before and after: absolute residual over a scale, at most 1 (docs/backtest.md), in other units than" in said
+    assert "before and after: absolute residual over a unit, at most 1 (docs/backtest.md), in other units than" in said
     told = [line for line in said.splitlines() if "  drift.detected  " in line]
     assert told
     assert all(line.startswith("[0]@") for line in told)

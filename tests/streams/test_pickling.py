@@ -68,6 +68,7 @@ def test_restored_model_goes_on_as_the_original(model: Model) -> None:
     assert model.name in NO_EQUALS or answers == expected
 
 
+@pytest.mark.slow
 def test_list_holds_what_river_needs_and_no_more() -> None:
     """The checked-in list is what the generator finds; after an update of River, write it again and look at it."""
     assert FILE.read_text() == text_of(generated(names_in)), "run python -m tests.checks.picklable --write"

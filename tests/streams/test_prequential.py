@@ -251,7 +251,7 @@ def test_loss_of_a_regression_has_a_unit_once_that_is_known(pairs: list[tuple[fl
 
 def measured(loss: Loss, residuals: Iterable[float]) -> list[int]:
     """Let a loss take residuals; return the places of those at which its unit became another one."""
-    return [place for place, residual in enumerate(residuals, 1) if loss.measure(residual, 0.0)]
+    return [place for place, residual in enumerate(residuals, 1) if loss.measure(residual, 0.0, place)]
 
 
 @pytest.mark.parametrize(
@@ -264,6 +264,13 @@ def test_unit_follows_where_losses_would_tell_nothing(later: float, changed: boo
     assert measured(loss, [1.0] * 200) == []
     assert measured(loss, [later] * 400) == ([200] if changed else [])
     assert loss.of(later, 0.0, None) == pytest.approx(1 / 3.5 if changed else min(1.0, later / 3.5))
+
+
+def test_losses_of_the_measured_answers_are_told_in_the_new_unit() -> None:
+    """Whoever remembers losses would else be blind for what comes next."""
+    loss = Loss("regression", "zero_one")
+    told = [again for offset in range(400) if (again := loss.measure(1.0 if offset < 200 else 0.1, 0.0, offset))]
+    assert told == [[(pytest.approx(1 / 3.5), offset) for offset in range(200, 400)]]
 
 
 def test_answers_of_the_champion_before_do_not_count() -> None:
