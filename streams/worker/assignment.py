@@ -381,7 +381,7 @@ class Assignment:
         for tp, position in earned.items():
             if tp in shards:
                 shards[tp].committed = max(shards[tp].committed, position)
-            if self._quarantine is not None:
+            if self._quarantine is not None and tp in self.shards:
                 self._quarantine.passed(tp.partition, position)
         self.last_commit = time.monotonic()
         return True

@@ -1,7 +1,6 @@
 """Keeps a record that kills workers from killing them for ever."""
 
 import logging
-import threading
 
 import msgspec
 
@@ -89,7 +88,7 @@ class Quarantine:
         attempts = self._begun.get(partition)
         if attempts is not None and position > attempts.committed + CAREFUL_RECORDS * attempts.is_careful:
             del self._begun[partition]
-            threading.Thread(target=self._leave, args=(attempts, 0), name="riverrun-passed", daemon=True).start()
+            self._write(msgspec.structs.replace(attempts, starts=0))
 
     def forgive(self) -> None:
         """Take back what was written: this worker ends, and no record is to blame."""
@@ -99,13 +98,8 @@ class Quarantine:
     def withdraw(self, partition: int) -> None:
         """Take back what was written of one partition: its next record waits for another declaration."""
         attempts = self._begun.pop(partition, None)
-        if attempts is not None:
-            self._leave(attempts, attempts.starts - 1)
-
-    def _leave(self, attempts: Attempts, starts: int) -> None:
-        """Leave so many starts of what this worker has written."""
-        if self._noted(attempts.partition) == attempts:  # else others have written since, and know more
-            self._write(msgspec.structs.replace(attempts, starts=starts))
+        if attempts is not None and self._noted(partition) == attempts:  # else others have written since, and know more
+            self._write(msgspec.structs.replace(attempts, starts=attempts.starts - 1))
 
     def _write(self, attempts: Attempts) -> None:
         try:

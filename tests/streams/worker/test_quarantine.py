@@ -1,7 +1,5 @@
 """Counting the workers that die at a position: who is blamed, who is forgiven, and whose counts are believed."""
 
-import threading
-
 import pytest
 
 from schemas.attempts import Attempts
@@ -45,9 +43,6 @@ def began_and_came_to(store: MemoryStore, committed: int, position: int) -> Atte
     attempts = quarantine.look(0, committed, ())
     quarantine.begin(attempts)
     quarantine.passed(0, position)
-    for thread in threading.enumerate():
-        if thread.name == "riverrun-passed":
-            thread.join()
     return attempts
 
 
