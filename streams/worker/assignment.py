@@ -24,6 +24,7 @@ from streams.worker.shard import Shard
 from streams.worker.snapshots import Snapshots
 from streams.worker.tally import Tally
 from streams.worker.timing import Timing
+from streams.worker.whereabouts import assigned_places
 
 log = logging.getLogger("riverrun.worker")
 
@@ -84,6 +85,8 @@ class Assignment:
         self.stepping = False
         #: How often the group has assigned anything, be it nothing.
         self.rebalances = 0
+        #: Up to where the partitions that went last are committed.
+        self.left: dict[TP, int] = {}
         self.aborted = 0
         self._aborted_in_a_row = 0
         self._declaration = pipeline.declaration
@@ -126,13 +129,13 @@ class Assignment:
         restored = {e.tp: None if e.tp.partition in lacking else self._restored(e) for e in extents}
         self.shards = {tp: shard for tp, shard in restored.items() if shard is not None}
         self._left_alone = {e.tp: max(e.committed, e.low) for e in extents if restored[e.tp] is None}
-        self._parked = {}
+        self._parked, self.left = {}, {}
         self.tally.hold(self.shards)
         if not extents:
             log.info("assigned no partition: other workers of the group have them all, and this one stands by")
-        for tp, shard in sorted(self.shards.items()):
-            replay = max(0, shard.emit_from - shard.position)
-            log.info("assigned %s[%d] from %d, %d records to replay", tp.topic, tp.partition, shard.position, replay)
+        if self.shards:
+            log.info("assigned %s", assigned_places(self.shards))
+        self._restoration.say_who_waits()
         return {tp: shard.position for tp, shard in self.shards.items() if not shard.ended}
 
     @property
@@ -173,6 +176,8 @@ class Assignment:
 
     def _park(self) -> None:
         self._epoch = -1
+        if self.shards:
+            self.left = {tp: shard.committed for tp, shard in self.shards.items()}
         self._parked, self.shards, self._left_alone = self.shards, {}, {}
         if self._snapshots is not None:
             self._snapshots.forget()

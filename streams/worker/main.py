@@ -4,7 +4,9 @@ import asyncio
 import gc
 import io
 import logging
+import signal
 import sys
+from importlib.metadata import version
 
 import faust
 from prometheus_client import REGISTRY
@@ -20,6 +22,9 @@ from streams.worker.settings import Settings
 from streams.worker.signals import listen_to_signals
 from streams.worker.telemetry import Telemetry
 from streams.worker.watchdog import Watchdog
+from streams.worker.whereabouts import committed_places
+
+log = logging.getLogger("riverrun.worker")
 
 _LOG_END_SECONDS = 5.0
 
@@ -46,6 +51,7 @@ def run_worker(pipeline: Pipeline, settings: Settings) -> int:
     _configure_logging(settings.log_level)
     app = App(pipeline, settings)
     define_agents(app)
+    _say_start(app)
     _say_once_why(app)
     last_resort = LastResort()
     watchdog = _watchdog(app, last_resort)
@@ -59,6 +65,18 @@ def run_worker(pipeline: Pipeline, settings: Settings) -> int:
     if settings.stall_limit:
         watchdog.start()
     try:
+        code = _execute(worker, app)
+    finally:
+        watchdog.stop()
+    log.info(
+        "worker of %s ends: exit code %d, committed: %s", app.pipeline.name, code, committed_places(app.assignment.left)
+    )
+    return code
+
+
+def _execute(worker: "_Worker", app: App) -> int:
+    """Return the exit code of a worker that has ended."""
+    try:
         worker.execute_from_commandline()
     except SystemExit as exit:
         return 1 if app.error is not None else int(exit.code or 0)
@@ -66,8 +84,6 @@ def run_worker(pipeline: Pipeline, settings: Settings) -> int:
         if app.error is None:
             raise
         return 1
-    finally:
-        watchdog.stop()
     return 0
 
 
@@ -83,6 +99,10 @@ class _Worker(faust.Worker):
         super().install_signal_handlers()
         if self._seconds and sys.platform != "win32":
             listen_to_signals(self._limit)
+
+    async def _stop_on_signal(self, signal: signal.Signals) -> None:
+        log.info("%s: finishing, committing, leaving the group", signal.name)
+        await super()._stop_on_signal(signal)
 
     async def stop(self) -> None:
         """Stop, after a signal or an error."""
@@ -117,6 +137,22 @@ def _configure_logging(level: str) -> None:
     logging.getLogger("riverrun.kafka").addFilter(Repetitions())
     for noisy in ("faust", "mode", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL if level != "DEBUG" else logging.DEBUG)
+
+
+def _say_start(app: App) -> None:
+    pipeline, settings = app.pipeline, app.settings
+    log.info(
+        "worker of %s starts: declaration %s, riverrun %s, River %s, group %s on %s, %s, snapshots: %s, metrics: %s",
+        pipeline.name,
+        pipeline.declaration,
+        version("riverrun"),
+        version("river"),
+        app.group_id,
+        settings.bootstrap_servers,
+        settings.processing_guarantee,
+        settings.snapshot_store if settings.snapshot_interval else "none",
+        f"port {settings.metrics_port}" if settings.metrics_port else "none",
+    )
 
 
 def _say_once_why(app: App) -> None:

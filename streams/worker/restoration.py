@@ -63,6 +63,8 @@ class Restoration:
         self._alignment = alignment
         #: For partitions that came later: how many there were when one was first seen.
         self._partitions_with: dict[int, int] = {}
+        #: Partitions that wait and are not told of yet, by what there is to say of them.
+        self._waiting: dict[tuple[str, str, str], list[Extent]] = {}
 
     def shard(self, extent: Extent) -> Shard | None:
         """Return the shard of a partition, None when this worker's declaration is not the one that is to read on.
@@ -83,7 +85,7 @@ class Restoration:
         if self._quarantine is not None:
             attempts = self._quarantine.look(extent.tp.partition, emit_from, recovered.skips)
         if self._settings.on_new_declaration == "wait" and self._is_foreign(extent, recovered):
-            self._say_who_waits(extent, recovered.foreign)
+            self._note_who_waits(extent, recovered.foreign)
             return None
         if recovered.task is not None and recovered.manifest is not None:
             return Shard(recovered.task, recovered.manifest.next, emit_from, recovered.manifest, attempts)
@@ -112,7 +114,26 @@ class Restoration:
         hands_over = recovered.manifest is not None and recovered.manifest.identity.declaration == extent.declaration
         return extent.declaration not in ("", self._pipeline.declaration) and not hands_over
 
-    def _say_who_waits(self, extent: Extent, foreign: Manifest | None) -> None:
+    def say_who_waits(self) -> None:
+        """Say which partitions were found to be another declaration's since this was said, those alike in one line."""
+        for (before, other, advice), extents in self._waiting.items():
+            (topic, number), many = extents[0].tp, len(extents) > 1
+            places = ", ".join(f"{extent.tp.partition} up to {extent.committed}" for extent in extents)
+            log.error(
+                "%s %s read under declaration %s, and no snapshot there hands over to %s, this worker's%s. %s "
+                "RIVERRUN_ON_NEW_DECLARATION=relearn reads all of the log again under this one",
+                f"{len(extents)} partitions of {topic} are left alone:"
+                if many
+                else f"{topic}[{number}] is left alone:",
+                f"{places} were" if many else f"up to {extents[0].committed} it was",
+                before,
+                self._pipeline.declaration,
+                other,
+                advice,
+            )
+        self._waiting = {}
+
+    def _note_who_waits(self, extent: Extent, foreign: Manifest | None) -> None:
         before = extent.declaration if foreign is None else foreign.identity.declaration
         changed = () if foreign is None else Takeover.between("", foreign.declared, self._pipeline.declared).changed
         river = self.identity(extent.tp).river
@@ -120,16 +141,8 @@ class Restoration:
             advice = f"That snapshot is of River {foreign.identity.river}, which {river} cannot be trusted to load:"
         else:
             advice = "`riverrun deploy` has workers with the declaration before do that;"
-        log.error(
-            "%s[%d] is left alone: up to %d it was read under declaration %s, and no snapshot there hands over to %s, "
-            "this worker's%s. %s RIVERRUN_ON_NEW_DECLARATION=relearn reads all of the log again under this one",
-            *extent.tp,
-            extent.committed,
-            before,
-            self._pipeline.declaration,
-            f" (other: {', '.join(changed)})" if changed else "",
-            advice,
-        )
+        other = f" (other: {', '.join(changed)})" if changed else ""
+        self._waiting.setdefault((before, other, advice), []).append(extent)
 
     def _fresh_task(self, tp: TP) -> Task:
         # What was replayed was read under another declaration once: that is what relearning is.

@@ -18,6 +18,7 @@ from mode import Service
 from schemas.errors import BrokerError
 from streams.worker.batch import Batch, timestamp_ms
 from streams.worker.poller import Extent, Poller
+from streams.worker.whereabouts import committed_places
 
 if TYPE_CHECKING:
     from streams.worker.app import App
@@ -72,10 +73,14 @@ class Consumer(base.Consumer):
 
     async def _on_revoked(self, tps: set[TP], *, lost: bool) -> None:
         self.app.on_rebalance_start()
+        assignment = self.app.assignment
+        had = bool(assignment.shards)
         if lost:
-            await self.app.assignment.lose()
+            await assignment.lose()
         else:
-            await self.app.assignment.release()
+            await assignment.release()
+        if had:
+            log.info("partitions %s, committed: %s", "lost" if lost else "revoked", committed_places(assignment.left))
         await self.on_partitions_revoked(tps)
         self._assigned_tps = set()
 

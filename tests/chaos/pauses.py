@@ -21,7 +21,9 @@ PARTITIONS = 4
 _RATE = 400
 _NAMES = ("w0", "w1")
 _AWAKE_SECONDS = 6.0
-_ASSIGNED = re.compile(r"^(\S+ \S+) INFO +assigned \S+\[(\d+)\]", re.MULTILINE)
+#: When, and the partitions: ``p.raw[3] from 0, …``, or ``2 partitions of p.raw: 2 from 0 (7 to replay), 3 from …``.
+_ASSIGNED = re.compile(r"^(\S+ \S+) INFO +assigned (\S+\[\d+\]|\d+ partitions of \S+: .*)", re.MULTILINE)
+_NUMBER = re.compile(r"\[(\d+)\]|(\d+) from")
 
 
 def run(stage: Stage, case: str, seed: int, shocks: int, folder: Path) -> Findings:
@@ -65,8 +67,8 @@ def _back_ms(log: str, partition: int, after_ms: float) -> float:
     """Return when a worker was assigned a partition again, by its log; infinity when it was not."""
     times = [
         datetime.strptime(at, "%Y-%m-%d %H:%M:%S,%f").timestamp() * 1000
-        for at, p in _ASSIGNED.findall(log)
-        if int(p) == partition
+        for at, places in _ASSIGNED.findall(log)
+        if str(partition) in map("".join, _NUMBER.findall(places))
     ]
     return min((at for at in times if at > after_ms), default=math.inf)
 

@@ -546,6 +546,26 @@ def test_task_of_another_partition_is_never_used() -> None:
     run(test)
 
 
+def test_partitions_of_an_assignment_are_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Those that are read, and those that are another declaration's: eight lines at each rebalance hide the others."""
+    caplog.set_level("INFO", "riverrun.worker")
+    desk = Desk()
+    extents = [Extent(TP("p.raw", n), committed, 0, 9) for n, committed in enumerate((-1, 4))]
+    desk.assignment.assign(extents, 1)
+    assert caplog.messages == ["assigned 2 partitions of p.raw: 0 from 0, 1 from 0 (4 to replay)"]
+    caplog.clear()
+    others = [Extent(TP("p.raw", n), committed, 0, 9, "other") for n, committed in enumerate((3, 4))]
+    desk.assignment.assign(others, 2)
+    [told] = caplog.messages
+    assert told.startswith(
+        "2 partitions of p.raw are left alone: 0 up to 3, 1 up to 4 were read under declaration other"
+    )
+    caplog.clear()
+    desk.assignment.assign(others[1:], 3)
+    [told] = caplog.messages
+    assert told.startswith("p.raw[1] is left alone: up to 4 it was read under declaration other, and no snapshot")
+
+
 def test_stop_commits_nothing_any_more() -> None:
     """After a broken promise neither records nor offsets move."""
 

@@ -60,6 +60,7 @@ class FakeAssignment:
 
     def __init__(self, raises: Exception | None = None) -> None:
         self.told: list[str] = []
+        self.shards = self.left = {TP("p.raw", 0): 7}
         self._raises = raises
 
     def assign(self, extents: list[Extent], epoch: int) -> dict[TP, int]:
@@ -231,12 +232,16 @@ def test_assignment_restores_state_before_faust_goes_on() -> None:
 
 
 @pytest.mark.parametrize(("lost", "ours"), [(False, "release"), (True, "lose")])
-def test_revoked_partitions_are_released_and_lost_ones_dropped(lost: bool, ours: str) -> None:
-    """Nothing is committed for partitions that others own already."""
+def test_revoked_partitions_are_released_and_lost_ones_dropped(
+    lost: bool, ours: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is committed for partitions that others own already; one line says which went."""
+    caplog.set_level("INFO", "riverrun.worker")
     one = consumer(FakePoller())
     one.__class__ = Rebalancing
     asyncio.run(one._on_revoked({TP("p.raw", 0)}, lost=lost))
     assert one.app.told == ["rebalance starts", ours, "Faust revoked"]
+    assert caplog.messages == [f"partitions {'lost' if lost else 'revoked'}, committed: p.raw[0] to 7"]
     assert one.assignment() == set()
 
 

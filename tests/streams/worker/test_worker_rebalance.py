@@ -39,6 +39,15 @@ def test_partitions_move_by_clean_leaves_and_each_event_is_answered_once(
     kafka.produce(deployment.raw, inline(1000, seed=2, start=4000))
     assert deployment.finish() == 5000
     assert second.partitions() == ALL
+    assert second.terminate()[0] == 0
+    raw, name = deployment.raw, deployment.pipeline.name
+    assert f"worker of {name} starts: declaration {deployment.pipeline.declaration}, riverrun " in first.log
+    assert "exactly_once, snapshots: kafka, metrics: port " in first.log
+    assert first.log.count(" assigned 4 partitions of ") == 1, "one line for all of them"
+    assert f"partitions revoked, committed: {raw}[0] to " in first.log
+    assert "SIGTERM: finishing, committing, leaving the group" in first.log
+    ends = ", ".join(f"{raw}[{n}] to {at}" for n, at in sorted(kafka.committed(deployment.pipeline).items()))
+    assert f"worker of {name} ends: exit code 0, committed: {ends}" in second.log
     assert kafka.count(deployment.predictions) == 5000
     assert kafka.digests(deployment.pipeline) == kafka.expected(deployment.pipeline)
 
