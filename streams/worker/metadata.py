@@ -19,6 +19,7 @@ _PATIENCE_SECONDS = 3.0
 _AROUND = re.compile(r"^\S+(/bootstrap|/\d+): | \(after \d+ms in state \w+\)")
 #: What a broker says that wants another certificate of ours, or any.
 _OF_OUR_CERTIFICATE = ("alert certificate", "alert bad certificate", "alert handshake failure", "alert unknown ca")
+_LOCAL = ("localhost", "127.0.0.1")
 _UNREACHED = (KafkaError._RESOLVE, KafkaError._TIMED_OUT)
 
 
@@ -94,7 +95,7 @@ def _refuse(settings: Settings, heard: list[KafkaError]) -> None:
             raise BrokerError(
                 f"{settings.bootstrap_servers}: no TLS with the broker ({_said(error)}). Is RIVERRUN_SSL_CA_LOCATION "
                 "the file of the authority that the broker's certificate is from, and does that carry the name under "
-                "which the broker is asked?"
+                "which the broker is asked, and has it not expired?"
             )
 
 
@@ -103,10 +104,13 @@ def _silence(settings: Settings, text: str, heard: list[KafkaError]) -> str:
     said = [error for error in heard if error.code() != KafkaError._ALL_BROKERS_DOWN]
     is_reached = bool(heard) and not any(e.code() in _UNREACHED or "Connect to" in e.str() for e in said)
     if not is_reached:
-        return (
-            f"{settings.bootstrap_servers}: no Kafka answers ({text}). Is RIVERRUN_BOOTSTRAP_SERVERS right? "
-            "riverrun broker start starts a local one."
-        )
+        servers = settings.bootstrap_servers
+        if said and all(error.code() == KafkaError._RESOLVE for error in said):
+            names = "names are" if "," in servers else "name is"
+            return f"{servers}: the {names} not known (DNS). Is RIVERRUN_BOOTSTRAP_SERVERS right?"
+        is_local = any(server.strip().rpartition(":")[0] in _LOCAL for server in servers.split(","))
+        advice = " riverrun broker start starts a local one." if is_local else ""
+        return f"{servers}: no Kafka answers ({text}). Is RIVERRUN_BOOTSTRAP_SERVERS right?{advice}"
     why = f"connections are broken off: {_said(said[-1])}" if said else "connections are broken off"
     protocol = settings.client()["security.protocol"]
     return (

@@ -16,6 +16,7 @@ from streams.worker.settings import Settings
 
 DOWN = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
 REFUSED = KafkaError(KafkaError._TRANSPORT, "kafka:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed: Refused")
+UNKNOWN_NAME = KafkaError(KafkaError._RESOLVE, "kafka:9092/bootstrap: Failed to resolve 'kafka:9092': not known")
 WRONG = "SASL authentication error: Authentication failed: Invalid username or password"
 LOG_IN = KafkaError(
     KafkaError._AUTHENTICATION, f"sasl_ssl://kafka:9092/bootstrap: {WRONG} (after 301ms in state AUTH_REQ)"
@@ -87,7 +88,7 @@ def test_partition_counts_log_in_refused_by_one_of_several_brokers_is_passed_ove
     [
         (
             [UNKNOWN_CA],
-            r"no TLS with the broker \(SSL .*verify failed\)\. Is RIVERRUN_SSL_CA.*the name",
+            r"no TLS with the broker \(SSL .*verify failed\)\. Is RIVERRUN_SSL_CA.*the name .* has it not expired\?",
         ),
         *(
             (
@@ -110,6 +111,7 @@ def test_partition_counts_log_in_refused_by_one_of_several_brokers_is_passed_ove
             r"no Kafka answers \(connections are broken off: SSL handshake failed: Disconnected\)",
         ),
         ([DOWN, REFUSED], r"no Kafka answers \(Failed to get metadata: .*\)\. Is RIVERRUN_BOOTSTRAP_SERVERS right"),
+        ([UNKNOWN_NAME, DOWN], r"the name is not known \(DNS\)\. Is RIVERRUN_BOOTSTRAP_SERVERS right\?$"),
         ([], r"no Kafka answers \(Failed to get metadata: .*\)\. Is RIVERRUN_BOOTSTRAP_SERVERS right"),
     ],
 )
@@ -120,6 +122,19 @@ def test_partition_counts_no_answer_tells_which_setting_may_be_wrong(
     broker(*heard)
     with pytest.raises(BrokerError, match=f"^kafka:9092: {told}"):
         partition_counts(SETTINGS, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("servers", "is_local"), [("kafka:9092", False), ("localhost:9092", True), ("127.0.0.1:1,kafka:9092", True)]
+)
+def test_partition_counts_local_broker_is_advised_only_where_one_is_asked(
+    broker: Callable[..., None], servers: str, is_local: bool
+) -> None:
+    """On the way to a cluster elsewhere it would be no help."""
+    broker(DOWN, REFUSED)
+    with pytest.raises(BrokerError) as caught:
+        partition_counts(Settings(bootstrap_servers=servers), 0.2)
+    assert ("riverrun broker start" in str(caught.value)) is is_local
 
 
 def test_partition_counts_long_silence_is_told_once_while_it_waits(
