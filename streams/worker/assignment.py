@@ -197,7 +197,8 @@ class Assignment:
                 f"{self._aborted_in_a_row} transactions in a row aborted, the last: {reason}. The worker ends, with "
                 "nothing committed since; the next start does it again"
             ) from reason
-        log.warning("transaction aborted, state is restored and the work done again: %s", reason)
+        if not self._broken:
+            log.warning("transaction aborted, state is restored and the work done again: %s", reason)
         await self._delivery.abort()
         if self._snapshots is not None:
             self._snapshots.forget(aborted=True)

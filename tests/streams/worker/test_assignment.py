@@ -738,6 +738,21 @@ def test_aborted_cycle_drops_all_state_and_asks_for_the_partitions_anew() -> Non
     run(test)
 
 
+def test_cycle_that_aborts_at_the_end_is_not_said_to_be_done_again(caplog: pytest.LogCaptureFixture) -> None:
+    """The worker ends: the topic may be gone, and this worker does nothing again."""
+    desk, _ = doubtful()
+
+    async def test() -> None:
+        desk.assign()
+        await desk.process(0, 5)
+        desk.assignment.stop(BrokerError("gone"))
+        await desk.assignment._drop(CycleAborted("no"))
+
+    run(test)
+    assert caplog.messages == []
+    assert desk.journal.entries[-1] == "abort"
+
+
 def test_aborted_cycle_in_a_release_parks_nothing() -> None:
     """The group takes the partitions away in any case, so nobody has to ask."""
     desk, delivery = doubtful()
