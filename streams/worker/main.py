@@ -30,7 +30,7 @@ _LOG_END_SECONDS = 5.0
 
 
 def run_worker(pipeline: Pipeline, settings: Settings) -> int:
-    """Run a worker in this process until SIGTERM or SIGINT, or until a promise would be broken.
+    """Run a worker in this process until SIGTERM, SIGINT or SIGHUP, or until a promise would be broken.
 
     Parameters
     ----------
@@ -97,6 +97,9 @@ class _Worker(faust.Worker):
     def install_signal_handlers(self) -> None:
         """Have signals start the time to end, too: what restores a state keeps the loop from hearing of them."""
         super().install_signal_handlers()
+        # Under nohup it is ignored, and stays so.
+        if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            self.loop.add_signal_handler(signal.SIGHUP, self._schedule_shutdown, signal.SIGHUP)
         if self._seconds and sys.platform != "win32":
             listen_to_signals(self._limit)
 

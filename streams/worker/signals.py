@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-_ENDING = (signal.SIGTERM, signal.SIGINT)
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 
 
 def listen_to_signals(ending: Callable[[], object]) -> None:
@@ -20,7 +20,7 @@ def listen_to_signals(ending: Callable[[], object]) -> None:
     Parameters
     ----------
     ending
-        Called for SIGTERM and SIGINT.
+        Called for SIGTERM and SIGINT, and SIGHUP where there is such a signal and somebody handles it.
     """
     here, there = socket.socketpair()
     there.setblocking(False)

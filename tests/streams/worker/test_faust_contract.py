@@ -86,7 +86,7 @@ CALLED: dict[str, tuple[Any, str]] = {
     "Schema.loads_value": (faust.Schema.loads_value, "self app message loads serializer"),
     "Worker.execute_from_commandline": (faust.Worker.execute_from_commandline, "self"),
     "Worker._stop_on_signal": (faust.Worker._stop_on_signal, "self signal"),
-    "Worker._on_sigterm": (faust.Worker._on_sigterm, "self"),
+    "Worker._schedule_shutdown": (faust.Worker._schedule_shutdown, "self signal"),
     "ConsumerMessage": (
         ConsumerMessage.__init__,
         "self topic partition offset timestamp timestamp_type headers key value checksum serialized_key_size "

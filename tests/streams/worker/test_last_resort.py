@@ -89,14 +89,15 @@ asyncio.run(main())
     assert "too late" in said
 
 
-def test_signal_is_passed_on_to_the_loop() -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_signal_is_passed_on_to_the_loop(name: str) -> None:
     """Which ends in order where it can."""
-    code, said, _ = ended("""
+    code, said, _ = ended(f"""
 async def main():
     loop, told = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, told.set)
+    loop.add_signal_handler(signal.{name}, told.set)
     listen_to_signals(lambda: print("heard", file=sys.stderr, flush=True))
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.{name})).start()
     print("ready", flush=True)
     await told.wait()
 asyncio.run(main())
