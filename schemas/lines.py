@@ -42,6 +42,8 @@ class _Envelope(Struct):
 
 
 _DATA = msgspec.json.Decoder(_Envelope)
+#: Editors of another system begin a file with it.
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: Members of a CloudEvent in JSON that become no header ``ce_…``.
 _NO_HEADERS = ("data", "data_base64", "partitionkey", "datacontenttype")
 
@@ -72,6 +74,7 @@ def parse_line(line: bytes, *, key_field: str | None = None) -> Line:
     >>> parse_line(b'{"specversion": "1.0", "id": "1", "type": "riverrun.label", "data": {"id": "a"}}').value
     b'{"id": "a"}'
     """
+    line = line.removeprefix(_BYTE_ORDER_MARK)
     try:
         fields = orjson.loads(line)
     except orjson.JSONDecodeError as error:

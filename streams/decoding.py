@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jiter
+import orjson
 from msgspec import Struct
 from pydantic_core import SchemaValidator, ValidationError
 from pydantic_core import core_schema as cs
@@ -91,6 +92,7 @@ class Decoder:
         self._id_field = pipeline.id_field
         self._label_name = label.name if label else ""
         self._max_bytes = pipeline.max_record_bytes
+        self._names = [orjson.dumps(name) for name in pipeline.features]
         self._event = SchemaValidator(_event_schema(pipeline.features, label, pipeline.id_field))
         self._avro_event = AvroReader(avro_event_schema(pipeline.avro_fields()))
         self._label_record = SchemaValidator(_label_schema(label)) if label else None
@@ -136,7 +138,9 @@ class Decoder:
         return DeadLetter(record, stage, reason)
 
     def _is_label(self, value: bytes, envelope: "_Envelope") -> bool:
-        """Tell whether what is no event would be a label."""
+        """Tell whether what is no event would be a label; who names a feature means an event."""
+        if any(name in value for name in self._names):
+            return False
         try:
             self._label_arrival(value, envelope, 0)
         except (_Refused, ValidationError):

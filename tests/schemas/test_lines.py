@@ -73,6 +73,11 @@ def test_line_in_cloud_events_format_becomes_headers_and_key() -> None:
     assert headers["content-type"] == b"application/json"
 
 
+def test_byte_order_mark_is_no_part_of_the_first_line() -> None:
+    """The first event of a file was lost to it."""
+    assert parse_line(b'\xef\xbb\xbf{"a": 1}') == parse_line(b'{"a": 1}')
+
+
 @pytest.mark.parametrize("line", [b"", b"[1]", b"7", b"{", b'{"a": NaN}', b"\xff"])
 def test_line_that_is_no_object_is_refused(line: bytes) -> None:
     """With a reason."""

@@ -151,6 +151,7 @@ BAD: dict[str, tuple[Record, str, str]] = {
     "avro_framed": (record(b"\x00\x00\x00\x00\x07" + GOOD_AVRO, AVRO), "decode", "framed for Confluent's registry"),
     "avro_of_another_schema": (record(GOOD_AVRO, [*AVRO, OTHER_SCHEMA]), "decode", "ce_dataschema: got 'urn:riverrun"),
     "label_for_an_event": (record(b'{"id":"e","y":true}'), "validate", "looks like a label, whose header ce_type is"),
+    "event_of_a_bad_kind": (record(text(a='"x"', id='"e"', y="true")), "validate", "a: got 'x', expected a number$"),
     "label_without_id": (record(b'{"y":true}', LABEL), "validate", "id: got nothing, expected a value"),
     "label_without_label": (record(b'{"id":"e"}', LABEL), "validate", "y: got nothing, expected a value"),
     "label_null": (record(b'{"id":"e","y":null}', LABEL), "validate", "y: got None, expected true or false"),
