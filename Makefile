@@ -12,6 +12,9 @@ PYTEST := $(BIN)/python -m pytest --doctest-modules schemas streams services tes
 # The share of what `make test` leaves out that continuous integration runs with each commit.
 SAMPLE := 0.04
 
+# Who forbids Python to keep what it has compiled has each process of the tests compile River and all of this anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
           --custom-compile-command "make lock" pyproject.toml
