@@ -25,7 +25,7 @@ from tests.streams.worker.kafka import until
 
 _RATE = 500
 _FURTHER = 500
-_ASSIGNED = re.compile(r"assigned \S+\[0\] from (\d+)")
+_ASSIGNED = re.compile(r"assigned (?:\S+\[0\]|\d+ partitions of \S+: 0) from (\d+)")
 
 
 class Forger:
