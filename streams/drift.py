@@ -34,7 +34,7 @@ class Drift:
         Confidence of the warning, larger than `delta`: it fires earlier and more often.
     loss
         ``"zero_one"`` or ``"log"`` (negative log of the true class's probability, clipped at e⁻⁴ and scaled to
-        [0, 1]) for classes. A regression's loss is the absolute residual in units of its scale, at most 1.
+        [0, 1]) for classes. A regression's loss is the absolute residual in a unit (`Loss.measure`), at most 1.
     cooldown
         Labelled events after a detection, or a change of the champion, during which alarms are counted and not acted
         on. A detection is news all the same where the loss has risen above what the one before it said.

@@ -16,7 +16,8 @@ class Quarantine:
     """Counts the workers that began at a committed offset and never moved it.
 
     The count is written, beside the snapshots, before the first record is stepped through: whoever dies at it has been
-    counted. A worker that ends with an error of riverrun's own takes its count back, for that is no fault of a record.
+    counted. A worker that ends in order, or with an error of riverrun's own, takes its count back, for that is no fault
+    of a record; one that came further leaves none.
 
     Parameters
     ----------
