@@ -26,6 +26,8 @@ class Attempts(Struct, frozen=True, forbid_unknown_fields=True):
         How many began there, and ended without a word.
     skips
         Positions whose record is passed over, now and in every replay: the first one at or after each.
+    topic_id
+        As in `schemas.manifest.Identity`.
 
     Examples
     --------
@@ -45,6 +47,7 @@ class Attempts(Struct, frozen=True, forbid_unknown_fields=True):
     committed: int = -1
     starts: int = 0
     skips: tuple[int, ...] = ()
+    topic_id: str = ""
 
     def begun_at(self, committed: int) -> "Attempts":
         """Return the attempts with one more, of a worker that begins at a committed offset.

@@ -8,10 +8,21 @@ from msgspec import Struct
 from schemas.errors import SnapshotError
 
 #: Raised when the parts mean something else than before.
-FORMAT = 9
+FORMAT = 10
 
 #: Name of the pipeline, input topic and partition.
 Log = tuple[str, str, int]
+
+
+def is_same_topic(one: str, other: str) -> bool:
+    """Tell whether two ids may be of one topic: a topic that is deleted and made anew has another.
+
+    Examples
+    --------
+    >>> is_same_topic("9kPz", "9kPz"), is_same_topic("9kPz", "M2x1"), is_same_topic("9kPz", "")
+    (True, False, True)
+    """
+    return one == other or not (one and other)
 
 
 class Identity(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,6 +42,9 @@ class Identity(Struct, frozen=True, forbid_unknown_fields=True):
         Version of River, whose objects change between versions.
     format
         Of the parts.
+    topic_id
+        Kafka's own name for the topic, another one for each topic that was ever given this name. Empty where that is
+        not known: such a state may be of any of them.
     """
 
     pipeline: str
@@ -40,11 +54,16 @@ class Identity(Struct, frozen=True, forbid_unknown_fields=True):
     partitions: int
     river: str
     format: int = FORMAT
+    topic_id: str = ""
 
     @property
     def log(self) -> Log:
         """The log that the state is of, under whatever declaration and version."""
         return self.pipeline, self.topic, self.partition
+
+    def is_of_former(self, present: "Identity") -> bool:
+        """Tell whether the state is of a former topic, which had the present one's name and was deleted."""
+        return self.log == present.log and not is_same_topic(self.topic_id, present.topic_id)
 
 
 class Part(Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,4 +164,6 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 
     def differs_from(self, expected: Identity) -> list[str]:
         """Return the names in which its identity is another."""
-        return [n for n in Identity.__struct_fields__ if getattr(self.identity, n) != getattr(expected, n)]
+        mine = self.identity
+        names = [n for n in Identity.__struct_fields__ if getattr(mine, n) != getattr(expected, n)]
+        return [n for n in names if n != "topic_id" or not is_same_topic(mine.topic_id, expected.topic_id)]

@@ -62,14 +62,19 @@ class Archive:
         self._shifts.pop(evicted.name, None)
         return evicted
 
-    def before(self, champion: str, replaced: str, steady: str) -> str:
+    def before(self, champion: str, replaced: str, by_order: bool, steady: str) -> str:
         """Return the name of who served before a champion, empty when nobody is known.
 
         Parameters
         ----------
         champion, replaced, steady
             Versions: its own, that of who it has replaced, and that of the learner which is never reset.
+        by_order
+            Whether an operator has had it replaced. Else the world had changed, and what served was spoiled by the new
+            one: its copy from before is meant.
         """
+        if by_order and replaced == steady:
+            return steady
         known = [(version.version, version.name) for version in reversed(self._kept) if not version.is_imported]
         # It may be the one that is never reset, while the newest in the archive is of this champion, or older.
         known.append((steady, steady))

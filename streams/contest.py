@@ -69,8 +69,8 @@ class Contest:
         self.steady = champion
         self.challenger = Challenger(fresh, policy.challenger_life)
         self.previous: Learner | None = None
-        #: Version of the champion before this one.
-        self._replaced = ""
+        #: Version of the champion before this one, and whether it was by an order that it had to go.
+        self._replaced = "", False
         self._newcomer = Newcomer()
         self.restraint = Restraint(policy)
         self._late = late
@@ -364,7 +364,7 @@ class Contest:
         """Return the name of who served before the champion, empty when nobody did."""
         if self.previous is not None:
             return self.previous.version
-        return self.past.archive.before(champion.version, self._replaced, self.steady.version)
+        return self.past.archive.before(champion.version, *self._replaced, self.steady.version)
 
     def crown(self, verdict: Verdict, champion: Learner, since: int, copy: Callable[[Frozen], Learner]) -> Learner:
         """Let one take over, and return it.
@@ -388,10 +388,10 @@ class Contest:
             self.challenger.leave()
             self.begin()
         self._newcomer.begin()
-        self.previous, self._replaced = None if champion is self.steady else champion, champion.version
-        self._probation_until = self._labelled + self._policy.probation
-        self._awake_until = self._probation_until
-        self.restraint.note(verdict.role, verdict.model.name, self._labelled, by_evidence=verdict.advantage.count > 0)
+        by_order = verdict.advantage.count == 0
+        self.previous, self._replaced = None if champion is self.steady else champion, (champion.version, by_order)
+        self._probation_until = self._awake_until = self._labelled + self._policy.probation
+        self.restraint.note(verdict.role, verdict.model.name, self._labelled, by_evidence=not by_order)
         self._alarm, self._advantages = Alarm(), {}
         self.past.milestones.begin(new.learned)
         self.is_awake = self._policy.always or self._policy.probation > 0

@@ -46,9 +46,10 @@ class Dump(Struct, frozen=True):
     starts: dict[str, int]
 
 
-def identity_of(pipeline: Pipeline, partition: int, partitions: int) -> Identity:
+def identity_of(pipeline: Pipeline, partition: int, partitions: int, topic_id: str = "") -> Identity:
     """Return whose state a task of a pipeline holds."""
-    return Identity(pipeline.name, pipeline.declaration, pipeline.source_topic, partition, partitions, version("river"))
+    name, declaration, topic = pipeline.name, pipeline.declaration, pipeline.source_topic
+    return Identity(name, declaration, topic, partition, partitions, version("river"), topic_id=topic_id)
 
 
 def write(task: Task, stored: Collection[Part], file: BinaryIO) -> None:

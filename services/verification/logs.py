@@ -6,6 +6,7 @@ from typing import Protocol
 from schemas.record import Record
 from services.topics import require_topic
 from streams.worker.batch import timestamp_ms
+from streams.worker.metadata import topic_id
 from streams.worker.range_reader import RangeReader
 from streams.worker.settings import Settings
 
@@ -15,6 +16,9 @@ class Logs(Protocol):
 
     def partitions(self, topic: str) -> int:
         """Return how many partitions an existing topic has."""
+
+    def topic_id(self, topic: str) -> str:
+        """Return Kafka's id of a topic, empty where that is not known."""
 
     def extent(self, topic: str, partition: int) -> tuple[int, int]:
         """Return the first offset there is, and the one after the last."""
@@ -56,6 +60,16 @@ class KafkaLogs:
             When no broker answers, or there is no such topic.
         """
         return require_topic(self._settings, topic)
+
+    def topic_id(self, topic: str) -> str:
+        """Return Kafka's id of a topic, empty where the broker knows none.
+
+        Raises
+        ------
+        BrokerError
+            When the broker does not answer.
+        """
+        return topic_id(self._settings, topic)
 
     def extent(self, topic: str, partition: int) -> tuple[int, int]:
         """Return the first offset there is, and the one after the last.

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from schemas.attempts import Attempts
 from schemas.errors import RiverrunError, SnapshotError
-from schemas.manifest import Identity, Manifest, Part
+from schemas.manifest import Identity, Manifest, Part, is_same_topic
 from schemas.operators import SignedCommand
 from schemas.signing import TrustedKeys
 from streams.worker.stores.authentic import opened
@@ -64,6 +64,8 @@ class PastSnapshots:
             if manifest is None:
                 refusals.append(found.refusal)
                 continue
+            if manifest.identity.is_of_former(self._identity):
+                continue
             if manifest.identity.log == self._identity.log:
                 self._manifests.append(manifest)
             if manifest.next in self._positions and self._leads_on(manifest):
@@ -87,7 +89,7 @@ class PastSnapshots:
             return ()
         if noted is None or (noted.pipeline, noted.topic, noted.partition) != self._identity.log:
             return ()
-        return noted.skips
+        return noted.skips if is_same_topic(noted.topic_id, self._identity.topic_id) else ()
 
     @property
     def other_versions(self) -> str:

@@ -134,7 +134,7 @@ class Rebuilder:
         """Return the newest state at or below a position, and what is to be passed over."""
         if self._store is None or self._trusted is None:
             return Recovered()
-        identity = identity_of(self._pipeline, cause.partition, partitions)
+        identity = identity_of(self._pipeline, cause.partition, partitions, self._logs.topic_id(cause.topic))
         past = PastSnapshots(self._store, self._trusted, self._declared_at, identity, range(low, cause.offset + 1))
         self.remarks += past.remarks
         self.other_versions = past.other_versions

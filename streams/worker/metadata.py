@@ -5,7 +5,7 @@ import re
 import time
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, Uuid
 from confluent_kafka.admin import AdminClient
 
 from schemas.errors import BrokerError
@@ -15,6 +15,9 @@ from streams.worker.settings import Settings
 log = logging.getLogger("riverrun.worker")
 
 _PATIENCE_SECONDS = 3.0
+_SECONDS = 15.0
+#: What a broker tells that knows no ids.
+_NO_ID = str(Uuid(0, 0))
 #: Which connection it was, and how long it stood: what librdkafka puts around what it has to say.
 _AROUND = re.compile(r"^\S+(/bootstrap|/\d+): | \(after \d+ms in state \w+\)")
 #: What a broker says that wants another certificate of ours, or any.
@@ -60,6 +63,25 @@ def partition_counts(settings: Settings, seconds: float) -> dict[str, int]:
                 log.warning("%s Asked again for %.0f s.", why, seconds - waited)
         else:
             return {name: len(topic.partitions) for name, topic in known.items() if topic.error is None}
+
+
+def topic_id(settings: Settings, topic: str) -> str:
+    """Return Kafka's id of a topic, which no other topic ever has, empty where the broker knows none.
+
+    Raises
+    ------
+    BrokerError
+        When the broker does not answer, or there is no such topic.
+    """
+    admin = AdminClient(settings.client(), logger=logging.getLogger("riverrun.kafka"))
+    try:
+        told = admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS)[topic].result()
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError._UNSUPPORTED_FEATURE:
+            return ""
+        raise BrokerError(f"{topic}: the broker does not tell which topic it is ({error.args[0].str()})") from None
+    known = str(told.topic_id)
+    return "" if known == _NO_ID else known
 
 
 def unseen(settings: Settings) -> str:

@@ -41,6 +41,8 @@ class Extent(Struct, frozen=True):
         First offset of the log and the one after its last.
     declaration
         Under which declaration the committed offset was reached, empty when that is not known.
+    topic_id
+        Kafka's id of the topic, empty when that is not known.
     """
 
     tp: TP
@@ -48,6 +50,7 @@ class Extent(Struct, frozen=True):
     low: int
     high: int
     declaration: str = ""
+    topic_id: str = ""
 
 
 class Listener(Protocol):
@@ -81,6 +84,8 @@ class Poller(threading.Thread):
         Who is told of assignments.
     wake
         Called in this thread after records were added.
+    topic_id
+        Asks for Kafka's id of the topic, once an assignment.
     max_records
         Records in a batch at most; may be changed while it runs. While four times as many wait, nothing is polled.
     max_bytes
@@ -93,6 +98,7 @@ class Poller(threading.Thread):
         topic: str,
         listener: Listener,
         wake: Callable[[], None],
+        topic_id: Callable[[], str] = str,
         *,
         max_records: int = 1000,
         max_bytes: int = 64 * 1024 * 1024,
@@ -105,6 +111,7 @@ class Poller(threading.Thread):
         self._topic = topic
         self._listener = listener
         self._wake = wake
+        self._topic_id = topic_id
         self._max_bytes = max_bytes
         self._buffer = FetchBuffer(topic)
         self.group_metadata: Any = None
@@ -243,18 +250,19 @@ class Poller(threading.Thread):
         # Asked here, once an assignment: it is what the partitions were given under, and asked from another thread
         # while this one polls, librdkafka does not answer.
         self.group_metadata = consumer.consumer_group_metadata()
-        extents = [self._extent(partition) for partition in consumer.committed(partitions, timeout=_NETWORK_SECONDS)]
+        committed = consumer.committed(partitions, timeout=_NETWORK_SECONDS)
+        topic_id = self._topic_id() if committed else ""
+        extents = [self._extent(partition, topic_id) for partition in committed]
         starts = self._listener.assigned(extents, self.epoch)
         self._buffer.start(starts, self.epoch)
         consumer.assign([TopicPartition(tp.topic, tp.partition, position) for tp, position in starts.items()])
 
-    def _extent(self, committed: TopicPartition) -> Extent:
+    def _extent(self, committed: TopicPartition, topic_id: str) -> Extent:
         if committed.error is not None:
             raise KafkaException(committed.error)
         low, high = self.consumer.get_watermark_offsets(committed, timeout=_NETWORK_SECONDS)
-        return Extent(
-            TP(committed.topic, committed.partition), max(-1, committed.offset), low, high, committed.metadata or ""
-        )
+        tp, position = TP(committed.topic, committed.partition), max(-1, committed.offset)
+        return Extent(tp, position, low, high, committed.metadata or "", topic_id)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._forget(partitions, lost=False)

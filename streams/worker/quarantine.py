@@ -6,6 +6,7 @@ import msgspec
 
 from schemas.attempts import CAREFUL_RECORDS, Attempts
 from schemas.errors import RiverrunError, SealError, SnapshotError
+from schemas.manifest import is_same_topic
 from schemas.signing import Signer, TrustedKeys
 from streams.worker.stores.store import SnapshotStore
 
@@ -38,7 +39,7 @@ class Quarantine:
         #: What this worker has written, by partition.
         self._begun: dict[int, Attempts] = {}
 
-    def look(self, partition: int, committed: int, skips: tuple[int, ...]) -> Attempts:
+    def look(self, partition: int, committed: int, skips: tuple[int, ...], topic_id: str = "") -> Attempts:
         """Return the attempts at a committed offset, this worker's included; nothing is written yet.
 
         Parameters
@@ -49,14 +50,17 @@ class Quarantine:
             The committed offset that was found.
         skips
             Positions to be passed over, as far as a snapshot knows them.
+        topic_id
+            Kafka's id of the topic, empty where that is not known: nobody has died of a topic that is deleted.
         """
-        noted = self._noted(partition)
+        noted = self._noted(partition, topic_id)
         # Where it was this worker that began there, and has lost the partition since, nobody has died.
         is_ours = noted.committed == committed and noted == self._begun.get(partition)
         attempts = noted if is_ours else noted.begun_at(committed)
-        return msgspec.structs.replace(attempts, skips=tuple(sorted({*skips, *attempts.skips})))
+        skips = tuple(sorted({*skips, *attempts.skips}))
+        return msgspec.structs.replace(attempts, skips=skips, topic_id=topic_id or attempts.topic_id)
 
-    def _noted(self, partition: int) -> Attempts:
+    def _noted(self, partition: int, topic_id: str = "") -> Attempts:
         none = Attempts(self._pipeline, self._topic, partition)
         try:
             document = self._store.noted(partition)
@@ -65,7 +69,7 @@ class Quarantine:
             log.warning("%s[%d]: no count of the workers that died: %s", self._topic, partition, error)
             return none
         mine = (noted.pipeline, noted.topic, noted.partition) == (self._pipeline, self._topic, partition)
-        return noted if mine else none
+        return noted if mine and is_same_topic(noted.topic_id, topic_id) else none
 
     def begin(self, attempts: Attempts) -> None:
         """Write the attempts down: from now on this worker may die."""

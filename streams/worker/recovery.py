@@ -91,7 +91,10 @@ class Recovery:
         began = time.monotonic()
         where = f"{identity.topic}[{identity.partition}]"
         try:
-            authentic = list(self._authentic(identity, committed, where))
+            believed = list(self._authentic(identity, committed, where))
+            authentic = [manifest for manifest in believed if not manifest.identity.is_of_former(identity)]
+            if former := len(believed) - len(authentic):
+                log.warning("%s: %d snapshots are of a deleted topic of that name: passed over", where, former)
             credible = self._credible(authentic, identity, low, committed, where)
         except SnapshotError as error:
             log.warning("%s: no snapshots: %s", where, error)

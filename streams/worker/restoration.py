@@ -61,6 +61,8 @@ class Restoration:
         self._recovery = recovery
         self._quarantine = quarantine
         self._alignment = alignment
+        #: Of the input topic, as it was when partitions were assigned last.
+        self._topic_id = ""
         #: For partitions that came later: how many there were when one was first seen.
         self._partitions_with: dict[int, int] = {}
         #: Partitions that wait and are not told of yet, by what there is to say of them.
@@ -75,6 +77,7 @@ class Restoration:
             When the snapshots cannot be read; when the log no longer reaches back and `on_state_lost` is ``stop``.
         """
         emit_from = max(extent.committed, extent.low)
+        self._topic_id = extent.topic_id
         recovered = self._recovered(extent)
         if recovered.task is None and recovered.unreadable:
             raise BrokerError(
@@ -83,7 +86,7 @@ class Restoration:
             )
         attempts = None
         if self._quarantine is not None:
-            attempts = self._quarantine.look(extent.tp.partition, emit_from, recovered.skips)
+            attempts = self._quarantine.look(extent.tp.partition, emit_from, recovered.skips, extent.topic_id)
         if self._settings.on_new_declaration == "wait" and self._is_foreign(extent, recovered):
             self._note_who_waits(extent, recovered.foreign)
             return None
@@ -100,7 +103,7 @@ class Restoration:
         if shard.position != extent.committed:
             return False
         if self._quarantine is not None:
-            attempts = self._quarantine.look(extent.tp.partition, extent.committed, shard.skips)
+            attempts = self._quarantine.look(extent.tp.partition, extent.committed, shard.skips, extent.topic_id)
             if attempts.skips != shard.skips:
                 return False
             shard.emit_from = extent.committed
@@ -152,7 +155,7 @@ class Restoration:
 
     def identity(self, tp: TP) -> Identity:
         """Return whose state a partition's is."""
-        return identity_of(self._pipeline, tp.partition, self._partition_count(tp.partition))
+        return identity_of(self._pipeline, tp.partition, self._partition_count(tp.partition), self._topic_id)
 
     def _partition_count(self, number: int) -> int:
         """Return of how many partitions one is; it tells which labels are misrouted, so a worker keeps to it."""

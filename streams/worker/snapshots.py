@@ -236,20 +236,24 @@ class Snapshots:
         self._since_sweep[tp] += 1
         if self._since_sweep[tp] >= _SWEEP_EVERY:
             self._since_sweep[tp] = 0
-            yield from self._sweep(tp)
+            yield from self._sweep(tp, identity)
 
     def _put_off(self, tp: TP, began: float, cost_seconds: float) -> None:
         """Let the next snapshot of a partition be due an interval after this one began, or when it has paid for it."""
         self._may_be_due[tp] = began + cost_seconds
         self._due[tp] = began + max(self._interval, cost_seconds)
 
-    def _sweep(self, tp: TP) -> Iterator[bool]:
-        """Drop the snapshots that the ladder does not keep, with the parts that only they name."""
+    def _sweep(self, tp: TP, identity: Identity) -> Iterator[bool]:
+        """Drop the snapshots that the ladder does not keep, with the parts that only they name.
+
+        Those of a deleted topic of that name stand beside the ladder, whatever their offsets are.
+        """
         listing = self._reader.submit(self._list, tp.partition)
         while not listing.done():
             yield False
         manifests = listing.result()
-        gone = outlived(manifests, round(time.time() * 1000))
+        ours = [manifest for manifest in manifests if not manifest.identity.is_of_former(identity)]
+        gone = outlived(ours, round(time.time() * 1000))
         if not gone:
             return
         dropped = self._store.drop(tp.partition, [manifest.next for manifest in gone], orphans(gone, manifests))

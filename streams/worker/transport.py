@@ -8,6 +8,7 @@ per event once per *batch*. The private members of Faust that are touched here a
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import confluent_kafka
@@ -17,6 +18,7 @@ from mode import Service
 
 from schemas.errors import BrokerError
 from streams.worker.batch import Batch, timestamp_ms
+from streams.worker.metadata import topic_id
 from streams.worker.poller import Extent, Poller
 from streams.worker.whereabouts import committed_places
 
@@ -99,6 +101,7 @@ class Consumer(base.Consumer):
             self.app.pipeline.source_topic,
             self,
             lambda: self.loop.call_soon_threadsafe(wake),
+            partial(topic_id, self.app.settings, self.app.pipeline.source_topic),
             max_records=self.app.settings.batch_records,
         )
         self.app.assignment.use(self._poller)

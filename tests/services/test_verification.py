@@ -44,6 +44,10 @@ class ListLogs:
         """Return how many partitions a topic has."""
         return sum(1 for name, _ in self.records if name == topic)
 
+    def topic_id(self, topic: str) -> str:
+        """Return none."""
+        return ""
+
     def extent(self, topic: str, partition: int) -> tuple[int, int]:
         """Return the first offset and the one after the last."""
         records = self.records[topic, partition]

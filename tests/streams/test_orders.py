@@ -92,6 +92,25 @@ def test_promotion_and_return_by_command() -> None:
     assert (back.restored, back.version, back.learned) == ("v1", "v1", learned)
 
 
+@pytest.mark.parametrize("between", [0, 300])
+@pytest.mark.parametrize("order", ["promote", "retrain"])
+def test_rollback_of_an_order_leads_to_the_very_model_that_served(order: str, between: int) -> None:
+    """Not to a copy of it: the world has not changed, and it has gone on learning."""
+    fold = Operated(Pool(milestone=50))
+    if order == "retrain":
+        fold.order(Retrain(pipeline="p"))
+        while fold.task.lifecycle.champion.version == "v1":
+            fold.go_on(0, length=50)
+    else:
+        fold.order(Promote(pipeline="p", model=fold.task.lifecycle.learners["contest-challenger"].version))
+    fold.go_on(0, length=between)
+    steady = fold.task.lifecycle.learners["contest-steady"]
+    assert steady.version == "v1"
+    told = fold.order(RollBack(pipeline="p"))
+    assert [event.restored for event in told if isinstance(event, ModelRolledBack)] == ["v1"]
+    assert fold.task.lifecycle.champion is steady
+
+
 def test_rollback_of_a_rollback() -> None:
     """There and back again: each leads to who served before."""
     fold = Operated(Pool())

@@ -65,8 +65,18 @@ class Kafka:
                     config["max.message.bytes"] = str(limit)
             partitions = 1 if topic.name.endswith(".lifecycle") else pipeline.partitions
             wanted.append(NewTopic(topic.name, partitions, 1, config=config))
+        self._create(wanted)
+
+    def _create(self, wanted: list[NewTopic]) -> None:
         for made in self.admin.create_topics(wanted).values():
             made.result(_SECONDS)
+
+    def recreate(self, pipeline: Pipeline, names: list[str]) -> None:
+        """Delete topics of a pipeline, and make others of their names."""
+        for gone in self.admin.delete_topics(names).values():
+            gone.result(_SECONDS)
+        until(lambda: not set(names) & set(self.admin.list_topics(timeout=_SECONDS).topics), _SECONDS)
+        self._create([NewTopic(topic.name, pipeline.partitions, 1) for topic in pipeline.topics if topic.name in names])
 
     def produce(self, topic: str, events: Iterable[Event], partitioner: str = "murmur2_random") -> int:
         """Write records and wait until they are there; return how many."""

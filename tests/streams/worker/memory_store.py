@@ -127,13 +127,14 @@ class Desk:
         self.pipeline = pipeline
         self.store = store or MemoryStore()
         self.clock = Clock()
+        self.topic_id = ""
         self.shard = Shard(Task(pipeline))
         self.tp = TP(pipeline.source_topic, 0)
         self.snapshots = Snapshots(self.store, SIGNER, TRUSTED, interval, Written, self.clock)
 
     def advance(self, cycles: int = 1) -> list[bool]:
         """Go on for some cycles; tell in which of them something was stored."""
-        identity = identity_of(self.pipeline, 0, 1)
+        identity = identity_of(self.pipeline, 0, 1, self.topic_id)
         return [
             self.snapshots.advance({self.tp: self.shard}, lambda _: identity) is not None  # type: ignore[arg-type]
             for _ in range(cycles)

@@ -387,13 +387,14 @@ def test_refused_commit_is_told_and_polling_goes_on(stage: Callable[..., Stage])
 
 def test_assignment_tells_what_the_broker_says_and_reads_from_where_it_is_told(stage: Callable[..., Stage]) -> None:
     """Committed offset, begin and end of the log go to the listener, its answer to the consumer."""
-    one = stage()
+    one = stage(topic_id=lambda: "9kPz")
     one.consumer.committed_offsets = {P0: 40}
     one.consumer.extents = {P0: (10, 90), P1: (0, 0)}
     one.listener.starts = {P0: 10}
     one.play()
     one.played()
-    assert one.listener.told == [("assigned", [Extent(P0, 40, 10, 90), Extent(P1, -1, 0, 0)], 1)]
+    extents = [Extent(P0, 40, 10, 90, topic_id="9kPz"), Extent(P1, -1, 0, 0, topic_id="9kPz")]
+    assert one.listener.told == [("assigned", extents, 1)]
     assert one.consumer.assigned == [{0: 10, 1: 0}]
 
 

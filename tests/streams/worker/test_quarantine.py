@@ -53,6 +53,23 @@ def test_topic_that_is_made_anew_has_killed_nobody() -> None:
     assert [(life.starts, life.skips) for life in lives] == [(1, ())] * 6
 
 
+def test_nobody_has_died_of_a_topic_that_has_the_name_of_a_deleted_one() -> None:
+    """Its count begins anew, and none of its records is passed over for what stood at that offset before."""
+    store, lives = MemoryStore(), []
+    for topic_id in ("a", "a", "a", "a", "b", ""):
+        quarantine = worker(store)
+        lives.append(quarantine.look(0, 100, (), topic_id))
+        quarantine.begin(lives[-1])
+    assert [(life.starts, life.skips, life.topic_id) for life in lives] == [
+        (1, (), "a"),
+        (2, (), "a"),
+        (3, (), "a"),
+        (1, (100,), "a"),
+        (1, (), "b"),
+        (2, (), "b"),
+    ]
+
+
 def test_careful_worker_has_passed_the_place_once_it_commits_in_pieces_again() -> None:
     """Until then its own death would be the next record's fault."""
     store = MemoryStore()

@@ -252,6 +252,24 @@ def test_state_in_snapshots_that_cannot_be_read_is_not_lost(desk: Desk, choice: 
     assert restoration.shard(Extent(partition, -1, 0, 300)) is not None  # nobody has begun yet
 
 
+@pytest.mark.parametrize(
+    ("taken_of", "wanted", "expected", "skips"),
+    [("a", "a", 200, (7,)), ("a", "b", None, ()), ("", "b", 200, (7,)), ("a", "", 200, (7,))],
+    ids=["the same topic", "made anew", "of an older riverrun", "a broker without ids"],
+)
+def test_snapshots_of_a_deleted_topic_are_passed_over(
+    desk: Desk, taken_of: str, wanted: str, expected: int | None, skips: tuple[int, ...]
+) -> None:
+    """Its offsets say nothing of the topic that has its name now; an id that nobody knows is no reason for doubt."""
+    for at, (where, document) in enumerate(desk.store.documents):
+        manifest = Manifest.from_document(TRUSTED.open(document))
+        identity = msgspec.structs.replace(manifest.identity, topic_id=taken_of)
+        changed = msgspec.structs.replace(manifest, identity=identity, skips=(7,))
+        desk.store.documents[at] = where, SIGNER.seal(changed.to_document())
+    found, recovery = recover(desk, topic_id=wanted)
+    assert (position(found), found.skips, found.foreign, recovery.refused) == (expected, skips, None, 0)
+
+
 def test_old_declaration_written_down_again_hands_nothing_over() -> None:
     """A worker with that declaration finds the snapshot of the one that followed it, at the place of the copy."""
     first, second = small("p"), small("p", model="nb")

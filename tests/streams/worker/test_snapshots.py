@@ -182,6 +182,21 @@ def test_aborted_cycle_ends_the_snapshot() -> None:
     assert desk.snapshots.taken == 1
 
 
+def test_snapshots_of_a_deleted_topic_push_none_off_the_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their offsets are further, and those of the topic that has its name now are the newest all the same."""
+    monkeypatch.setattr("streams.worker.snapshots.time.time", lambda: 1_700_000_000.0)
+    desk = Desk(small("p"))
+    for topic_id, first in (("a", 1_000), ("b", 0)):
+        desk.topic_id, desk.shard.snapshot = topic_id, None
+        for position in range(first, first + 25):
+            desk.shard.position = position + 1
+            desk.take()
+        desk.advance(20)
+    kept = [at for at, _ in desk.store.documents]
+    assert sorted(at for at in kept if at < 1_000)[-1] == 25, "the newest of the new topic"
+    assert any(at > 1_000 for at in kept)
+
+
 class Costly(Written):
     """A dump that is worth 100 s of snapshots."""
 
