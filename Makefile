@@ -10,7 +10,7 @@ BENCH  := .venv-bench
 BENCH_STAMP := $(BENCH)/.setup-done
 PYTEST := $(BIN)/python -m pytest --doctest-modules schemas streams services tests
 # The share of what `make test` leaves out that continuous integration runs with each commit.
-SAMPLE := 0.04
+SAMPLE := 0.03
 
 # Who forbids Python to keep what it has compiled has each process of the tests compile River and all of this anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -47,7 +47,7 @@ demo: $(STAMP) ## Run the demo: a broker, a stream, its drifts, and what is done
 	@$(BIN)/riverrun demo $(ARGS)
 
 test: $(STAMP) ## Run the quick tests and the doctests
-	@$(PYTEST) -m "not slow and not kafka" --numprocesses 2 --dist loadgroup $(ARGS)
+	@$(PYTEST) -m "not slow and not kafka" --numprocesses 3 --dist loadfile $(ARGS)
 
 test-sample: $(STAMP) ## Run a share of the slow tests and of those against Apache Kafka
 	@$(BIN)/python -m pytest tests -m "slow or kafka" --sample $(SAMPLE) $(ARGS)

@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -27,9 +26,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 pytest_plugins = ["tests.sampling"]
 
-TESTS = Path(__file__).resolve().parent
-STARTING = [TESTS / "chaos", TESTS / "services", TESTS / "streams" / "worker"]
-
 _skipped: list[str] = []
 
 
@@ -42,16 +38,6 @@ def missing_for_kafka() -> str | None:
     except BrokerError as error:
         return str(error)
     return None
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run the tests: one runs all that start brokers and workers, others a file at a time.
-
-    What is started needs a core of its own, and the broker of a session is to be one.
-    """
-    for item in items:
-        starts = any(item.path.is_relative_to(folder) for folder in STARTING)
-        item.add_marker(pytest.mark.xdist_group("starting" if starts else item.nodeid.partition("::")[0]))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -20,6 +20,7 @@ from schemas.errors import BrokerError
 from streams.worker.batch import Batch, timestamp_ms
 from streams.worker.metadata import topic_id
 from streams.worker.poller import Extent, Poller
+from streams.worker.progress import Progress
 from streams.worker.whereabouts import committed_places
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ SCHEME = "riverrun"
 _LEAVE_SECONDS = 60.0
 _ABORT_SECONDS = 5.0
 _LOOK_SECONDS = 10.0
+_TELL_SECONDS = 30.0
 
 
 class Consumer(base.Consumer):
@@ -119,6 +121,17 @@ class Consumer(base.Consumer):
                 continue
             if has_grown and self._poller is not None:
                 self._poller.rejoin()
+
+    @Service.task
+    async def _tell_progress(self) -> None:
+        """Say every half a minute what was done meanwhile, if anything was."""
+        assignment, progress = self.app.assignment, Progress(self.app.assignment.tally)
+        while not self.should_stop:
+            await self.sleep(_TELL_SECONDS)  # it ends early where the service does
+            if self._poller is not None and not self.should_stop:
+                shards = dict(assignment.shards)
+                if line := progress.line(shards, self._poller.ends(shards)):
+                    log.info("%s", line)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         """Hand on what waits, one batch a partition, as long as Faust lets messages flow; Faust's fetcher runs this.

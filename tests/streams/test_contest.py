@@ -183,7 +183,8 @@ def test_previous_champion_learns_until_its_probation_ends() -> None:
     assert contest.previous is None
 
 
-@pytest.mark.parametrize("policy", [Pool(), pytest.param(ChampionVersions(), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", [Pool(), ChampionVersions()])
 def test_change_that_has_long_been_there_is_no_news(policy: Any) -> None:
     """Labels are noisier from now on, and nobody is better: some thousand examples later that is how the world is."""
     log, rng = Log(), random.Random(1)

@@ -114,8 +114,8 @@ def test_task_that_is_restored_again_and_again_is_the_undisturbed_one(seed: int)
 @pytest.mark.parametrize(
     ("policy", "inline"),
     [
-        (Pool, True),
         (ChampionVersions, False),
+        pytest.param(Pool, True, marks=pytest.mark.slow),
         pytest.param(Pool, False, marks=pytest.mark.slow),
         pytest.param(ChampionVersions, True, marks=pytest.mark.slow),
     ],

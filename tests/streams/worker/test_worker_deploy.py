@@ -168,6 +168,7 @@ def test_way_back_from_a_declaration_that_cannot_read_on(
     deployment.finish()
 
 
+@pytest.mark.slow
 def test_worker_whose_declaration_the_log_does_not_know_leaves_it_alone(
     kafka: Kafka, deploy: Callable[..., Any]
 ) -> None:

@@ -90,6 +90,7 @@ def test_operators_are_obeyed_where_they_meant_it_and_refused_elsewhere(
     assert f"{challenger} serves instead of v1" in heard(kafka, name)
 
 
+@pytest.mark.slow
 def test_commands_of_strangers_and_commands_said_twice_are_refused(
     kafka: Kafka, deploy: Callable[..., Any], keys: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,13 @@ def snapshots(worker: Worker, outcome: str) -> float:
     return worker.metrics("riverrun_snapshots_total", "outcome").get(outcome, 0.0)
 
 
-@pytest.mark.parametrize("guarantee", ["exactly_once", pytest.param("at_least_once", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "guarantee",
+    [
+        pytest.param("exactly_once", marks=pytest.mark.always),
+        pytest.param("at_least_once", marks=pytest.mark.slow),
+    ],
+)
 def test_killed_worker_goes_on_from_its_snapshot(kafka: Kafka, deploy: Callable[..., Any], guarantee: str) -> None:
     """It has not learned from the log's beginning again, and says what an undisturbed one says."""
     deployment = deploy(model="hat", partitions=2)

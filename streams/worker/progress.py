@@ -1,0 +1,73 @@
+"""What a worker has done lately, in one line of its log: what became of the records, and how good the answers are."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+from faust.types import TP
+
+from streams.accounting import OUTCOMES
+from streams.worker.shard import Shard
+from streams.worker.tally import Tally
+
+
+class Progress:
+    """Tells what has been done since it was asked last.
+
+    Parameters
+    ----------
+    tally
+        Counts what is done.
+    clock
+        Seconds, monotonic.
+    """
+
+    def __init__(self, tally: Tally, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tally = tally
+        self._clock = clock
+        self._told, self._done = clock(), _total(tally)
+
+    def line(self, shards: Mapping[TP, Shard], ends: Mapping[TP, int]) -> str:
+        """Return what there is to say, nothing when no record was read.
+
+        Parameters
+        ----------
+        shards
+            Of the partitions that are here.
+        ends
+            Where the logs of partitions end, as far as that is known.
+        """
+        now, done = self._clock(), _total(self._tally)
+        news, seconds = done - self._done, now - self._told
+        self._told, self._done = now, done
+        if not news["read"]:
+            return ""
+        outcomes = [f"{name} {news[name]:,}" for name in OUTCOMES if news[name]]
+        left = sum(max(0, ends[tp] - shard.position) for tp, shard in shards.items() if tp in ends)
+        models = {shard.task.lifecycle.champion.version for shard in shards.values()}
+        return "; ".join(
+            (
+                f"{news['read']:,} records in {seconds:.0f} s ({', '.join(outcomes)}), {left:,} left",
+                *_metrics(shards),
+                f"champion{'s' if len(models) > 1 else ''} {', '.join(sorted(models))}",
+            )
+        )
+
+
+def _total(tally: Tally) -> Counter[str]:
+    total = Counter[str]()
+    for counts in tally.done.values():
+        total.update(counts)
+    return total
+
+
+def _metrics(shards: Mapping[TP, Shard]) -> Iterator[str]:
+    """Yield each metric with its value, the lowest and the highest where partitions differ."""
+    values: dict[str, list[float]] = {}
+    for shard in shards.values():
+        if shard.task.evaluation.count:
+            for name, value in shard.task.evaluation.values.items():
+                values.setdefault(name, []).append(value)
+    for name, found in values.items():
+        low, high = f"{min(found):.4g}", f"{max(found):.4g}"
+        yield f"{name} {low}" if low == high else f"{name} {low} to {high}"
