@@ -48,6 +48,26 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NO_HEADERS = ("data", "data_base64", "partitionkey", "datacontenttype")
 
 
+def other_format(line: bytes) -> str:
+    """Return what the first line of a file looks like that holds no lines of JSON, and what to do; empty if unknown.
+
+    Examples
+    --------
+    >>> other_format(b"a,b,y")
+    'it looks like CSV: docs/declaration.md shows how its rows become lines of JSON'
+    >>> other_format(b'[{"a": 1.0}, {"a": 2.0}]')
+    "it is one list: jq -c '.[]' makes a line of each of its members"
+    >>> other_format(b'{"a": 1.0}')
+    ''
+    """
+    begin = line.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    if begin.startswith(b"["):
+        return "it is one list: jq -c '.[]' makes a line of each of its members"
+    if not begin.startswith(b"{") and any(separator in begin for separator in (b",", b";", b"\t")):
+        return "it looks like CSV: docs/declaration.md shows how its rows become lines of JSON"
+    return ""
+
+
 def parse_line(line: bytes, *, key_field: str | None = None) -> Line:
     """Return what a line holds.
 

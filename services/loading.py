@@ -13,6 +13,8 @@ from schemas.errors import ConfigurationError, DeclarationError, shown
 if TYPE_CHECKING:
     from streams.pipeline import Pipeline
 
+#: Packages of riverrun's own, which hide a user's of these names.
+_ROOMS = ("services", "streams", "schemas")
 _EXPECTED = "FILE.py:NAME or MODULE:NAME, for example examples/flights.py:pipeline"
 
 
@@ -115,6 +117,11 @@ def _import_module(place: str) -> ModuleType:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
+            if (room := place.partition(".")[0]) in _ROOMS:
+                raise ConfigurationError(
+                    f"{place}: got {room!r}, which is a package of riverrun's own; expected another name of yours, or "
+                    "the file: PATH/TO/FILE.py:NAME"
+                ) from None
             where = f"no module {error.name!r} in {Path.cwd()} or on Python's path"
             raise ConfigurationError(f"{place}: {where}, expected {_EXPECTED}") from None
         raise _import_failure(place, None, error) from error
@@ -136,7 +143,7 @@ def _is_users(filename: str, file: str | None) -> bool:
     if file is not None:
         return filename == file
     own = str(Path(__file__).resolve().parents[1])
-    is_ours = any(filename.startswith(f"{own}/{room}/") for room in ("services", "streams", "schemas"))
+    is_ours = any(filename.startswith(f"{own}/{room}/") for room in _ROOMS)
     return not (filename.startswith("<") or "site-packages" in filename or is_ours or filename == importlib.__file__)
 
 

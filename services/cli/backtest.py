@@ -222,6 +222,7 @@ def _fold(
 
     from schemas.errors import InvariantError
     from schemas.events import PredictionMade
+    from schemas.lines import other_format
     from services.backtest import Backtest
     from services.laboratory.source import KeyCount, partition_records
 
@@ -246,8 +247,21 @@ def _fold(
     if not books.balanced:
         raise InvariantError(f"books: got {books.read} records read, expected the sum of their outcomes {books.count}")
     if not test.digest.count and (key_field is None or partitions == 1):  # of a share there may be no record
-        typer.echo(f"{file}: got {books.read} records and no event among them that could be scored", err=True)
+        form = other_format(test.first_dead_letters[0].record.value or b"") if test.first_dead_letters else ""
+        why = f": {form}" if form else ""
+        typer.echo(f"{file}: got {books.read} records and no event among them that could be scored{why}", err=True)
         raise typer.Exit(FAILED)
+
+
+def _unlabelled(test: "Backtest") -> str:
+    """Say why no answer has got its label, where events were scored."""
+    label, count = test.task.pipeline.label, test.task.books.count
+    if label is None or not count["scored"]:
+        return ""
+    if not label.comes_late:
+        return f": no event has a field {label.name!r}; labels that come later need a ttl"
+    strangers = sum(count[outcome] for outcome in ("label_held", "label_orphan", "label_misrouted"))
+    return f": {strangers} labels named events that are not here" if strangers else ": no record was a label"
 
 
 def _tell_entities(test: "Backtest") -> None:
@@ -345,8 +359,9 @@ def _print(report: dict[str, Any], test: "Backtest") -> None:
         typer.echo(f"answered by the entities' own models: {own}; entities: {entities['count']}")
     for name, error in report.get("metrics_without_value", {}).items():
         typer.echo(f"{name}: no value, it raised {error}")
+    why = _unlabelled(test)
     for name, value in report["metrics"].items():
-        typer.echo(f"{name}: no answer has got its label" if value is None else f"{name}: {value:.4f}")
+        typer.echo(f"{name}: no answer has got its label{why}" if value is None else f"{name}: {value:.4f}")
     for event in test.lifecycle:
         line = describe_lifecycle(event.type, msgspec.to_builtins(event))
         typer.echo(line if event.time else line.split("  ", 1)[1])  # a bare line has no time

@@ -1,18 +1,20 @@
 """What a command shows: JSON for programs, tables and a progress bar for a terminal, plain columns for a pipe."""
 
+import gzip
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import orjson
 import typer
 
 from services.describing import printable
 
+_GZIP = b"\x1f\x8b"
 _BETWEEN_REFRESHES_BYTES = 64 * 1024
 #: Columns of a terminal that prose needs beside the rest of its row.
 _LEAST_PROSE = 40
@@ -100,8 +102,15 @@ def _print_rich(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def open_lines(path: Path) -> BinaryIO:
-    """Open a file of lines, or standard input for ``-``."""
-    return sys.stdin.buffer if str(path) == "-" else path.open("rb")
+    """Open a file of lines, compressed by gzip or not, or standard input for ``-``."""
+    if str(path) == "-":
+        return sys.stdin.buffer
+    return cast(BinaryIO, gzip.open(path)) if _is_compressed(path) else path.open("rb")
+
+
+def _is_compressed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == _GZIP
 
 
 @contextmanager
@@ -113,7 +122,7 @@ def progress(what: str, path: Path) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    total = None if str(path) == "-" else path.stat().st_size
+    total = None if str(path) == "-" or _is_compressed(path) else path.stat().st_size
     columns = (TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.lines import other_format
 from services.cli.errors import FAILED
 from services.cli.options import FileArgument, KeyFieldOption, Output, OutputOption, ServersOption, settings_of
 from services.cli.printing import counted, open_lines, print_json, progress
@@ -133,7 +134,8 @@ def _send_lines(sender: "Sender", lines: Iterable[bytes], file: Path, rate: floa
                 sender.send(text)
             except ValueError as error:
                 if sender.refused <= _TOLD:
-                    typer.echo(printable(f"{name}:{number}: {error}"), err=True)
+                    form = other_format(text) if number == 1 else ""
+                    typer.echo(printable(f"{name}:{number}: {error}{f'; {form}' if form else ''}"), err=True)
                 if strict:
                     return
             if rate is not None:

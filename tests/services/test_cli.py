@@ -1,6 +1,7 @@
 """The command line without a broker: help, usage, loading, plans and checks."""
 
 import errno
+import gzip
 import json
 import re
 import socket
@@ -413,11 +414,32 @@ def test_backtest_of_a_regression_says_what_its_drift_is_measured_in_and_where_i
     assert "in other units" not in run("backtest", "events.jsonl", "declared.py:pipeline").stdout
 
 
+def test_backtest_of_a_compressed_file_is_that_of_the_file(folder: Path) -> None:
+    """Recognised by its first bytes, whatever its name."""
+    plain = run("backtest", "events.jsonl", "declared.py:pipeline").stdout
+    (folder / "packed").write_bytes(gzip.compress((folder / "events.jsonl").read_bytes()))
+    assert run("backtest", "packed", "declared.py:pipeline").stdout.splitlines()[1:] == plain.splitlines()[1:]
+
+
+def test_backtest_without_labels_says_which_field_it_misses(folder: Path) -> None:
+    """A name that is mistyped is no error of any event: labels may come with some events and not with others."""
+    events = [json.dumps({"id": str(i), "a": i / 7, "label": True}) for i in range(20)]
+    (folder / "mistyped.jsonl").write_text("\n".join(events))
+    said = run("backtest", "mistyped.jsonl", "declared.py:pipeline").stdout
+    assert ": no answer has got its label: no event has a field 'y'; labels that come later need a ttl\n" in said
+
+
+def test_module_that_a_package_of_riverruns_own_hides_is_told_so(folder: Path) -> None:
+    """With the way out: another name, or the file."""
+    result = run("backtest", "events.jsonl", "services.mine:pipeline", code=2)
+    assert "got 'services', which is a package of riverrun's own; expected another name of yours, or" in result.stderr
+
+
 def test_backtest_in_which_nothing_can_be_scored_says_why(folder: Path) -> None:
     """The first reasons, no metric, and exit code 1; there is a report to open all the same."""
     (folder / "table.jsonl").write_text("id,a,y\n1,1.0,true\n2,2.0,false\n3,1.0,true\n")
     result = run("backtest", "table.jsonl", "declared.py:pipeline", code=1)
-    assert "table.jsonl: got 4 records and no event among them that could be scored" in result.stderr
+    assert "table.jsonl: got 4 records and no event among them that could be scored: it looks like CSV" in result.stderr
     assert "accuracy_1000: no answer has got its label\n" in result.stdout
     reasons = [line for line in result.stdout.splitlines() if line.startswith("    offset ")]
     assert [line.split(":")[0].strip() for line in reasons] == ["offset 0", "offset 1", "offset 2"]
