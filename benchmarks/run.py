@@ -140,7 +140,10 @@ def main(
     if snapshots or commit_intervals:
         return instead(snapshots, commit_intervals, repeat, size, engine)
     wanted = only.split(",") if only else None
-    contestants: list[Contestant | None] = list(select(wanted))
+    try:
+        contestants: list[Contestant | None] = list(select(wanted))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     if wanted is None or "reference" in wanted:
         contestants.insert(0, None)
     warm_up, tail = WARM_UP, TAIL

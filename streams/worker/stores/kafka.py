@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from confluent_kafka import KafkaError, Message
 
 from schemas import topics
-from schemas.errors import BrokerError, SnapshotError
+from schemas.errors import BrokerError, MissingPartError, SnapshotError
 from schemas.manifest import Part
 from schemas.outgoing import Outgoing
 from streams.worker.range_reader import RangeReader
@@ -51,6 +51,8 @@ class KafkaStore:
         self._manifests, self._snapshots = topics.manifests(pipeline), topics.snapshots(pipeline)
         self._emit, self._emit_now = emit, emit_now
         self._config = config
+        #: The last writing, by partition.
+        self._writing: dict[int, str] = {}
 
     def put(self, partition: int, part: Part, data: bytes) -> "Future[tuple[int, ...]]":
         """Produce a part in chunks; the answer is their offsets, once the broker has them.
@@ -58,6 +60,7 @@ class KafkaStore:
         An offset may stay unknown: where the answer to a request is lost, librdkafka takes the next one's for it. What
         cannot be found again is as good as not stored.
         """
+        self._writing[partition] = part.writing
         chunks = [data[start : start + _CHUNK_BYTES] for start in range(0, len(data), _CHUNK_BYTES)]
         keys = [f"{_part_key(partition, part)}/{number}" for number in range(len(chunks))]
 
@@ -70,9 +73,24 @@ class KafkaStore:
         return _then(self._produce(self._snapshots, partition, dict(zip(keys, chunks, strict=True))), known)
 
     def seal(self, partition: int, position: int, document: bytes, parts: Collection[Part]) -> "Future[None]":
-        """Produce a manifest; its parts are not looked for, as nothing but `drop` takes any away."""
-        stored = self._produce(self._manifests, partition, {f"{partition}/{position}": document})
-        return _then(stored, _nothing)
+        """Produce a manifest; its parts are not looked for, as nothing but `drop` takes any away.
+
+        Unless the topic was deleted and made anew: what is written last then stands before what was written long ago.
+        """
+        writing = self._writing.get(partition)
+        first = min((place for part in parts if part.writing == writing for place in part.places), default=None)
+        before = [part for part in parts if part.writing != writing and part.places]
+        beyond = [part.name for part in before if first is not None and max(part.places) >= first]
+        if beyond:
+            refused: Future[None] = Future()
+            refused.set_exception(
+                MissingPartError(
+                    f"{self._snapshots}[{partition}] was made anew, {len(beyond)} of its {len(parts)} parts are not "
+                    f"there any more, {beyond[0]} among them; all are stored anew with the next one"
+                )
+            )
+            return refused
+        return _then(self._produce(self._manifests, partition, {f"{partition}/{position}": document}), _nothing)
 
     def drop(self, partition: int, positions: Collection[int], parts: Collection[Part]) -> "Future[None]":
         """Produce tombstones."""

@@ -8,11 +8,13 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka import OFFSET_INVALID, Message
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import ConfigurationError, InvariantError, MissingPartError, SnapshotError
 from schemas.manifest import Identity, Manifest, Part
+from schemas.outgoing import Outgoing
 from schemas.signing import generate, signer_from_pem
 from streams.worker.settings import Settings, load_settings
 from streams.worker.stores import LocalStore, ObjectStore, abandoned, local, open_store
@@ -283,6 +286,45 @@ def test_manifest_that_names_a_part_which_is_gone_is_not_stored(store: Store) ->
     keep(store, b"champion")
     worker.seal(3, 6, b"mended", parts).result(10)
     assert list(worker.manifests(3)) == [b"mended", b"whole"]
+
+
+class Chunks:
+    """A topic that takes chunks, and says where each of them is."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        self.manifests: list[bytes] = []
+
+    def emit(self, messages: Sequence[Outgoing], delivered: Callable[[None, Any], None]) -> None:
+        """Store messages at once."""
+        for message in messages:
+            if message.topic == "p.manifests":
+                self.manifests.append(message.value or b"")
+            key, offset = message.key, self.end
+            self.end += message.topic == "p.snapshots"
+            delivered(None, SimpleNamespace(key=lambda key=key: key, offset=lambda offset=offset: offset))
+
+
+def test_manifest_that_names_chunks_of_a_deleted_topic_is_not_stored() -> None:
+    """The topic of the parts was made anew under a worker: what it stores next stands before what it has stored."""
+    topic = Chunks()
+    kept = KafkaStore("p", {}, topic.emit, lambda _: None)
+
+    def put(name: str, writing: str) -> Part:
+        part = Part(name, digest_of(name.encode()), 1, 0, 5, writing=writing)
+        return msgspec.structs.replace(part, places=kept.put(3, part, name.encode()).result(1))
+
+    first = [put(f"pending-{n}", "a") for n in range(9)]
+    kept.seal(3, 5, b"whole", first).result(1)
+    kept.seal(3, 6, b"more", [*first, put("champion", "b")]).result(1)
+    kept.seal(3, 6, b"none is new", first).result(1)
+    topic.end = 0
+    with pytest.raises(
+        MissingPartError, match=r"^p\.snapshots\[3\] was made anew, 9 of its 10 parts .* pending-0 among"
+    ):
+        kept.seal(3, 7, b"broken", [*first, put("champion", "c")]).result(1)
+    kept.seal(3, 8, b"mended", [put("state", "d"), put("champion", "d")]).result(1)
+    assert topic.manifests == [b"whole", b"more", b"none is new", b"mended"]
 
 
 # ------------------------------------------------------------------ the folder
