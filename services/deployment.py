@@ -79,6 +79,8 @@ class Standings:
         The new declaration.
     settings
         Of the deployment.
+    topic_id
+        Kafka's id of the input topic, empty where it knows none.
 
     Raises
     ------
@@ -86,9 +88,9 @@ class Standings:
         When this machine cannot read the snapshots, or has no keys.
     """
 
-    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
+    def __init__(self, pipeline: Pipeline, settings: Settings, topic_id: str = "") -> None:
         self._store, self._trusted = open_snapshots(settings, pipeline.name), load_trusted(settings.trusted_keys)
-        self._name, self._topic = pipeline.name, pipeline.source_topic
+        self._log, self._topic_id = (pipeline.name, pipeline.source_topic), topic_id
         operators = load_operators(settings)
         self._declarations = DeclarationLog(settings.client(), pipeline.source_topic, pipeline.name, operators)
 
@@ -100,7 +102,7 @@ class Standings:
         SnapshotError
             When the store does not answer.
         """
-        return newest_of(self._store, self._trusted, (self._name, self._topic, partition))[0]
+        return newest_of(self._store, self._trusted, (*self._log, partition), self._topic_id)[0]
 
     def successor(self, partition: int, newest: Manifest | None) -> Declare | None:
         """Return the command by which another declaration begins where a snapshot was taken, if one does.

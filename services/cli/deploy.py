@@ -126,9 +126,10 @@ def _standings(pipeline: "Pipeline", settings: "Settings") -> "Standings | None"
     """Return what knows the declarations before, None when this machine cannot read the snapshots."""
     from schemas.errors import ConfigurationError
     from services.deployment import Standings
+    from streams.worker.metadata import topic_id
 
     try:
-        return Standings(pipeline, settings)
+        return Standings(pipeline, settings, topic_id(settings, pipeline.source_topic))
     except ConfigurationError as error:
         typer.echo(f"riverrun: what changes is not known here: {error}", err=True)
         return None

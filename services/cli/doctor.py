@@ -160,13 +160,14 @@ def snapshots_of(
     """Return where each partition's newest believed snapshot is, what begins there, and why that is not all."""
     from schemas.errors import ConfigurationError, SnapshotError
     from services.deployment import Standings
+    from streams.worker.metadata import topic_id
 
     snapshots: dict[str, int] = {}
     begins: dict[str, tuple[int, str]] = {}
     if not settings.snapshot_interval:
         return snapshots, begins, None  # workers look for none either
     try:
-        standings = Standings(pipeline, settings)
+        standings = Standings(pipeline, settings, topic_id(settings, pipeline.source_topic))
         for n in range(partitions):
             where, newest = f"{pipeline.source_topic}[{n}]", standings.newest(n)
             if newest is not None:

@@ -14,7 +14,7 @@ from streams.worker.stores import LocalStore
 from tests.streams.worker.declarations import small
 from tests.streams.worker.memory_store import PUBLIC, SIGNER
 
-MINE = Identity("p", "0123456789ab", "p.raw", 3, 4, "0.26.1")
+MINE = Identity("p", "0123456789ab", "p.raw", 3, 4, "0.26.1", topic_id="9kPz")
 
 
 @pytest.mark.parametrize(
@@ -23,16 +23,17 @@ MINE = Identity("p", "0123456789ab", "p.raw", 3, 4, "0.26.1")
         ({"pipeline": "q"}, SIGNER),
         ({"topic": "q.raw"}, SIGNER),
         ({"partition": 2}, SIGNER),
+        ({"topic_id": "M2x1"}, SIGNER),
         ({}, signer_from_pem(generate()[0])),
     ],
-    ids=["pipeline", "topic", "partition", "signer"],
+    ids=["pipeline", "topic", "partition", "deleted topic", "signer"],
 )
 def test_newest_snapshot_is_of_this_log(tmp_path: Path, other: dict[str, Any], signer: Signer) -> None:
     """As recovery has it: what a trusted key has signed for another log is not where this one is."""
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys/worker.pem").write_bytes(PUBLIC)
     settings = Settings(snapshot_store=f"file://{tmp_path}", trusted_keys=tmp_path / "keys", commands="open")
-    standings = Standings(small("p"), settings)
+    standings = Standings(small("p"), settings, "9kPz")
     assert standings.newest(3) is None
     store = LocalStore(tmp_path / "p")
     for identity, key, position in (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from schemas.errors import RiverrunError
-from schemas.manifest import Log, Manifest
+from schemas.manifest import Log, Manifest, is_same_topic
 from schemas.signing import TrustedKeys
 from streams.worker.stores.store import SnapshotStore
 
@@ -52,7 +52,9 @@ def opened(store: SnapshotStore, trusted: TrustedKeys, partition: int) -> Iterat
             yield Opened(document, manifest)
 
 
-def newest_of(store: SnapshotStore, trusted: TrustedKeys, log: Log) -> tuple[Manifest | None, list[str]]:
+def newest_of(
+    store: SnapshotStore, trusted: TrustedKeys, log: Log, topic_id: str = ""
+) -> tuple[Manifest | None, list[str]]:
     """Return the newest manifest of a log, if there is one, and why those before it are not believed, newest first.
 
     Parameters
@@ -61,6 +63,8 @@ def newest_of(store: SnapshotStore, trusted: TrustedKeys, log: Log) -> tuple[Man
         As `opened`.
     log
         Which one: the signature says who wrote a manifest, never where it belongs.
+    topic_id
+        Kafka's id of the topic, empty where that is of no interest or not known.
 
     Raises
     ------
@@ -74,6 +78,8 @@ def newest_of(store: SnapshotStore, trusted: TrustedKeys, log: Log) -> tuple[Man
         elif found.manifest.identity.log != log:
             pipeline, topic, partition = found.manifest.identity.log
             refusals.append(f"it is of {pipeline}, {topic}[{partition}]")
+        elif not is_same_topic(found.manifest.identity.topic_id, topic_id):
+            refusals.append("it is of a deleted topic of that name")
         else:
             return found.manifest, refusals
     return None, refusals
