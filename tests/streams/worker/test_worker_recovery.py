@@ -85,12 +85,12 @@ def test_killed_worker_loses_nothing_and_repeats_only_as_promised(
 def test_sigterm_drains_commits_and_the_next_start_goes_on(kafka: Kafka, deploy: Callable[..., Any]) -> None:
     """Within seconds, exit code 0, the offset behind the last answer; nothing is said twice, nothing is left out."""
     deployment = deploy(ttl_seconds=3600, model="hat")
-    log = list(delayed(2500))
+    log = list(delayed(4000))
     for i, (_, bad) in enumerate(BAD.values()):
         if len(bad.value or b"") < 1_000_000:
-            log.insert(i * 200, bad)
+            log.insert(i * 300, bad)
     kafka.produce(deployment.raw, log)
-    for target in (1, 600):
+    for target in (1, 1000):
         worker = deployment.start(batch_records=50)
         deployment.predicted(target)
         code, seconds = worker.terminate()
