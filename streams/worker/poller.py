@@ -3,9 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from itertools import filterfalse
 from operator import methodcaller
 from typing import Any, Protocol, TypeVar
@@ -133,16 +132,6 @@ class Poller(threading.Thread):
     def idle(self) -> bool:
         """Whether nothing waits and all that was taken is finished."""
         return not (self._buffer.records or self._unfinished)
-
-    def ends(self, tps: Collection[TP]) -> dict[TP, int]:
-        """Return where the logs end, as was heard with what was fetched last: no broker is asked."""
-        ends = {}
-        for tp in tps:
-            with suppress(KafkaException, RuntimeError):  # it has just gone to another worker, or all of them have
-                heard = self.consumer.get_watermark_offsets(TopicPartition(tp.topic, tp.partition), cached=True)
-                if heard is not None and heard[1] >= 0:
-                    ends[tp] = heard[1]
-        return ends
 
     def take(self) -> dict[TP, Batch]:
         """Remove and return what waits, one batch a partition."""

@@ -10,6 +10,8 @@ from streams.accounting import OUTCOMES
 from streams.worker.shard import Shard
 from streams.worker.tally import Tally
 
+Ends = Callable[[Mapping[TP, int]], Mapping[TP, int]]
+
 
 class Progress:
     """Tells what has been done since it was asked last.
@@ -18,32 +20,28 @@ class Progress:
     ----------
     tally
         Counts what is done.
+    ends
+        Tells where the logs of partitions end, given where they stand, as far as that is known.
     clock
         Seconds, monotonic.
     """
 
-    def __init__(self, tally: Tally, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, tally: Tally, ends: Ends, clock: Callable[[], float] = time.monotonic) -> None:
         self._tally = tally
+        self._ends = ends
         self._clock = clock
         self._told, self._done = clock(), _total(tally)
 
-    def line(self, shards: Mapping[TP, Shard], ends: Mapping[TP, int]) -> str:
-        """Return what there is to say, nothing when no record was read.
-
-        Parameters
-        ----------
-        shards
-            Of the partitions that are here.
-        ends
-            Where the logs of partitions end, as far as that is known.
-        """
+    def line(self, shards: Mapping[TP, Shard]) -> str:
+        """Return what there is to say of the partitions that are here, nothing when no record was read."""
         now, done = self._clock(), _total(self._tally)
         news, seconds = done - self._done, now - self._told
         self._told, self._done = now, done
         if not news["read"]:
             return ""
         outcomes = [f"{name} {news[name]:,}" for name in OUTCOMES if news[name]]
-        left = sum(max(0, ends[tp] - shard.position) for tp, shard in shards.items() if tp in ends)
+        positions = {tp: shard.position for tp, shard in shards.items()}
+        left = sum(max(0, end - positions[tp]) for tp, end in self._ends(positions).items())
         models = {shard.task.lifecycle.champion.version for shard in shards.values()}
         return "; ".join(
             (

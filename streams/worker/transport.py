@@ -18,6 +18,7 @@ from mode import Service
 
 from schemas.errors import BrokerError
 from streams.worker.batch import Batch, timestamp_ms
+from streams.worker.log_ends import LogEnds
 from streams.worker.metadata import topic_id
 from streams.worker.poller import Extent, Poller
 from streams.worker.progress import Progress
@@ -32,7 +33,8 @@ SCHEME = "riverrun"
 _LEAVE_SECONDS = 60.0
 _ABORT_SECONDS = 5.0
 _LOOK_SECONDS = 10.0
-_TELL_SECONDS = 30.0
+_FIRST_TOLD_SECONDS, _TELL_SECONDS = 5.0, 30.0
+_ENDS_SECONDS = 1.5
 
 
 class Consumer(base.Consumer):
@@ -124,14 +126,20 @@ class Consumer(base.Consumer):
 
     @Service.task
     async def _tell_progress(self) -> None:
-        """Say every half a minute what was done meanwhile, if anything was."""
-        assignment, progress = self.app.assignment, Progress(self.app.assignment.tally)
+        """Say every half a minute, at first sooner, what was done meanwhile, if anything was."""
+        app, seconds = self.app, _FIRST_TOLD_SECONDS
+        # Beside the poller's consumer: asked from another thread while that one polls, it does not answer.
+        progress = Progress(app.assignment.tally, LogEnds(app.settings, app.group_id, _ENDS_SECONDS).beyond)
         while not self.should_stop:
-            await self.sleep(_TELL_SECONDS)  # it ends early where the service does
-            if self._poller is not None and not self.should_stop:
-                shards = dict(assignment.shards)
-                if line := progress.line(shards, self._poller.ends(shards)):
+            await self.sleep(seconds)  # it ends early where the service does
+            seconds = min(2 * seconds, _TELL_SECONDS)
+            if self.should_stop:
+                break
+            try:
+                if line := await asyncio.to_thread(progress.line, dict(app.assignment.shards)):
                     log.info("%s", line)
+            except Exception as error:  # what is not told is done all the same
+                log.warning("progress is not told, it will be in %.0f s: %r", seconds, error)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         """Hand on what waits, one batch a partition, as long as Faust lets messages flow; Faust's fetcher runs this.

@@ -209,6 +209,13 @@ def commit_nothing() -> None:
     ExactlyOnce.commit = commit  # type: ignore[method-assign]
 
 
+def tell_often() -> None:
+    """Tell of progress every fifth of a second."""
+    from streams.worker import transport
+
+    transport._FIRST_TOLD_SECONDS = transport._TELL_SECONDS = 0.2
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     "lose_a_batch": lose_a_batch,
     "have_little_patience": have_little_patience,
@@ -217,6 +224,7 @@ FAULTS: dict[str, Callable[[], None]] = {
     "block_loop": hang_in_agent(threading.Event().wait),
     "hold_gil": hang_in_agent(lambda: ctypes.PyDLL(None).sleep(600)),
     "commit_nothing": commit_nothing,
+    "tell_often": tell_often,
 }
 
 

@@ -35,26 +35,29 @@ def test_line_tells_what_became_of_the_records_since_the_last_one(shards: dict[T
     """By outcome, with what is left and how good the answers are; nothing is said of nothing."""
     clock, tally = Clock(), Tally()
     tally.hold(shards)
-    progress = Progress(tally, clock)
-    assert progress.line(shards, {}) == ""
+    ends: dict[TP, int] = {}
+    progress = Progress(tally, lambda _: ends, clock)
+    assert progress.line(shards) == ""
     clock.now = 30.0
     step(shards[TP0], 1200, bad=3)
-    line = progress.line(shards, {TP0: 1500, TP1: 7})
+    ends = {TP0: 1500, TP1: 7}
+    line = progress.line(shards)
     assert line.startswith("1,203 records in 30 s (scored 1,200, dead_letter 3), 304 left; accuracy ")
     assert line.endswith("; champion v1")
     clock.now = 60.0
-    assert progress.line(shards, {}) == ""
+    assert progress.line(shards) == ""
     clock.now = 90.0
     step(shards[TP1], 10)
-    assert progress.line(shards, {}).startswith("10 records in 30 s (scored 10), 0 left; accuracy ")
+    ends = {}
+    assert progress.line(shards).startswith("10 records in 30 s (scored 10), 0 left; accuracy ")
 
 
 def test_metrics_of_partitions_that_differ_are_told_from_the_lowest_to_the_highest(shards: dict[TP, Shard]) -> None:
     """One that has judged no answer yet has none."""
     tally = Tally()
     tally.hold(shards)
-    progress = Progress(tally, Clock())
+    progress = Progress(tally, lambda _: {}, Clock())
     step(shards[TP0], 400)
-    assert " to " not in progress.line(shards, {})
+    assert " to " not in progress.line(shards)
     step(shards[TP1], 3, wrong=True)
-    assert " to " in progress.line(shards, {}).partition("accuracy ")[2].partition(";")[0]
+    assert " to " in progress.line(shards).partition("accuracy ")[2].partition(";")[0]

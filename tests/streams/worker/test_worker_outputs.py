@@ -1,6 +1,7 @@
 """What a prediction looks like on its topic."""
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from schemas.events import PredictionMade
 from streams.pipeline import Pipeline
 from tests.streams.worker.engines import ON_BOTH
 from tests.streams.worker.events import inline
-from tests.streams.worker.kafka import Event, Kafka, header
+from tests.streams.worker.kafka import Event, Kafka, header, until
 
 pytestmark = ON_BOTH
 
@@ -84,3 +85,22 @@ def test_prediction_carries_key_partition_envelope_and_trace(
             assert header(said, "secret") is None
     if output_format == "json":
         assert kafka.digests(deployment.pipeline) == kafka.expected(deployment.pipeline)
+
+
+def test_worker_tells_in_its_log_what_it_has_done_and_goes_on(kafka: Kafka, deploy: Callable[..., Any]) -> None:
+    """Line after line, while it reads; the numbers are those of the input, and nothing is said when nothing is read."""
+    deployment = deploy(partitions=2)
+    worker = deployment.start(fault="tell_often")
+    for start in (0, 300):
+        kafka.produce(deployment.raw, inline(300, start=start))
+        deployment.finish()
+        until(lambda start=start: told(worker.log) == start + 300, 20, "a line that tells of all")
+    assert worker.log.splitlines()[-1].endswith("champion v1")
+    assert ", 0 left; " in worker.log.splitlines()[-1]
+    code, _ = worker.terminate()
+    assert code == 0
+
+
+def told(log: str) -> int:
+    """Return how many records a worker has told of."""
+    return sum(int(count) for count in re.findall(r"INFO +(\d+) records in \d+ s \(scored", log))
