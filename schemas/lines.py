@@ -41,6 +41,8 @@ class _Envelope(Struct):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
+#: How what gzip has compressed begins.
+GZIP = b"\x1f\x8b"
 _DATA = msgspec.json.Decoder(_Envelope)
 #: Editors of another system begin a file with it.
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -61,9 +63,11 @@ def other_format(line: bytes) -> str:
     ''
     """
     begin = line.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    if begin.startswith(GZIP):
+        return "it is compressed: gunzip -c makes it readable"
     if begin.startswith(b"["):
         return "it is one list: jq -c '.[]' makes a line of each of its members"
-    if not begin.startswith(b"{") and any(separator in begin for separator in (b",", b";", b"\t")):
+    if not begin.startswith((b"{", b'"{')) and any(separator in begin for separator in (b",", b";", b"\t")):
         return "it looks like CSV: docs/declaration.md shows how its rows become lines of JSON"
     return ""
 

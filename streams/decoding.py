@@ -314,7 +314,7 @@ def _explain(error: ValidationError) -> tuple[str, str]:
 
 def _expected(error: Any) -> str:
     """Return in words what a field should have held."""
-    if error["type"] == "bool_type" and error["input"] in (0, 1):
+    if error["type"] == "bool_type" and type(error["input"]) is int and error["input"] in (0, 1):
         return "true or false; 0 and 1 are of type int"
     words = _SHORT.get(error["type"])
     return words(error.get("ctx", {})) if words else str(error["msg"])

@@ -255,13 +255,15 @@ def _fold(
 
 def _unlabelled(test: "Backtest") -> str:
     """Say why no answer has got its label, where events were scored."""
+    from streams.accounting import OUTCOMES
+
     label, count = test.task.pipeline.label, test.task.books.count
     if label is None or not count["scored"]:
         return ""
     if not label.comes_late:
-        return f": no event has a field {label.name!r}; labels that come later need a ttl"
-    strangers = sum(count[outcome] for outcome in ("label_held", "label_orphan", "label_misrouted"))
-    return f": {strangers} labels named events that are not here" if strangers else ": no record was a label"
+        return f": no event has a value in {label.name!r}; labels that come later need a ttl"
+    outcome = max((name for name in OUTCOMES if name.startswith("label_")), key=count.__getitem__)
+    return f": {count[outcome]} {OUTCOMES[outcome]}" if count[outcome] else ": no label was among the records"
 
 
 def _tell_entities(test: "Backtest") -> None:

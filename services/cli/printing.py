@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any, BinaryIO, cast
 import orjson
 import typer
 
+from schemas.errors import ConfigurationError
+from schemas.lines import GZIP
 from services.describing import printable
 
-_GZIP = b"\x1f\x8b"
 _BETWEEN_REFRESHES_BYTES = 64 * 1024
 #: Columns of a terminal that prose needs beside the rest of its row.
 _LEAST_PROSE = 40
@@ -101,16 +103,39 @@ def _print_rich(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console().print(table)
 
 
-def open_lines(path: Path) -> BinaryIO:
-    """Open a file of lines, compressed by gzip or not, or standard input for ``-``."""
+@contextmanager
+def open_lines(path: Path) -> Iterator[BinaryIO]:
+    """Open a file of lines, compressed by gzip or not, or standard input for ``-``.
+
+    It is opened once: a pipe that is opened again has lost what was read.
+
+    Raises
+    ------
+    ConfigurationError
+        In the block, when what is compressed is damaged, or cut off.
+    """
     if str(path) == "-":
-        return sys.stdin.buffer
-    return cast(BinaryIO, gzip.open(path)) if _is_compressed(path) else path.open("rb")
-
-
-def _is_compressed(path: Path) -> bool:
+        yield sys.stdin.buffer
+        return
     with path.open("rb") as file:
-        return file.read(2) == _GZIP
+        if file.peek(len(GZIP))[: len(GZIP)] != GZIP:
+            yield file
+            return
+        try:
+            with gzip.open(file) as unpacked:
+                yield cast(BinaryIO, unpacked)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ConfigurationError(
+                f"{path}: got a damaged file, or a part of it, expected all of it: {error}"
+            ) from None
+
+
+def _size_bytes(path: Path) -> int | None:
+    """Return how many bytes of lines a file has, None where that is not known."""
+    if str(path) == "-" or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return None if file.read(len(GZIP)) == GZIP else path.stat().st_size
 
 
 @contextmanager
@@ -122,7 +147,7 @@ def progress(what: str, path: Path) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    total = None if str(path) == "-" or _is_compressed(path) else path.stat().st_size
+    total = _size_bytes(path)
     columns = (TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)

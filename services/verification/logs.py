@@ -62,13 +62,7 @@ class KafkaLogs:
         return require_topic(self._settings, topic)
 
     def topic_id(self, topic: str) -> str:
-        """Return Kafka's id of a topic, empty where the broker knows none.
-
-        Raises
-        ------
-        BrokerError
-            When the broker does not answer.
-        """
+        """Return Kafka's id of a topic, empty where that is not known."""
         return topic_id(self._settings, topic)
 
     def extent(self, topic: str, partition: int) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from faust.types import TP
 
 from schemas.errors import BrokerError, DeclarationEnded, InvariantError, RiverrunError
+from schemas.manifest import Identity
 from schemas.operators import EVERYBODY, Operators
 from schemas.outgoing import Outgoing, OutgoingEncoder
 from streams.pipeline import Pipeline
@@ -355,6 +356,9 @@ class Assignment:
             await self.commit()
             await asyncio.sleep(_FINISH_STEP_SECONDS)
 
+    def _identity(self, tp: TP) -> Identity:
+        return self._restoration.identity(tp, self.shards[tp].topic_id)
+
     def _earned(self) -> dict[TP, int]:
         return {tp: s.position for tp, s in self.shards.items() if s.position > s.committed}
 
@@ -362,7 +366,7 @@ class Assignment:
         """Return what is to be committed after snapshots have gone a step on: what they store goes with a position."""
         if self._snapshots is None or self._broken:
             return self._earned()
-        stored_for = self._snapshots.advance(self.shards, self._restoration.identity)
+        stored_for = self._snapshots.advance(self.shards, self._identity)
         committed = {} if stored_for is None else {stored_for: self.shards[stored_for].committed}
         return committed | self._earned()
 

@@ -15,7 +15,8 @@ from streams.worker.settings import Settings
 log = logging.getLogger("riverrun.worker")
 
 _PATIENCE_SECONDS = 3.0
-_SECONDS = 15.0
+#: Polling stands still meanwhile; it is the cluster's controller that is asked.
+_ID_SECONDS = 5.0
 #: What a broker tells that knows no ids.
 _NO_ID = str(Uuid(0, 0))
 #: Which connection it was, and how long it stood: what librdkafka puts around what it has to say.
@@ -66,20 +67,21 @@ def partition_counts(settings: Settings, seconds: float) -> dict[str, int]:
 
 
 def topic_id(settings: Settings, topic: str) -> str:
-    """Return Kafka's id of a topic, which no other topic ever has, empty where the broker knows none.
+    """Return Kafka's id of a topic, which no other topic ever has; empty where the broker knows none, or does not tell.
 
-    Raises
-    ------
-    BrokerError
-        When the broker does not answer, or there is no such topic.
+    That is no reason to stand still: what is known of a topic without its id may be of any of its name.
     """
     admin = AdminClient(settings.client(), logger=logging.getLogger("riverrun.kafka"))
     try:
-        told = admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS)[topic].result()
+        told = admin.describe_topics(TopicCollection([topic]), request_timeout=_ID_SECONDS)[topic].result()
     except KafkaException as error:
-        if error.args[0].code() == KafkaError._UNSUPPORTED_FEATURE:
-            return ""
-        raise BrokerError(f"{topic}: the broker does not tell which topic it is ({error.args[0].str()})") from None
+        if error.args[0].code() != KafkaError._UNSUPPORTED_FEATURE:
+            log.warning(
+                "%s: the broker does not tell its id (%s): snapshots of a deleted topic of its name would not be known",
+                topic,
+                error.args[0].str(),
+            )
+        return ""
     known = str(told.topic_id)
     return "" if known == _NO_ID else known
 

@@ -10,6 +10,8 @@ from streams.accounting import OUTCOMES
 from streams.worker.shard import Shard
 from streams.worker.tally import Tally
 
+#: Champions that are named; there may be one for each partition.
+_NAMED = 5
 Ends = Callable[[Mapping[TP, int]], Mapping[TP, int]]
 
 
@@ -41,13 +43,16 @@ class Progress:
             return ""
         outcomes = [f"{name} {news[name]:,}" for name in OUTCOMES if news[name]]
         positions = {tp: shard.position for tp, shard in shards.items()}
-        left = sum(max(0, end - positions[tp]) for tp, end in self._ends(positions).items())
-        models = {shard.task.lifecycle.champion.version for shard in shards.values()}
+        ends = self._ends(positions)
+        left = f", {sum(max(0, end - positions[tp]) for tp, end in ends.items()):,} left" if ends else ""
+        models = sorted({shard.task.lifecycle.champion.version for shard in shards.values()})
+        serving = f"champion {models[0]}" if len(models) == 1 else f"champions {', '.join(models[:_NAMED])}"
+        more = f" and {len(models) - _NAMED} more" if len(models) > _NAMED else ""
         return "; ".join(
             (
-                f"{news['read']:,} records in {seconds:.0f} s ({', '.join(outcomes)}), {left:,} left",
+                f"{news['read']:,} records in {seconds:.0f} s ({', '.join(outcomes)}){left}",
                 *_metrics(shards),
-                f"champion{'s' if len(models) > 1 else ''} {', '.join(sorted(models))}",
+                *([serving + more] if models else []),
             )
         )
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -91,10 +91,7 @@ class Recovery:
         began = time.monotonic()
         where = f"{identity.topic}[{identity.partition}]"
         try:
-            believed = list(self._authentic(identity, committed, where))
-            authentic = [manifest for manifest in believed if not manifest.identity.is_of_former(identity)]
-            if former := len(believed) - len(authentic):
-                log.warning("%s: %d snapshots are of a deleted topic of that name: passed over", where, former)
+            authentic = self._authentic(identity, committed, where)
             credible = self._credible(authentic, identity, low, committed, where)
         except SnapshotError as error:
             log.warning("%s: no snapshots: %s", where, error)
@@ -117,21 +114,26 @@ class Recovery:
         is_foreign = newest is not None and newest.identity.declaration != identity.declaration
         return Recovered(skips=skips, foreign=newest if is_foreign else None, unreadable=unreadable)
 
-    def _authentic(self, identity: Identity, committed: int, where: str) -> Iterator[Manifest]:
-        """Yield the manifests that somebody trusted has signed, the newest first.
+    def _authentic(self, identity: Identity, committed: int, where: str) -> list[Manifest]:
+        """Return the newest manifests that somebody trusted has signed, the newest first, none of a deleted topic.
 
         Those beyond the committed offset are not counted: a group that was set back finds the one below it.
         """
-        looked_at = 0
+        authentic, looked_at, former = list[Manifest](), 0, 0
         for found in opened(self._store, self._trusted, identity.partition):
             if found.manifest is None:
                 self._refuse(where, found.refusal)
                 looked_at += 1
+            elif found.manifest.identity.is_of_former(identity):
+                former += 1
             else:
-                yield found.manifest
+                authentic.append(found.manifest)
                 looked_at += found.manifest.next <= committed
             if looked_at == _LOOKED_AT:
-                return
+                break
+        if former:
+            log.warning("%s: %d snapshots are of a deleted topic of that name: passed over", where, former)
+        return authentic
 
     def _credible(
         self, manifests: list[Manifest], identity: Identity, low: int, committed: int, where: str

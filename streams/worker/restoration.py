@@ -6,7 +6,7 @@ from functools import partial
 from faust.types import TP
 
 from schemas.errors import BrokerError
-from schemas.manifest import Identity, Manifest
+from schemas.manifest import Identity, Manifest, is_same_topic
 from schemas.operators import Operators
 from streams.pipeline import Pipeline
 from streams.snapshot import identity_of
@@ -61,8 +61,6 @@ class Restoration:
         self._recovery = recovery
         self._quarantine = quarantine
         self._alignment = alignment
-        #: Of the input topic, as it was when partitions were assigned last.
-        self._topic_id = ""
         #: For partitions that came later: how many there were when one was first seen.
         self._partitions_with: dict[int, int] = {}
         #: Partitions that wait and are not told of yet, by what there is to say of them.
@@ -77,7 +75,6 @@ class Restoration:
             When the snapshots cannot be read; when the log no longer reaches back and `on_state_lost` is ``stop``.
         """
         emit_from = max(extent.committed, extent.low)
-        self._topic_id = extent.topic_id
         recovered = self._recovered(extent)
         if recovered.task is None and recovered.unreadable:
             raise BrokerError(
@@ -91,16 +88,17 @@ class Restoration:
             self._note_who_waits(extent, recovered.foreign)
             return None
         if recovered.task is not None and recovered.manifest is not None:
-            return Shard(recovered.task, recovered.manifest.next, emit_from, recovered.manifest, attempts)
+            position = recovered.manifest.next
+            return Shard(recovered.task, position, emit_from, recovered.manifest, attempts, extent.topic_id)
         task, start = self._fresh_task(extent.tp), extent.low
         if extent.committed > 0 and extent.low > 0:
             start = self._without_history(extent)
         task.next_offset = start
-        return Shard(task, start, emit_from, None, attempts)
+        return Shard(task, start, emit_from, None, attempts, extent.topic_id)
 
     def holds(self, shard: Shard, extent: Extent) -> bool:
         """Tell whether a shard that was released cleanly can go on: nobody has committed, or passed anything over."""
-        if shard.position != extent.committed:
+        if shard.position != extent.committed or not is_same_topic(shard.topic_id, extent.topic_id):
             return False
         if self._quarantine is not None:
             attempts = self._quarantine.look(extent.tp.partition, extent.committed, shard.skips, extent.topic_id)
@@ -139,7 +137,7 @@ class Restoration:
     def _note_who_waits(self, extent: Extent, foreign: Manifest | None) -> None:
         before = extent.declaration if foreign is None else foreign.identity.declaration
         changed = () if foreign is None else Takeover.between("", foreign.declared, self._pipeline.declared).changed
-        river = self.identity(extent.tp).river
+        river = self.identity(extent.tp, extent.topic_id).river
         if foreign is not None and foreign.identity.river != river:
             advice = f"That snapshot is of River {foreign.identity.river}, which {river} cannot be trusted to load:"
         else:
@@ -153,9 +151,9 @@ class Restoration:
         count = self._partition_count(tp.partition)
         return Task(self._pipeline, tp.partition, count, checkpoint, self._operators, crosses_declarations=crosses)
 
-    def identity(self, tp: TP) -> Identity:
-        """Return whose state a partition's is."""
-        return identity_of(self._pipeline, tp.partition, self._partition_count(tp.partition), self._topic_id)
+    def identity(self, tp: TP, topic_id: str) -> Identity:
+        """Return whose state a partition's is, of the topic of an id."""
+        return identity_of(self._pipeline, tp.partition, self._partition_count(tp.partition), topic_id)
 
     def _partition_count(self, number: int) -> int:
         """Return of how many partitions one is; it tells which labels are misrouted, so a worker keeps to it."""
@@ -166,7 +164,7 @@ class Restoration:
     def _recovered(self, extent: Extent) -> Recovered:
         if self._recovery is None or extent.committed <= 0:
             return Recovered()
-        fresh, identity = partial(self._fresh_task, extent.tp), self.identity(extent.tp)
+        fresh, identity = partial(self._fresh_task, extent.tp), self.identity(extent.tp, extent.topic_id)
         return self._recovery.recover(fresh, identity, extent.low, extent.committed)
 
     def _without_history(self, extent: Extent) -> int:

@@ -27,6 +27,8 @@ class Shard:
         The newest snapshot of it.
     attempts
         The workers that began at the committed offset, and what is to be passed over.
+    topic_id
+        Kafka's id of the topic, empty where that is not known.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class Shard:
         emit_from: int,
         snapshot: Manifest | None = None,
         attempts: Attempts | None = None,
+        topic_id: str = "",
     ) -> None:
         self.task = task
+        self.topic_id = topic_id
         self.position = position
         #: Where a recovery without a snapshot would begin.
         self.start = position

@@ -3,10 +3,12 @@
 import errno
 import gzip
 import json
+import os
 import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -421,12 +423,31 @@ def test_backtest_of_a_compressed_file_is_that_of_the_file(folder: Path) -> None
     assert run("backtest", "packed", "declared.py:pipeline").stdout.splitlines()[1:] == plain.splitlines()[1:]
 
 
+def test_compressed_file_that_is_cut_off_is_an_error(folder: Path) -> None:
+    """One line, and no silence, however much of it could be read."""
+    (folder / "part.gz").write_bytes(gzip.compress((folder / "events.jsonl").read_bytes())[:-9])
+    result = run("backtest", "part.gz", "declared.py:pipeline", code=2)
+    assert result.stderr.startswith("riverrun: part.gz: got a damaged file, or a part of it")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_lines_of_a_pipe_are_all_read(folder: Path) -> None:
+    """It can be opened once: what a look at its first bytes has taken is not there the second time."""
+    plain = run("backtest", "events.jsonl", "declared.py:pipeline").stdout
+    os.mkfifo(folder / "pipe")
+    events = (folder / "events.jsonl").read_bytes()
+    writing = threading.Thread(target=(folder / "pipe").write_bytes, args=(events,), daemon=True)
+    writing.start()
+    assert run("backtest", "pipe", "declared.py:pipeline").stdout.splitlines()[1:] == plain.splitlines()[1:]
+    writing.join(5)
+
+
 def test_backtest_without_labels_says_which_field_it_misses(folder: Path) -> None:
     """A name that is mistyped is no error of any event: labels may come with some events and not with others."""
     events = [json.dumps({"id": str(i), "a": i / 7, "label": True}) for i in range(20)]
     (folder / "mistyped.jsonl").write_text("\n".join(events))
     said = run("backtest", "mistyped.jsonl", "declared.py:pipeline").stdout
-    assert ": no answer has got its label: no event has a field 'y'; labels that come later need a ttl\n" in said
+    assert ": no answer has got its label: no event has a value in 'y'; labels that come later need a ttl\n" in said
 
 
 def test_module_that_a_package_of_riverruns_own_hides_is_told_so(folder: Path) -> None:

@@ -51,7 +51,7 @@ class KafkaStore:
         self._manifests, self._snapshots = topics.manifests(pipeline), topics.snapshots(pipeline)
         self._emit, self._emit_now = emit, emit_now
         self._config = config
-        #: The last writing, by partition.
+        #: The writing that has stored something since the last manifest, by partition.
         self._writing: dict[int, str] = {}
 
     def put(self, partition: int, part: Part, data: bytes) -> "Future[tuple[int, ...]]":
@@ -77,7 +77,7 @@ class KafkaStore:
 
         Unless the topic was deleted and made anew: what is written last then stands before what was written long ago.
         """
-        writing = self._writing.get(partition)
+        writing = self._writing.pop(partition, None)
         first = min((place for part in parts if part.writing == writing for place in part.places), default=None)
         before = [part for part in parts if part.writing != writing and part.places]
         beyond = [part.name for part in before if first is not None and max(part.places) >= first]

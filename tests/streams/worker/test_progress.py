@@ -49,7 +49,7 @@ def test_line_tells_what_became_of_the_records_since_the_last_one(shards: dict[T
     clock.now = 90.0
     step(shards[TP1], 10)
     ends = {}
-    assert progress.line(shards).startswith("10 records in 30 s (scored 10), 0 left; accuracy ")
+    assert progress.line(shards).startswith("10 records in 30 s (scored 10); accuracy ")
 
 
 def test_metrics_of_partitions_that_differ_are_told_from_the_lowest_to_the_highest(shards: dict[TP, Shard]) -> None:

@@ -1,6 +1,7 @@
 """Which snapshots are believed: a damaged, foreign, forged or repeated one never is, and the one before it serves."""
 
 import random
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ from streams.worker.poller import Extent
 from streams.worker.recovery import Recovered, Recovery
 from streams.worker.restoration import Restoration
 from streams.worker.settings import Settings
+from streams.worker.stores import LocalStore
+from streams.worker.stores.store import Threaded
 from tests.streams.worker.declarations import small
 from tests.streams.worker.memory_store import SIGNER, TRUSTED, Desk, MemoryStore
 
@@ -268,6 +271,32 @@ def test_snapshots_of_a_deleted_topic_are_passed_over(
         desk.store.documents[at] = where, SIGNER.seal(changed.to_document())
     found, recovery = recover(desk, topic_id=wanted)
     assert (position(found), found.skips, found.foreign, recovery.refused) == (expected, skips, None, 0)
+
+
+def test_snapshots_of_a_deleted_topic_hide_none_of_the_new_one(desk: Desk, tmp_path: Path) -> None:
+    """However many they are: a folder lists those of the highest positions first."""
+    store = LocalStore(tmp_path)
+    for former in range(300, 500, 5):
+        identity = identity_of(desk.pipeline, 0, 1, "a")
+        store.seal(0, former, SIGNER.seal(Manifest(identity, former, (), 0, "0.1.0", "3.11.2").to_document()))
+    manifest = Manifest.from_document(TRUSTED.open(desk.store.documents[-1][1]))
+    for part, data in zip(manifest.parts, desk.store.get(0, manifest.parts), strict=True):
+        store.put(0, part.digest, data)
+    mine = msgspec.structs.replace(manifest, identity=msgspec.structs.replace(manifest.identity, topic_id="b"))
+    store.seal(0, 200, SIGNER.seal(mine.to_document()))
+    recovery = Recovery(Threaded(store), TRUSTED)
+    found = recovery.recover(lambda: Task(desk.pipeline), mine.identity, 0, 1_000)
+    assert (position(found), recovery.refused) == (200, 0)
+
+
+def test_task_of_a_deleted_topic_is_not_held() -> None:
+    """Though it stands where the group is committed; and what is written down of another is of its own topic."""
+    restoration = Restoration(small("p"), 1, Settings(), Operators(()), None, None)
+    tp = TP("p.raw", 0)
+    shard = restoration.shard(Extent(tp, 0, 0, 300, topic_id="a"))
+    assert shard is not None
+    assert shard.topic_id == "a"
+    assert [restoration.holds(shard, Extent(tp, 0, 0, 300, topic_id=other)) for other in "ab"] == [True, False]
 
 
 def test_old_declaration_written_down_again_hands_nothing_over() -> None:

@@ -316,14 +316,17 @@ def test_manifest_that_names_chunks_of_a_deleted_topic_is_not_stored() -> None:
 
     first = [put(f"pending-{n}", "a") for n in range(9)]
     kept.seal(3, 5, b"whole", first).result(1)
-    kept.seal(3, 6, b"more", [*first, put("champion", "b")]).result(1)
-    kept.seal(3, 6, b"none is new", first).result(1)
+    champion = put("champion", "b")
+    kept.seal(3, 6, b"more", [*first, champion]).result(1)
+    mine, kept = kept, KafkaStore("p", {}, topic.emit, lambda _: None)
+    of_another_worker, kept = put("pending-9", "c"), mine
+    kept.seal(3, 6, b"none is new", [*first, champion, of_another_worker]).result(1)
     topic.end = 0
     with pytest.raises(
         MissingPartError, match=r"^p\.snapshots\[3\] was made anew, 9 of its 10 parts .* pending-0 among"
     ):
-        kept.seal(3, 7, b"broken", [*first, put("champion", "c")]).result(1)
-    kept.seal(3, 8, b"mended", [put("state", "d"), put("champion", "d")]).result(1)
+        kept.seal(3, 7, b"broken", [*first, put("champion", "d")]).result(1)
+    kept.seal(3, 8, b"mended", [put("state", "e"), put("champion", "e")]).result(1)
     assert topic.manifests == [b"whole", b"more", b"none is new", b"mended"]
 
 
