@@ -48,6 +48,8 @@ class KeptModels:
         The log that they are of.
     classes
         Classes besides River's that may be in them: `Pipeline.classes`.
+    topic_id
+        Kafka's id of the topic, empty where it knows none.
 
     Raises
     ------
@@ -63,8 +65,10 @@ class KeptModels:
         topic: str,
         partition: int,
         classes: Collection[Any] = (),
+        topic_id: str = "",
     ) -> None:
         self._store = store
+        self._topic_id = topic_id
         self._classes = classes
         self._log = pipeline, topic, partition
         self._where = f"{topic}[{partition}]"
@@ -73,7 +77,7 @@ class KeptModels:
 
     def _newest(self, trusted: TrustedKeys) -> Manifest:
         """Return the newest manifest that somebody trusted has signed, and that is of this log."""
-        newest, refusals = newest_of(self._store, trusted, self._log)
+        newest, refusals = newest_of(self._store, trusted, self._log, self._topic_id)
         if newest is not None:
             return newest
         doubt = f"; {len(refusals)} are not believed, the newest of them: {refusals[0]}" if refusals else ""

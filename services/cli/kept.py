@@ -204,10 +204,12 @@ class _Place(NamedTuple):
         """Open keys and store, once; return what returns the models of a partition."""
         from services.kept_models import KeptModels, open_kept
         from streams.worker.keys import load_trusted
+        from streams.worker.metadata import topic_id
 
         trusted = load_trusted(self.settings.trusted_keys)
         store = open_kept(self.settings, self.name)
-        return lambda partition: KeptModels(store, trusted, self.name, self.topic, partition, self.classes)
+        here = topic_id(self.settings, self.topic)
+        return lambda partition: KeptModels(store, trusted, self.name, self.topic, partition, self.classes, here)
 
 
 def _report(kept_in: "Callable[[int], KeptModels]", partition: int) -> dict[str, Any]:

@@ -90,16 +90,18 @@ def test_damaged_part_is_not_handed_out(desk: Desk) -> None:
     assert found.data(["state"])
 
 
-@pytest.mark.parametrize("who", ["stranger", "other log"])
+@pytest.mark.parametrize("who", ["stranger", "other log", "deleted topic"])
 def test_foreign_manifest_is_passed_over(desk: Desk, who: str) -> None:
     """One that a stranger signed, and one of another log with the right signature: the one before serves."""
     manifest = Manifest.from_document(TRUSTED.open(desk.store.documents[-1][1]))
-    other = msgspec.structs.replace(manifest.identity, topic="q.raw")
+    other = msgspec.structs.replace(
+        manifest.identity, **({"topic_id": "a"} if who == "deleted topic" else {"topic": "q.raw"})
+    )
     write_again(desk, *([STRANGER] if who == "stranger" else []), next=900, identity=other)
-    assert kept(desk).manifest.next == 200
+    assert kept(desk, topic_id="b").manifest.next == 200
     desk.store.documents = desk.store.documents[-1:]
     with pytest.raises(SnapshotError, match="1 are not believed, the newest of them: "):
-        kept(desk)
+        kept(desk, topic_id="b")
 
 
 def test_nobody_trusted_is_told(desk: Desk) -> None:
