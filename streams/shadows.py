@@ -169,7 +169,8 @@ class Shadows:
         verdict = None
         if contest is not None:
             verdict = contest.update(champion, loss, losses, offset, own=own, learned=learned)
-        self._look_around(champion)
+            if self.are_awake or contest.is_awake:
+                self._look_around(champion)
         if entrants is None or loss is None:
             return verdict
         faster = entrants.update(loss, losses, offset)
