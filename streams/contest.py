@@ -1,7 +1,6 @@
 """The contest for the champion's place: who else could serve, and what speaks for them."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from functools import partial
 from typing import Any
 
 from schemas.errors import ModelBrokenError, ModelError
@@ -101,15 +100,17 @@ class Contest:
             found["reconstruction"] = reconstruction
         return found
 
-    def _ready(self, champion: Learner) -> Iterator[tuple[Role, Learner]]:
-        """Yield those that learn and can answer."""
-        for role, learner in self.learners(champion).items():
-            if role != "reconstruction" and (role != "newcomer" or self._newcomer.is_ready):
-                yield role, learner
+    def _ready(self, champion: Learner) -> dict[Role, Learner]:
+        """Return those that learn and can answer."""
+        found = self.learners(champion)
+        found.pop("reconstruction", None)
+        if not self._newcomer.is_ready:
+            found.pop("newcomer", None)
+        return found
 
     def _contenders(self, champion: Learner) -> Iterator[tuple[Role, str, Learner | Frozen]]:
         """Yield those that could serve: role, name, and themselves."""
-        for role, learner in self._ready(champion):
+        for role, learner in self._ready(champion).items():
             yield role, learner.version, learner
         for frozen in self.past.archive:
             yield "version", frozen.name, frozen
@@ -124,7 +125,7 @@ class Contest:
         """Return what those that learn answer to an event, prediction and score by name; None when nobody is asked."""
         if not self._asks(offset):
             return None
-        return self._answers(((learner.version, learner) for _, learner in self._ready(champion)), x)
+        return self._answers(self._ready(champion).values(), x)
 
     def rehearse(self, champion: Learner, x: dict[str, Any], offset: int) -> Answers | None:
         """Return what champion and newcomer answer today to an event whose label has come, before they learn it."""
@@ -139,13 +140,13 @@ class Contest:
         """
         if not self._asks(offset):
             return None
-        return self._answers(((frozen.name, frozen) for frozen in self.past.asked(offset)), x)
+        return self._answers(self.past.asked(offset), x)
 
-    def _answers(self, models: Iterable[tuple[str, Learner | Frozen]], x: dict[str, Any]) -> Answers | None:
+    def _answers(self, models: Iterable[Learner | Frozen], x: dict[str, Any]) -> Answers | None:
         answers: Answers = {}
-        for name, model in models:
+        for model in models:
             try:
-                answers[name] = model.predict(x)
+                answers[model.name] = model.predict(x)
             except ModelError:
                 self._books.count["shadow_error"] += 1
         return answers or None
@@ -155,16 +156,16 @@ class Contest:
         self._newcomer.hear(x, y)
         self.past.milestones.hear((offset, x, y))
         if self.past.is_busy:
-            self._teach("reconstruction", self.past.reconstruct, champion)
+            self._teach(champion, "reconstruction", self.past.reconstruct)
         for role, learner in self.learners(champion).items():
             if role == "newcomer":
-                self._teach(role, self._newcomer.learn, champion)
+                self._teach(champion, role, self._newcomer.learn)
             elif role != "reconstruction":
-                self._teach(role, partial(learner.learn, x, y), champion)
+                self._teach(champion, role, learner.learn, x, y)
 
-    def _teach(self, role: Role, teach: Callable[[], None], champion: Learner) -> None:
+    def _teach(self, champion: Learner, role: Role, teach: Callable[..., None], *example: Any) -> None:
         try:
-            teach()
+            teach(*example)
         except (ModelError, ModelBrokenError) as error:
             self._books.count["shadow_error"] += 1
             if isinstance(error, ModelBrokenError):

@@ -62,11 +62,11 @@ class Advantage:
 
     def update(self, first: float, second: float, offset: int, block: int = 1) -> None:
         """Take both models' losses, in [0, 1], of the event at an offset; bet when there is a block of so many."""
-        since, events, *sums = self._block
+        since, events, firsts, seconds = self._block
         if block == 1 and not events:
             self._bet(first, second, offset, 1)
             return
-        since, events, first, second = since if events else offset, events + 1, first + sums[0], second + sums[1]
+        since, events, first, second = since if events else offset, events + 1, first + firsts, second + seconds
         if events < block:
             self._block = since, events, first, second
         else:
@@ -76,7 +76,8 @@ class Advantage:
     def _bet(self, first: float, second: float, offset: int, events: int) -> None:
         """Take the sums of losses of as many events, the first one at an offset."""
         difference = (first - second) / events
-        if difference:
+        # Where no bet has won anything, and each may begin anew, there is nothing to lose.
+        if difference > 0 or (difference and not (self._restarts and self.value == 1.0)):
             wealth, marks = self._wealth, self._marks
             for i, stake in enumerate(_STAKES):
                 before = wealth[i]

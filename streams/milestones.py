@@ -48,8 +48,12 @@ class Milestones:
         self._taken: list[Frozen] = []
         #: Examples learned at which the next copy is to be taken.
         self.due = first
-        self._reference: Reference | None = None
-        self._next: Reference | None = None
+        self._hold(None, None)
+
+    def _hold(self, reference: Reference | None, following: Reference | None) -> None:
+        """Have a reference, and the one that is to succeed it."""
+        self._reference, self._next = reference, following
+        self._references = [one for one in (reference, following) if one is not None]
 
     def begin(self, learned: int) -> None:
         """Forget all: another champion serves, which has learned so much."""
@@ -59,7 +63,7 @@ class Milestones:
 
     def wake(self, learned: int, recent: Recent) -> None:
         """Begin with a reference that looks back on the newest examples, if a copy is old enough."""
-        self._reference = self._looking_back(learned, recent)
+        self._hold(self._looking_back(learned, recent), self._next)
 
     def _looking_back(self, learned: int, recent: Recent) -> Reference | None:
         ages = {learned - frozen.learned: frozen for frozen in self._taken}
@@ -71,7 +75,7 @@ class Milestones:
 
     def rest(self) -> None:
         """Score nobody."""
-        self._reference = self._next = None
+        self._hold(None, None)
 
     @property
     def change(self) -> float | None:
@@ -86,10 +90,6 @@ class Milestones:
     def references(self) -> list[Frozen]:
         """The copies that are to be scored."""
         return [one.frozen for one in self._references if not one.looks_back]
-
-    @property
-    def _references(self) -> list[Reference]:
-        return [one for one in (self._reference, self._next) if one is not None]
 
     @property
     def frozen(self) -> list[Frozen]:
@@ -118,14 +118,15 @@ class Milestones:
         current, following = self._reference, self._next
         outdated = current is not None and champion.learned - current.since > _OUTDATED
         if following is None:
-            # What it tells of is how the world has been for long: who begins now takes that for granted.
-            self._next = self._looking_back(champion.learned, recent) if outdated else None
+            if outdated:
+                # What it tells of is how the world has been for long: who begins now takes that for granted.
+                self._hold(current, self._looking_back(champion.learned, recent))
         elif (
             following.shift.ready
             and not following.looks_back
             and (current is None or outdated or current.shift.value < _NOTHING)
         ):
-            self._reference, self._next = following, None
+            self._hold(following, None)
 
     def take(self, champion: Learner, offset: int, *, scored: bool) -> bool:
         """Take a copy of the champion; False when that is not possible: a model may be too deep or too large to pickle.
@@ -145,7 +146,7 @@ class Milestones:
         frozen = Frozen(data, champion.version, learned, offset, self._kind, self._classes, asked)
         self._taken = [*self._taken[1 - _KEPT :], frozen]
         if follows:
-            self._next = Reference(frozen, Shift(_BASELINE), learned)
+            self._hold(current, Reference(frozen, Shift(_BASELINE), learned))
         self.due = learned + max(self._first, learned)
         return True
 
@@ -158,6 +159,4 @@ class Milestones:
         """Become what `snapshot` was taken of, with the models by name."""
         self.due, taken, references = state
         self._taken = [frozen[name] for name in taken]
-        self._reference, self._next = (
-            None if told is None else Reference.restored(told, frozen) for told in references
-        )
+        self._hold(*(None if told is None else Reference.restored(told, frozen) for told in references))

@@ -96,8 +96,10 @@ class Task:
         self._keeps_scores = scored or self.evaluation.wants_scores or self.loss.wants_scores
         self._decode = Decoder(pipeline).decode
         self._public_score = binary_score if pipeline.kind == "binary" else public_score
-        self._keeps_shadow_scores = self.loss.wants_scores or pipeline.kind == "anomaly"
         self._labels_come_late = label is not None and label.comes_late
+        needs_scores = self.loss.wants_scores or pipeline.kind == "anomaly"
+        #: Whether of what other models answer the scores are left out of what waits for a label.
+        self._drops_shadow_scores = self._labels_come_late and not needs_scores
         self._is_per_key = pipeline.model_per is not None
         self._name, self._declaration = pipeline.name, pipeline.declaration
         #: Model errors while predicting since the last answer, and while learning since the last lesson.
@@ -185,7 +187,7 @@ class Task:
         shadows = None
         if self.lifecycle.shadows.are_awake:
             shadows = self.lifecycle.shadows.answers(champion, x, record.offset)
-        if shadows and not self._keeps_shadow_scores:
+        if shadows and self._drops_shadow_scores:
             shadows = {name: (answer, None) for name, (answer, _) in shadows.items()}
         asked = Asked(record.offset, prediction, score if self._keeps_scores else None, x, shadows)
         y = example.y

@@ -69,14 +69,11 @@ class Frozen:
         self.learned = learned
         self.offset = offset
         self.name = f"{version}@{learned}"
+        #: Whether it is from elsewhere, and has not served here as it is.
+        self.is_imported = version.startswith(_IMPORTED)
         self._kind = kind
         self._classes = classes
         self._answering = None if model is None else self._learner(lambda: model)
-
-    @property
-    def is_imported(self) -> bool:
-        """Whether it is from elsewhere, and has not served here as it is."""
-        return self.version.startswith(_IMPORTED)
 
     def thaw(self) -> Any:
         """Return the model; each time another copy."""
