@@ -90,6 +90,9 @@ class Poller(threading.Thread):
         Records in a batch at most; may be changed while it runs. While four times as many wait, nothing is polled.
     max_bytes
         Bytes of values that may wait, likewise.
+    patience_seconds
+        How long the group may leave this member without an answer, with partitions or without any, before it asks
+        again as a new client; each time twice as long.
     """
 
     def __init__(
@@ -102,12 +105,13 @@ class Poller(threading.Thread):
         *,
         max_records: int = 1000,
         max_bytes: int = 64 * 1024 * 1024,
+        patience_seconds: float = 10.0,
     ) -> None:
         super().__init__(name="riverrun-poller", daemon=True)
         self.max_records = max_records
         self._commits = Commits()
-        config = config | {"on_commit": self._commits.hear}
-        self.consumer = Consumer(config, logger=logging.getLogger("riverrun.kafka"))
+        self._config = config | {"on_commit": self._commits.hear}
+        self.consumer = self._new_consumer()
         self._topic = topic
         self._listener = listener
         self._wake = wake
@@ -120,6 +124,12 @@ class Poller(threading.Thread):
         self._stopping = False
         self._rejoining = False
         self._pausing: set[TP] = set()
+        self._patience_seconds = self._patience = patience_seconds
+        #: Since when the group owes an answer; None while it does not.
+        self._waits_since: float | None = None
+
+    def _new_consumer(self) -> Consumer:
+        return Consumer(self._config, logger=logging.getLogger("riverrun.kafka"))
 
     # ------------------------------------------------------------------ called by others
 
@@ -201,6 +211,8 @@ class Poller(threading.Thread):
                 if first is not None and not self._stopping:
                     more = self.consumer.consume(self.max_records - 1, 0) if self.max_records > 1 else []
                     self._add([first, *more])
+                elif self._waits_since is not None and time.monotonic() - self._waits_since > self._patience:
+                    self._ask_anew()
         except Exception as error:
             self._listener.failed(error)
         finally:
@@ -218,6 +230,19 @@ class Poller(threading.Thread):
         self.consumer.subscribe(
             [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
+        self._waits_since = time.monotonic()
+
+    def _ask_anew(self) -> None:
+        """Join the group as a new client: a broker may have forgotten the one that waits.
+
+        The embedded one does where a second member of a new group comes just when it wants to answer the first one, a
+        third of a second after it; a static member is heard again. Kafka gives a new client the place of the old one.
+        """
+        log.info("the group has not answered for %g s: asked again, as a new client", self._patience)
+        self._patience *= 2
+        self.consumer.close()
+        self.consumer = self._new_consumer()
+        self._subscribe()
 
     def _wait_for_room(self) -> None:
         with self._room:
@@ -256,6 +281,7 @@ class Poller(threading.Thread):
         starts = self._listener.assigned(extents, self.epoch)
         self._buffer.start(starts, self.epoch)
         consumer.assign([TopicPartition(tp.topic, tp.partition, position) for tp, position in starts.items()])
+        self._waits_since, self._patience = None, self._patience_seconds
 
     def _extent(self, committed: TopicPartition, topic_id: str) -> Extent:
         if committed.error is not None:
@@ -276,6 +302,7 @@ class Poller(threading.Thread):
         """Throw away what waits, then let the others finish what they have begun."""
         self._start({})
         self._listener.revoked({TP(p.topic, p.partition) for p in partitions}, lost=lost)
+        self._waits_since = time.monotonic()
 
     def _start(self, positions: dict[TP, int]) -> None:
         """Begin a new epoch: nothing waits, and what was taken before is worth nothing."""

@@ -1,6 +1,7 @@
 """What the tests do to Kafka around a worker: make topics, write the log, read back what came out."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -90,15 +91,16 @@ class Kafka:
                 "queue.buffering.max.messages": 500_000,
             }
             self._producers[partitioner] = Producer(config)
-        producer, failures, count, ends = self._producers[partitioner], [], 0, dict[int, int]()
+        producer, failures, count, ends = self._producers[partitioner], [], 0, Counter[int]()
         # What is produced before the client knows of a new topic may come behind what is produced when it does.
         producer.list_topics(topic, timeout=_SECONDS)
 
         def delivered(error: Any, message: Message) -> None:
             if error is not None:
                 failures.append(error)
-            elif message.offset() is not None:  # where an answer was lost, the one after it says enough
-                ends[message.partition()] = max(ends.get(message.partition(), 0), message.offset() + 1)
+            else:  # where an answer was lost, all that is known is that it comes behind the one before it
+                partition, offset = message.partition(), message.offset()
+                ends[partition] = ends[partition] + 1 if offset is None else max(ends[partition], offset + 1)
 
         for event in events:
             further: dict[str, Any] = {} if event.partition is None else {"partition": event.partition}

@@ -418,6 +418,35 @@ def test_rebalance_drops_what_waits_and_starts_a_new_epoch(stage: Callable[..., 
     assert one.consumer.assigned == [{0: 0, 1: 0}, {}, {0: 1}]
 
 
+def test_who_is_not_answered_by_the_group_asks_again_as_a_new_client(
+    stage: Callable[..., Stage], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The embedded broker forgets members now and then; the next client is answered, and polled from then on."""
+    caplog.set_level("INFO", logger="riverrun.worker")
+    one = stage(patience_seconds=0.3)
+    one.play(one.consumer.revoke_all(P0, P1))
+    until(lambda: caplog.text.count("as a new client") == 2, 5, "a second new client")
+    waited = [record.getMessage() for record in caplog.records]
+    assert [message.split(" for ")[1].split(":")[0] for message in waited] == ["0.3 s", "0.6 s"]
+    until(lambda: one.poller.consumer.subscriptions, 5, "a subscription")
+    assert one.consumer.closed
+    assert not one.poller.consumer.closed
+    one.consumer = one.poller.consumer
+    one.play(one.consumer.assign_all(P0), messages(0, 0, 1))
+    [batch] = one.taken(2)
+    assert offsets(batch) == [0, 1]
+
+
+def test_no_partitions_are_an_answer(stage: Callable[..., Stage]) -> None:
+    """Whoever stands by waits for nothing."""
+    one = stage(patience_seconds=0.05)
+    one.play(one.consumer.revoke_all(P0, P1), one.consumer.assign_all())
+    one.played()
+    polls = one.consumer.polls
+    until(lambda: one.consumer.polls > polls + 150, 5, "a hundred and fifty polls, of a thousandth each")
+    assert one.poller.consumer is one.consumer
+
+
 def test_epoch_changes_before_the_listener_is_told(stage: Callable[..., Stage]) -> None:
     """A batch that is taken while the partitions go must not bear the epoch of the next assignment."""
     one = stage()
