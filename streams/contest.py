@@ -102,11 +102,8 @@ class Contest:
 
     def _ready(self, champion: Learner) -> dict[Role, Learner]:
         """Return those that learn and can answer."""
-        found = self.learners(champion)
-        found.pop("reconstruction", None)
-        if not self._newcomer.is_ready:
-            found.pop("newcomer", None)
-        return found
+        absent = ("reconstruction",) if self._newcomer.is_ready else ("reconstruction", "newcomer")
+        return {role: learner for role, learner in self.learners(champion).items() if role not in absent}
 
     def _contenders(self, champion: Learner) -> Iterator[tuple[Role, str, Learner | Frozen]]:
         """Yield those that could serve: role, name, and themselves."""

@@ -66,17 +66,19 @@ def partition_counts(settings: Settings, seconds: float) -> dict[str, int]:
             return {name: len(topic.partitions) for name, topic in known.items() if topic.error is None}
 
 
-def topic_id(settings: Settings, topic: str) -> str:
+def topic_id(settings: Settings, topic: str, level: int = logging.WARNING) -> str:
     """Return Kafka's id of a topic, which no other topic ever has; empty where the broker knows none, or does not tell.
 
-    That is no reason to stand still: what is known of a topic without its id may be of any of its name.
+    That is no reason to stand still, and logged at a level: what is known of a topic without its id may be of any of
+    its name.
     """
     admin = AdminClient(settings.client(), logger=logging.getLogger("riverrun.kafka"))
     try:
         told = admin.describe_topics(TopicCollection([topic]), request_timeout=_ID_SECONDS)[topic].result()
     except KafkaException as error:
         if error.args[0].code() != KafkaError._UNSUPPORTED_FEATURE:
-            log.warning(
+            log.log(
+                level,
                 "%s: the broker does not tell its id (%s): snapshots of a deleted topic of its name would not be known",
                 topic,
                 error.args[0].str(),

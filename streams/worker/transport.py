@@ -112,17 +112,46 @@ class Consumer(base.Consumer):
         self._poller.start()
 
     @Service.task
-    async def _await_topics(self) -> None:
-        """Ask for the partitions anew once those can begin that wait for the other topics."""
+    async def _look_at_topics(self) -> None:
+        """Ask for the partitions anew once those can begin that wait for the other topics; end where another is read.
+
+        A topic that is deleted and made anew within seconds is not missed by librdkafka: it reads on in the new one.
+        """
         while not self.should_stop:
             await self.sleep(_LOOK_SECONDS)
             try:
                 has_grown = await asyncio.to_thread(self.app.alignment.has_grown)
+                other_id = await asyncio.to_thread(self._other_id)
             except Exception as error:  # the partitions that do not wait are worked on all the same
                 log.warning("topics not looked at, they will be in %.0f s: %r", _LOOK_SECONDS, error)
                 continue
-            if has_grown and self._poller is not None:
+            if other_id:
+                self.app.fail(self._made_anew(other_id))
+            elif has_grown and self._poller is not None:
                 self._poller.rejoin()
+
+    def _other_id(self) -> str:
+        """Return the id that the input topic has by now, empty where it is that of the partitions, or not known."""
+        assigned = self._topic_ids()
+        if not assigned:
+            return ""
+        found = topic_id(self.app.settings, self.app.pipeline.source_topic, level=logging.DEBUG)
+        # Whoever was assigned partitions meanwhile has asked for itself.
+        return found if found and found not in assigned and assigned == self._topic_ids() else ""
+
+    def _topic_ids(self) -> set[str]:
+        return {shard.topic_id for shard in dict(self.app.assignment.shards).values()} - {""}
+
+    def _made_anew(self, other_id: str) -> BrokerError:
+        [former] = self._topic_ids()
+        topic, group = self.app.pipeline.source_topic, self.app.group_id
+        return BrokerError(
+            f"{topic}: deleted and made anew while it was read (its id was {former} and is {other_id}). This worker "
+            "went on in the new one where it had stood in the former; what is before that is not answered. Started "
+            "again, it learns from the beginning of the new one, and answers from where it stood. To have all "
+            "answered, stop all workers, and set the offsets back half a minute later: kafka-consumer-groups.sh "
+            f"--reset-offsets --to-earliest --group {group} --topic {topic} --execute"
+        )
 
     @Service.task
     async def _tell_progress(self) -> None:

@@ -156,6 +156,13 @@ class Kafka:
         answer = self.admin.list_consumer_group_offsets(request, request_timeout=_SECONDS)[group].result()
         return {tp.partition: tp.offset for tp in answer.topic_partitions if tp.offset >= 0}
 
+    def set_back(self, pipeline: Pipeline) -> None:
+        """Let the group begin at the first record of the input, as Kafka's own command does: nobody may be in it."""
+        tps = [TopicPartition(pipeline.source_topic, partition, 0) for partition in range(pipeline.partitions)]
+        request = [ConsumerGroupTopicPartitions(f"riverrun-{pipeline.name}", tps)]
+        for answer in self.admin.alter_consumer_group_offsets(request).values():
+            assert not any(tp.error for tp in answer.result(_SECONDS).topic_partitions)
+
     # ------------------------------------------------------------------ read
 
     def read(self, topic: str) -> dict[int, list[Message]]:

@@ -297,7 +297,34 @@ def test_look_at_topics_that_fails_is_told_and_ends_no_worker(
 
     monkeypatch.setattr(one, "sleep", sleep)
     one.app.alignment = SimpleNamespace(has_grown=look)
-    await_topics: Any = transport.Consumer._await_topics
-    asyncio.run(await_topics.fun(one))
+    one.app.assignment.shards = {}
+    look_at_topics: Any = transport.Consumer._look_at_topics
+    asyncio.run(look_at_topics.fun(one))
     assert poller.rejoined
     assert "topics not looked at" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("assigned", "found", "after", "expected"),
+    [
+        pytest.param("former", "other", "former", "other", id="made anew"),
+        pytest.param("former", "former", "former", "", id="the same"),
+        pytest.param("former", "", "former", "", id="not told"),
+        pytest.param("", "other", "", "", id="not known"),
+        pytest.param("former", "other", "other", "", id="assigned meanwhile"),
+    ],
+)
+def test_topic_that_is_made_anew_is_known_by_its_id(
+    monkeypatch: pytest.MonkeyPatch, assigned: str, found: str, after: str, expected: str
+) -> None:
+    """Where both are known, and nobody has asked since."""
+    one = consumer(FakePoller())
+    one.app.settings, one.app.pipeline = None, SimpleNamespace(source_topic="p.raw")
+    one.app.assignment.shards = {TP("p.raw", 0): SimpleNamespace(topic_id=assigned)}
+
+    def ask(*_: Any, **__: Any) -> str:
+        one.app.assignment.shards = {TP("p.raw", 0): SimpleNamespace(topic_id=after)}
+        return found
+
+    monkeypatch.setattr(transport, "topic_id", ask)
+    assert one._other_id() == expected
