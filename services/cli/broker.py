@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.errors import BrokerError
 from services.cli.errors import FAILED
 from services.cli.options import Output, OutputOption
 from services.cli.printing import print_json
@@ -24,6 +25,7 @@ class Engine(StrEnum):
 
 DataDirOption = Annotated[Path, typer.Option("--data-dir", help="Where the broker keeps its data.")]
 DEFAULT_DIR = Path(".riverrun/broker")
+_PORT = 9092
 
 
 def register(app: typer.Typer) -> None:
@@ -46,15 +48,22 @@ def start(
     ] = Engine.EMBEDDED,
     brokers: Annotated[int, typer.Option(help="Nodes, 1 or 3; 3 with --engine kafka only.")] = 1,
     port: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=0, max=65535, help="TCP port on 127.0.0.1; 0 takes a free one. Further nodes have the next ones."
+            min=0,
+            max=65535,
+            help=f"TCP port on 127.0.0.1, else {_PORT}; 0 takes a free one. Further nodes have the next ones.",
+            show_default=False,
         ),
-    ] = 9092,
+    ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Start it in the background, unless it runs; it stays until it is stopped."""
-    bootstrap = broker_of(engine, data_dir, brokers, port or None).start()
+    bootstrap = broker_of(engine, data_dir, brokers, (_PORT if port is None else port) or None).start()
+    if port and bootstrap.partition(",")[0].rpartition(":")[2] != str(port):
+        raise BrokerError(
+            f"--port: got {port}, but it runs already, at {bootstrap}: use that, or riverrun broker stop, then start"
+        )
     if output is Output.JSON:
         print_json({"state": "running", "bootstrap": bootstrap, "data_dir": str(data_dir)})
         return

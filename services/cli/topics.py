@@ -60,8 +60,8 @@ def show_plan(
         horizons = {"replay_horizon": now, "replay_horizon_after_apply": then}
         print_json({"pipeline": declared.name, **horizons, "topics": [as_dict(one) for one in plans]})
     else:
-        rows = [(one.name, one.partitions, one.action, _settings(one), one.topic.holds) for one in plans]
-        print_table(("topic", "partitions", "to do", "settings", "holds"), rows)
+        rows = [(one.name, one.partitions, one.action, one.topic.holds, _settings(one)) for one in plans]
+        print_table(("topic", "partitions", "to do", "holds", "settings"), rows, prose=True)
         horizon = now if now == then else f"{now} now, {then} after apply"
         typer.echo(f"replay horizon: {horizon} ({plans[0].name}): how far back a model can be rebuilt")
         _print_notes(plans)

@@ -548,6 +548,9 @@ def test_broker_start_status_stop(tmp_path: Path, desk: Desk) -> None:
     started = desk.read("broker", "start", *where, "--port", "0")
     try:
         assert desk.read("broker", "status", *where)["bootstrap"] == started["bootstrap"]
+        assert desk.read("broker", "start", *where)["bootstrap"] == started["bootstrap"]
+        elsewhere = desk.run("broker", "start", *where, "--port", "19093", code=1)
+        assert f"--port: got 19093, but it runs already, at {started['bootstrap']}" in elsewhere.output
     finally:
         assert desk.read("broker", "stop", *where)["was_running"]
 
