@@ -33,14 +33,25 @@ class Progress:
         self._ends = ends
         self._clock = clock
         self._told, self._done = clock(), _total(tally)
+        self._to_replay = 0
 
     def line(self, shards: Mapping[TP, Shard]) -> str:
-        """Return what there is to say of the partitions that are here, nothing when no record was read."""
+        """Return what there is to say of the partitions that are here, nothing when no record was read or replayed."""
         now, done = self._clock(), _total(self._tally)
         news, seconds = done - self._done, now - self._told
         self._told, self._done = now, done
-        if not news["read"]:
-            return ""
+        parts = [*self._replay(shards, seconds), *(self._work(news, seconds, shards) if news["read"] else ())]
+        return "; ".join(parts)
+
+    def _replay(self, shards: Mapping[TP, Shard], seconds: float) -> Iterator[str]:
+        """Yield how much of what was answered before has to be done again, and how long that takes at this pace."""
+        left = sum(max(0, shard.emit_from - shard.position) for shard in shards.values())
+        before, self._to_replay = self._to_replay, left
+        if left:
+            more = f", {left * seconds / (before - left):.0f} s more at this pace" if before > left else ""
+            yield f"replays what was answered before: {left:,} records left{more}"
+
+    def _work(self, news: Counter[str], seconds: float, shards: Mapping[TP, Shard]) -> Iterator[str]:
         outcomes = [f"{name} {news[name]:,}" for name in OUTCOMES if news[name]]
         positions = {tp: shard.position for tp, shard in shards.items()}
         ends = self._ends(positions)
@@ -48,13 +59,10 @@ class Progress:
         models = sorted({shard.task.lifecycle.champion.version for shard in shards.values()})
         serving = f"champion {models[0]}" if len(models) == 1 else f"champions {', '.join(models[:_NAMED])}"
         more = f" and {len(models) - _NAMED} more" if len(models) > _NAMED else ""
-        return "; ".join(
-            (
-                f"{news['read']:,} records in {seconds:.0f} s ({', '.join(outcomes)}){left}",
-                *_metrics(shards),
-                *([serving + more] if models else []),
-            )
-        )
+        yield f"{news['read']:,} records in {seconds:.0f} s ({', '.join(outcomes)}){left}"
+        yield from _metrics(shards)
+        if models:
+            yield serving + more
 
 
 def _total(tally: Tally) -> Counter[str]:

@@ -52,6 +52,28 @@ def test_line_tells_what_became_of_the_records_since_the_last_one(shards: dict[T
     assert progress.line(shards).startswith("10 records in 30 s (scored 10); accuracy ")
 
 
+def test_replay_is_told_with_what_is_left_of_it(shards: dict[TP, Shard]) -> None:
+    """Minutes pass in which nothing is answered; the pace is that since the last line."""
+    clock, tally = Clock(), Tally()
+    shards = {TP0: Shard(shards[TP0].task, 0, 1_200), TP1: Shard(shards[TP1].task, 7, 7)}
+    tally.hold(shards)
+    progress = Progress(tally, lambda _: {}, clock)
+    step(shards[TP0], 200)
+    clock.now = 5.0
+    assert progress.line(shards) == "replays what was answered before: 1,000 records left"
+    step(shards[TP0], 400)
+    step(shards[TP1], 20)
+    clock.now = 15.0
+    line = progress.line(shards)
+    assert line.startswith(
+        "replays what was answered before: 600 records left, 15 s more at this pace; 20 records in 10 s"
+    )
+    step(shards[TP0], 600)
+    shards[TP0].note_replayed()
+    clock.now = 25.0
+    assert progress.line(shards) == ""
+
+
 def test_metrics_of_partitions_that_differ_are_told_from_the_lowest_to_the_highest(shards: dict[TP, Shard]) -> None:
     """One that has judged no answer yet has none."""
     tally = Tally()
