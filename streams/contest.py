@@ -291,9 +291,9 @@ class Contest:
         self._alarm, self._advantages = Alarm.after(loss for loss, _ in losses), {}
         self.past.forget_losses(champion.learned, scored=self.is_awake)
 
-    def may_act(self) -> bool:
-        """Tell whether the budget of actions allows one more."""
-        return self.restraint.may_act(self._labelled)
+    def may_act(self, *, is_new: bool) -> bool:
+        """Tell whether the budget of actions allows one more, as `Restraint.may_act` does."""
+        return self.restraint.may_act(self._labelled, is_new=is_new)
 
     # ------------------------------------------------------------------ kept and brought back
 

@@ -86,7 +86,8 @@ class ChampionVersions:
         Examples after which a first frozen copy of the champion is taken; the next ones follow when it has learned
         twice as many. Raising it takes less time, and a change that comes soon after another leaves nothing to keep.
     actions
-        Changes of the champion in 10,000 labelled events, at most; an operator's count, and are never held back.
+        Changes of the champion in 10,000 labelled events, at most, the last of them to a model that has served before;
+        an operator's count, and are never held back.
     scored
         Share of the events on which others are scored, in [0.01, 1]. Lowering it costs less, and a change is answered
         later: at half the share after twice the events. Who learns, learns from all of them.

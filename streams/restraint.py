@@ -26,12 +26,14 @@ class Restraint:
 
     Examples
     --------
-    Two actions in 10,000 labelled events, and no more:
+    Two actions in 10,000 labelled events, and no more; the last one for a model that has served before:
 
     >>> restraint = Restraint(ChampionVersions(actions=2))
-    >>> for now in (100, 200):
-    ...     restraint.note("challenger", "v2", now, by_evidence=True)
-    >>> restraint.may_act(10_099), restraint.may_act(10_100)
+    >>> restraint.note("challenger", "v2", 100, by_evidence=True)
+    >>> restraint.may_act(200, is_new=True), restraint.may_act(200, is_new=False)
+    (False, True)
+    >>> restraint.note("version", "v1@50", 200, by_evidence=True)
+    >>> restraint.may_act(10_099, is_new=False), restraint.may_act(10_100, is_new=False)
     (False, True)
     """
 
@@ -75,14 +77,19 @@ class Restraint:
         held = ""
         if not (best.role in _KNOWN or is_open or fits_again >= self._policy.change):
             held = "no change"
-        elif not self.may_act(now):
+        elif not self.may_act(now, is_new=not best.has_served):
             held = "budget"
         return msgspec.structs.replace(best, change=max(change or 0.0, fits_again), held=held)
 
-    def may_act(self, now: int) -> bool:
-        """Tell whether the budget of actions allows one more."""
+    def may_act(self, now: int, *, is_new: bool) -> bool:
+        """Tell whether the budget of actions allows one more.
+
+        Its last one is for a model that has served before: else a new one that learned from a broken upstream, and took
+        over with the last, could not be replaced for thousands of events.
+        """
         self._actions = [at for at in self._actions if at > now - _PER]
-        return len(self._actions) < self._policy.actions
+        allowed = self._policy.actions
+        return len(self._actions) < (allowed - 1 if is_new and allowed > 1 else allowed)
 
     def is_news(self, verdict: Verdict) -> bool:
         """Tell whether a held verdict is heard of for the first time."""

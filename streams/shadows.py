@@ -176,13 +176,13 @@ class Shadows:
         faster = entrants.update(loss, losses, offset)
         if faster is None or (verdict is not None and not verdict.held):
             return verdict
-        return msgspec.structs.replace(faster, held=self._held_back())
+        return msgspec.structs.replace(faster, held=self._held_back(faster))
 
-    def _held_back(self) -> str:
-        """Return why nobody who races may take over, empty when somebody may."""
+    def _held_back(self, faster: Verdict) -> str:
+        """Return why one who races may not take over, empty when it may."""
         if isinstance(self._pipeline.policy, ObserveOnly):
             return "policy"
-        return "" if self.contest is None or self.contest.may_act() else "budget"
+        return "" if self.contest is None or self.contest.may_act(is_new=not faster.has_served) else "budget"
 
     def is_news(self, verdict: Verdict) -> bool:
         """Tell whether a held verdict is heard of for the first time."""

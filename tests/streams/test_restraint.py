@@ -89,5 +89,26 @@ def test_restored_restraint_is_the_same() -> None:
     restored.restore(restraint.snapshot())
     assert restored.snapshot() == restraint.snapshot()
     assert not restored.is_news(verdict(1.0))
-    assert not restored.may_act(9_999)
-    assert restored.may_act(10_000)
+    assert not restored.may_act(9_999, is_new=False)
+    assert restored.may_act(10_000, is_new=False)
+
+
+@pytest.mark.parametrize(
+    ("role", "actions", "taken", "held"),
+    [
+        ("newcomer", 3, 1, ""),
+        ("newcomer", 3, 2, "budget"),
+        ("entrant", 3, 2, "budget"),
+        ("version", 3, 2, ""),
+        ("previous", 3, 2, ""),
+        ("version", 3, 3, "budget"),
+        ("newcomer", 1, 0, ""),
+        ("version", 1, 1, "budget"),
+    ],
+)
+def test_last_action_of_the_budget_is_for_who_has_served(role: Role, actions: int, taken: int, held: str) -> None:
+    """Whoever learned from a broken upstream may be taken back; where there is one action only, it is anybody's."""
+    restraint = Restraint(ChampionVersions(actions=actions))
+    for now in range(taken):
+        restraint.note("challenger", f"v{now}", now, by_evidence=False)
+    assert restraint.weigh(verdict(1e9, role=role), CHANGED, 0, 99).held == held
