@@ -275,6 +275,10 @@ def _remarks(entries: Sequence[Entry], against: Entry) -> list[str]:
     if silent := [entry for entry in entries if not entry.error and entry.is_silent]:
         records = _range([sum(run.records for run in entry.runs) for entry in silent])
         remarks.append(f"{_who(silent)}: got {records} records and no event among them that could be scored.")
+    if refused := [entry for entry in entries if any(run.dead_letters for run in entry.runs)]:
+        records = _range([sum(sum(run.dead_letters.values()) for run in entry.runs) for entry in refused])
+        first = next(run.first_dead_letter for run in refused[0].runs if run.dead_letters)
+        remarks.append(f"{_who(refused)}: could not use {records} of the records, the first at {first}.")
     if unpaired := [entry for entry in entries if entry.unpaired]:
         which, those = ("it", "the difference") if len(unpaired) == 1 else ("they", "the differences")
         count = _range([entry.unpaired for entry in unpaired])

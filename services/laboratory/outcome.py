@@ -85,6 +85,8 @@ class Outcome(Struct):
         At the end, by name; None for what is no number.
     outcomes, remarks, dead_letters
         The books, and dead letters by stage.
+    first_dead_letter
+        Where the first of them is, and why; empty where there is none.
     marks, marks_dropped
         Lifecycle events, and how many more there were.
     champion_changes
@@ -122,6 +124,7 @@ class Outcome(Struct):
     outcomes: dict[str, int] = {}
     remarks: dict[str, int] = {}
     dead_letters: dict[str, int] = {}
+    first_dead_letter: str = ""
     marks: list[Mark] = []
     marks_dropped: int = 0
     champion_changes: int = 0

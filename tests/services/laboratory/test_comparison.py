@@ -100,6 +100,14 @@ def test_remarks_that_say_the_same_are_one() -> None:
     assert compare([outcome("pool", WAVE), *silent]).remarks[0].startswith(said)
 
 
+def test_dead_letters_are_told_with_the_first_of_them() -> None:
+    """Whoever compares policies over a file of a wrong form would see nothing but fewer predictions."""
+    broken = replace(outcome("pool", WAVE), dead_letters={"decode": 1, "validate": 2}, first_dead_letter="offset 7: no")
+    assert compare([broken, outcome("declared", WAVE)]).remarks == [
+        "pool: could not use 3 of the records, the first at offset 7: no."
+    ]
+
+
 def test_best_is_that_of_the_lowest_loss_where_losses_are_measured_alike() -> None:
     """All of equal ones; none where there is nothing to compare."""
     good, same, worse = (outcome(policy, WAVE) for policy in ("pool", "declared", "observe-only"))
