@@ -50,13 +50,18 @@ def players(results: Sequence[Result]) -> set[str]:
     return {n for n in everybody if all(n in r["accuracy"] or (n in oracles and n in r["asked"]) for r in results)}
 
 
-def gained(result: Result, name: str, scores: str = "accuracy") -> float | None:
-    """Return the share of the way from a perfect reset to a perfect rollback; None where there is no way to go."""
-    of = result.get(scores, {})
-    if not {name, "perfect reset", "perfect rollback"} <= of.keys():
+def gained(games: Sequence[Result], name: str, scores: str = "accuracy") -> float | None:
+    """Return the share of the way from a perfect reset to a perfect rollback, over the games of a stream.
+
+    It is that of means over the seeds: of a single game the way may be next to nothing, and the share of it anything.
+    None where there is no way to go.
+    """
+    of = [r[scores] for r in games if {name, "perfect reset", "perfect rollback"} <= r.get(scores, {}).keys()]
+    if not of:
         return None
-    gap = of["perfect rollback"] - of["perfect reset"]
-    return (of[name] - of["perfect reset"]) / gap if gap > _CLOSE else None
+    reset = mean(one["perfect reset"] for one in of)
+    gap = mean(one["perfect rollback"] for one in of) - reset
+    return (mean(one[name] for one in of) - reset) / gap if gap > _CLOSE else None
 
 
 def requirements(results: list[Result]) -> list[tuple[str, str, str, str, bool]]:
@@ -137,9 +142,8 @@ def _real(say: Say, name: str, rowed: dict[str, list[Result]], played: set[str])
 
 
 def _shares(results: list[Result], name: str, scores: str = "accuracy") -> dict[Stream, float]:
-    found = {stream: [gained(r, name, scores) for r in games] for stream, games in by_stream(results).items()}
-    told = {stream: [share for share in shares if share is not None] for stream, shares in found.items()}
-    return {stream: mean(shares) for stream, shares in told.items() if shares}
+    found = {stream: gained(games, name, scores) for stream, games in by_stream(results).items()}
+    return {stream: share for stream, share in found.items() if share is not None}
 
 
 def _recurrence(say: Say, name: str, rowed: dict[str, list[Result]]) -> None:
@@ -165,7 +169,7 @@ def _recurrence(say: Say, name: str, rowed: dict[str, list[Result]]) -> None:
 
 
 def _delayed(say: Say, name: str, rowed: dict[str, list[Result]]) -> None:
-    """Hold the share of the gap with late labels against the share without, stream by stream and seed by seed.
+    """Hold the share of the gap with late labels against the share without, stream by stream and over the same seeds.
 
     Nobody can know of a change before its first label: an oracle that hears of it soon after says what is to be had.
     The second figure leaves events before it out.

@@ -151,6 +151,26 @@ def test_game_has_figures_of_all_that_were_asked(capsys: pytest.CaptureFixture[s
     assert "champion versions" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("games", "expected"),
+    [
+        pytest.param([(0.80, 0.90, 0.85), (0.80, 0.90, 0.89)], 0.7, id="as far as means are"),
+        pytest.param(
+            [(0.80, 0.90, 0.88), (0.80, 0.805, 0.79)], 0.07 / 0.105, id="no game has more weight than its way"
+        ),
+        pytest.param([(0.80, 0.81, 0.81), (0.80, 0.79, 0.80)], None, id="no way to go on average"),
+    ],
+)
+def test_share_of_the_way_is_that_of_means_over_the_seeds(
+    games: list[tuple[float, float, float]], expected: float | None
+) -> None:
+    """Where the way is next to nothing in one game, its share of it says nothing."""
+    names = ("perfect reset", "perfect rollback", "pool")
+    results = [{"accuracy": dict(zip(names, game, strict=True))} for game in games]
+    found = judging.gained(results, "pool")
+    assert (found if found is None else round(found, 9)) == (expected if expected is None else round(expected, 9))
+
+
 def test_share_of_late_labels_is_held_against_the_same_stream_without_delay() -> None:
     """Half of the gap late, by all of it: too little; from the first label on, .7 of it will do."""
 
