@@ -8,6 +8,8 @@ from typing import Any
 
 #: Stakes of the bets: small ones find small differences in the long run, large ones find large differences at once.
 _STAKES = (0.1, 0.3, 0.6, 0.9)
+#: What bets are worth of which none has won anything.
+_UNWON = [1.0] * len(_STAKES)
 _LONG_STAKES = (0.01, 0.03, 0.1, 0.3, 0.6)
 #: Bets on a lead begin anew after so many events, and then whenever there are twice as many; so many series are kept.
 _FIRST_AGAIN, _SERIES = 250, 6
@@ -77,7 +79,7 @@ class Advantage:
         """Take the sums of losses of as many events, the first one at an offset."""
         difference = (first - second) / events
         # Where no bet has won anything, and each may begin anew, there is nothing to lose.
-        if difference > 0 or (difference and not (self._restarts and self.value == 1.0)):
+        if difference > 0 or (difference and not (self._restarts and self._wealth == _UNWON)):
             wealth, marks = self._wealth, self._marks
             for i, stake in enumerate(_STAKES):
                 before = wealth[i]

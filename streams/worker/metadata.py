@@ -72,8 +72,8 @@ def topic_id(settings: Settings, topic: str, level: int = logging.WARNING) -> st
     That is no reason to stand still, and logged at a level: what is known of a topic without its id may be of any of
     its name.
     """
-    admin = AdminClient(settings.client(), logger=logging.getLogger("riverrun.kafka"))
     try:
+        admin = AdminClient(settings.client(), logger=logging.getLogger("riverrun.kafka"))
         told = admin.describe_topics(TopicCollection([topic]), request_timeout=_ID_SECONDS)[topic].result()
     except KafkaException as error:
         if error.args[0].code() != KafkaError._UNSUPPORTED_FEATURE:

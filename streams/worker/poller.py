@@ -1,6 +1,7 @@
 """The one thread that owns the librdkafka consumer: it polls, it is told of rebalances, nobody else touches it."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from streams.worker.fetch_buffer import FetchBuffer
 
 log = logging.getLogger("riverrun.worker")
 T = TypeVar("T")
+_Callback = Callable[[Consumer, list[TopicPartition]], None]
 
 _POLL_SECONDS = 0.1
 _NETWORK_SECONDS = 30.0
@@ -91,7 +93,7 @@ class Poller(threading.Thread):
     max_bytes
         Bytes of values that may wait, likewise.
     patience_seconds
-        How long the group may leave this member without an answer, with partitions or without any, before it asks
+        How long the group may leave a static member without an answer, with partitions or without any, before it asks
         again as a new client; each time twice as long.
     """
 
@@ -124,7 +126,11 @@ class Poller(threading.Thread):
         self._stopping = False
         self._rejoining = False
         self._pausing: set[TP] = set()
-        self._patience_seconds = self._patience = patience_seconds
+        # A new client under another name would stand beside the one that waits.
+        is_static = "group.instance.id" in config
+        self._patience_seconds = self._patience = patience_seconds if is_static else math.inf
+        #: Whether the consumer is being closed in favour of a new one: what it is still given goes to that one.
+        self._is_leaving = False
         #: Since when the group owes an answer; None while it does not.
         self._waits_since: float | None = None
 
@@ -228,7 +234,10 @@ class Poller(threading.Thread):
 
     def _subscribe(self) -> None:
         self.consumer.subscribe(
-            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            [self._topic],
+            on_assign=_raising(self._on_assign),
+            on_revoke=_raising(self._on_revoke),
+            on_lost=_raising(self._on_lost),
         )
         self._waits_since = time.monotonic()
 
@@ -240,7 +249,9 @@ class Poller(threading.Thread):
         """
         log.info("the group has not answered for %g s: asked again, as a new client", self._patience)
         self._patience *= 2
+        self._is_leaving = True
         self.consumer.close()
+        self._is_leaving = False
         self.consumer = self._new_consumer()
         self._subscribe()
 
@@ -271,6 +282,9 @@ class Poller(threading.Thread):
     # ------------------------------------------------------------------ rebalance, called within poll and close
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._is_leaving:
+            consumer.unassign()
+            return
         self._start({})
         # Asked here, once an assignment: it is what the partitions were given under, and asked from another thread
         # while this one polls, librdkafka does not answer.
@@ -309,6 +323,21 @@ class Poller(threading.Thread):
         with self._room:
             self._buffer.start(positions, self.epoch + 1)
             self._unfinished = 0
+
+
+def _raising(callback: _Callback) -> _Callback:
+    """Return a callback whose errors come out of `poll` and `close`: of Kafka's own, those raise what no one catches.
+
+    (A `KafkaError`, which is no exception to Python: the thread would end without a word.)
+    """
+
+    def called(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        try:
+            callback(consumer, partitions)
+        except KafkaException as error:
+            raise BrokerError(f"the partitions cannot be taken or given back: {error.args[0].str()}") from error
+
+    return called
 
 
 def _is_passing_error(message: Message) -> bool:

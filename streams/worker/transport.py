@@ -118,40 +118,35 @@ class Consumer(base.Consumer):
         A topic that is deleted and made anew within seconds is not missed by librdkafka: it reads on in the new one.
         """
         while not self.should_stop:
-            await self.sleep(_LOOK_SECONDS)
+            await self.sleep(_LOOK_SECONDS)  # it ends early where the service does
+            if self.should_stop:
+                break
             try:
-                has_grown = await asyncio.to_thread(self.app.alignment.has_grown)
-                other_id = await asyncio.to_thread(self._other_id)
+                # At once: it tells only once.
+                if await asyncio.to_thread(self.app.alignment.has_grown) and self._poller is not None:
+                    self._poller.rejoin()
+                if (error := await asyncio.to_thread(self._made_anew)) is not None:
+                    self.app.fail(error)
             except Exception as error:  # the partitions that do not wait are worked on all the same
                 log.warning("topics not looked at, they will be in %.0f s: %r", _LOOK_SECONDS, error)
-                continue
-            if other_id:
-                self.app.fail(self._made_anew(other_id))
-            elif has_grown and self._poller is not None:
-                self._poller.rejoin()
 
-    def _other_id(self) -> str:
-        """Return the id that the input topic has by now, empty where it is that of the partitions, or not known."""
-        assigned = self._topic_ids()
-        if not assigned:
-            return ""
-        found = topic_id(self.app.settings, self.app.pipeline.source_topic, level=logging.DEBUG)
+    def _made_anew(self) -> BrokerError | None:
+        """Return what to say where the input topic has another id by now than its partitions were assigned under."""
+        assigned, topic, group = self._topic_ids(), self.app.pipeline.source_topic, self.app.group_id
+        found = topic_id(self.app.settings, topic, level=logging.DEBUG) if assigned else ""
         # Whoever was assigned partitions meanwhile has asked for itself.
-        return found if found and found not in assigned and assigned == self._topic_ids() else ""
-
-    def _topic_ids(self) -> set[str]:
-        return {shard.topic_id for shard in dict(self.app.assignment.shards).values()} - {""}
-
-    def _made_anew(self, other_id: str) -> BrokerError:
-        [former] = self._topic_ids()
-        topic, group = self.app.pipeline.source_topic, self.app.group_id
+        if not found or found in assigned or assigned != self._topic_ids():
+            return None
         return BrokerError(
-            f"{topic}: deleted and made anew while it was read (its id was {former} and is {other_id}). This worker "
+            f"{topic}: deleted and made anew while it was read (its id was {min(assigned)}, is {found}). This worker "
             "went on in the new one where it had stood in the former; what is before that is not answered. Started "
             "again, it learns from the beginning of the new one, and answers from where it stood. To have all "
             "answered, stop all workers, and set the offsets back half a minute later: kafka-consumer-groups.sh "
             f"--reset-offsets --to-earliest --group {group} --topic {topic} --execute"
         )
+
+    def _topic_ids(self) -> set[str]:
+        return {shard.topic_id for shard in dict(self.app.assignment.shards).values()} - {""}
 
     @Service.task
     async def _tell_progress(self) -> None:

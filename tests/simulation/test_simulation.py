@@ -28,6 +28,7 @@ RARE = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(660)
 def test_all_worlds_come_to_the_end_that_the_oracle_knows() -> None:
     """Whatever was killed, stopped, aborted, damaged or deleted on the way; in a process of its own, as `make sim`."""
     command = [sys.executable, "-m", "tests.simulation", "--seeds", str(SEEDS)]
@@ -50,6 +51,7 @@ def test_all_worlds_come_to_the_end_that_the_oracle_knows() -> None:
         assert event in done.stdout, f"a simulation without {event} would find nothing"
 
 
+@pytest.mark.timeout(660)
 @pytest.mark.parametrize(
     ("seeds", "further"),
     [

