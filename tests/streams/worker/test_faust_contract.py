@@ -129,7 +129,7 @@ def test_list_of_overridden_members_is_complete(ours: type) -> None:
     touched = {f"{ours.__name__}.{name}" for name in functions if hasattr(theirs, name)}
     assert touched == {name for name in OVERRIDDEN if name.startswith(f"{ours.__name__}.")}
     own = functions - {name for name in functions if hasattr(theirs, name)}
-    known = {"assigned", "revoked", "failed", "_in_loop", "_on_assigned", "_on_revoked"}
+    known = {"assigned", "revoked", "failed", "_in_loop", "_on_assigned", "_on_revoked", "_made_anew", "_topic_ids"}
     assert own <= known, "new, or no longer Faust's"
 
 
