@@ -147,9 +147,7 @@ def play(job: Job, tell: Callable[[float], None]) -> Outcome:
         outcomes={name: books.count[name] for name in OUTCOMES if books.count[name]},
         remarks={name: books.count[name] for name in REMARKS if books.count[name]},
         dead_letters=dict(test.dead_letters),
-        first_dead_letter="".join(
-            f"offset {letter.record.offset}: {letter.reason}" for letter in test.first_dead_letters[:1]
-        ),
+        first_dead_letter=next((f"offset {one.record.offset}: {one.reason}" for one in test.first_dead_letters), ""),
         marks=[_mark(event) for event in test.lifecycle],
         marks_dropped=test.lifecycle_dropped,
         champion_changes=player.champion_changes,

@@ -247,13 +247,13 @@ class Poller(threading.Thread):
         The embedded one does where a second member of a new group comes just when it wants to answer the first one, a
         third of a second after it; a static member is heard again. Kafka gives a new client the place of the old one.
         """
-        log.info("the group has not answered for %g s: asked again, as a new client", self._patience)
-        self._patience *= 2
         self._is_leaving = True
         self.consumer.close()
         self._is_leaving = False
         self.consumer = self._new_consumer()
         self._subscribe()
+        log.info("the group has not answered for %g s: asked again, as a new client", self._patience)
+        self._patience *= 2
 
     def _wait_for_room(self) -> None:
         with self._room:

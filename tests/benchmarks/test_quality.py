@@ -167,8 +167,7 @@ def test_share_of_the_way_is_that_of_means_over_the_seeds(
     """Where the way is next to nothing in one game, its share of it says nothing."""
     names = ("perfect reset", "perfect rollback", "pool")
     results = [{"accuracy": dict(zip(names, game, strict=True))} for game in games]
-    found = judging.gained(results, "pool")
-    assert (found if found is None else round(found, 9)) == (expected if expected is None else round(expected, 9))
+    assert judging.gained(results, "pool") == pytest.approx(expected)
 
 
 def test_share_of_late_labels_is_held_against_the_same_stream_without_delay() -> None:
