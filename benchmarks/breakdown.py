@@ -29,6 +29,7 @@ from schemas.outgoing import OutgoingEncoder
 from schemas.record import Headers, Record
 from streams.chain import Chain, is_chain
 from streams.decoding import Decoder
+from streams.leaf_votes import LeafVotes, has_leaves
 from streams.task import Task
 
 CHUNK = 500
@@ -43,15 +44,18 @@ def stages(model: str) -> dict[str, Callable[[], Stage]]:
         step = make_step(model)
         return lambda record: step(record.value or b"", 0, record.offset)
 
-    def river() -> Stage:
+    def river(votes: LeafVotes | None = None) -> Stage:
         bare = make_model(model)
+        ask, teach = bare.predict_proba_one, bare.learn_one
+        if votes is not None:
+            ask, teach = votes.asking(ask), votes.teaching(teach)
 
         def stage(record: Record) -> None:
             x = orjson.loads(record.value or b"")
             y = x.pop("label")
             del x["id"]
-            bare.predict_proba_one(x)
-            bare.learn_one(x, y)
+            ask(x)
+            teach(x, y)
 
         return stage
 
@@ -85,6 +89,7 @@ def stages(model: str) -> dict[str, Callable[[], Stage]]:
 
         return stage
 
+    once = {"orjson + River, each leaf votes once": lambda: river(LeafVotes())}
     learners = {
         "orjson + River's pipeline learns": pipeline_learns,
         "orjson + the same, step by step": chain_learns,
@@ -92,6 +97,7 @@ def stages(model: str) -> dict[str, Callable[[], Stage]]:
     return {
         "reference (the whole bare loop)": reference,
         "orjson + River, nothing else": river,
+        **(once if has_leaves(make_model(model)) else {}),
         **(learners if is_chain(make_model(model)) else {}),
         "riverrun: decode and validate": decode,
         "riverrun: step": step,

@@ -7,6 +7,7 @@ from schemas.errors import ModelError
 from streams import pickling, verbs
 from streams.entity_models import EntityModels
 from streams.label import TaskKind
+from streams.leaf_votes import LeafVotes, has_leaves
 from streams.per_key import KEY, without_key
 from streams.undo_log import Checkpoint, Pickled, UndoLog
 
@@ -68,6 +69,9 @@ class Learner:
         self._teaching = verbs.teaching(model)
         self._learn_one = self._teaching(model)
         self._answer = verbs.answering(model, self._kind)(model)
+        if has_leaves(verbs.last_step(declared)):
+            votes = LeafVotes()
+            self._answer, self._learn_one = votes.asking(self._answer), votes.teaching(self._learn_one)
 
     @property
     def name(self) -> str:

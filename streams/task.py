@@ -30,6 +30,8 @@ _DEADLY = (
     "undecoded. Look for what the system said of them (out of memory, a fault in a library), mend it, and send the "
     "record again: riverrun resend --stage quarantine --from beginning"
 )
+#: What moves the watermark: an operator's clock is no event's.
+_TIMED = Example, LabelArrival
 _LEAP, _NO_LOSSES = ("time-leap",), dict[str, float | None]()
 
 
@@ -149,7 +151,7 @@ class Task:
             self._count_model_error(record, error)
             decoded = DeadLetter(record, error.stage, str(error))
             events = self._bury(decoded)
-        if not isinstance(decoded, DeadLetter | Command):  # an operator's clock is no event's
+        if isinstance(decoded, _TIMED):
             self.clock.advance(decoded.time_ms)
             if self.join.pending.size_bytes or self.join.held.size_bytes:
                 events += self._expire(record, decoded.time_ms, self.clock.watermark_ms)
