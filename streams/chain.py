@@ -1,9 +1,11 @@
 """A River pipeline of plain transformers and a model, called step by step."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from river import base, compose, preprocessing
+from river import base, compose, linear_model, optim, preprocessing
+from river.utils.vectordict import VectorDict
 
 _Features = dict[str, Any]
 
@@ -29,11 +31,12 @@ class Chain:
     True
     """
 
-    __slots__ = ("_last", "_lessons", "_transformers")
+    __slots__ = ("_last", "_lessons", "_teach_last", "_transformers")
 
     def __init__(self, model: Any) -> None:
         *self._transformers, self._last = model.steps.values()
         self._lessons = [(_lesson(step), step) for step in self._transformers]
+        self._teach_last = partial(_descend, self._last) if _descends_plainly(self._last) else self._last.learn_one
 
     def predict_proba_one(self, x: _Features) -> Any:
         """Return the model's class probabilities for transformed features."""
@@ -45,7 +48,7 @@ class Chain:
         """Teach each transformer, then the model with what they make of the features."""
         for lesson, transformer in self._lessons:
             x = lesson(transformer, x)
-        self._last.learn_one(x, y)
+        self._teach_last(x, y)
 
 
 def is_chain(model: Any) -> bool:
@@ -91,3 +94,24 @@ def _scale(scaler: preprocessing.StandardScaler, x: _Features) -> _Features:
         scaled[name] = (value - mean) / variance**0.5 if variance else 0.0
     dict.update(counts, seen)  # a Counter's own `update` adds
     return scaled
+
+
+def _descends_plainly(model: Any) -> bool:
+    """Tell whether a model is a logistic regression by gradient descent at a constant rate, without a penalty."""
+    return (
+        type(model) is linear_model.LogisticRegression
+        and type(model.optimizer) is optim.SGD
+        and type(model.optimizer.lr) is type(model.intercept_lr) is optim.schedulers.Constant
+        and not (model.l1 or model.l2)
+    )
+
+
+def _descend(model: linear_model.LogisticRegression, x: _Features, y: Any) -> None:
+    """Do ``learn_one`` of such a model in one call where River makes eight, to the last bit."""
+    optimizer, clip = model.optimizer, model.clip_gradient
+    weights = VectorDict(model._weights, model.initializer, x)  # the model's own; those of new features begin
+    slope = model.loss.gradient(y_true=y, y_pred=weights.dot(x) + model.intercept)
+    slope = float(max(min(slope, clip), -clip))
+    model.intercept -= model.intercept_lr.learning_rate * slope
+    weights.isub_scaled(VectorDict.from_scaled(x, slope), optimizer.lr.learning_rate)
+    optimizer.n_iterations += 1

@@ -1,12 +1,13 @@
 """A chain does what River's own pipeline does, to the last bit."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from river import compose, linear_model, naive_bayes, preprocessing
+from river import compose, linear_model, naive_bayes, optim, preprocessing
 
 from streams.chain import Chain, is_chain
 
@@ -17,6 +18,23 @@ MODELS: dict[str, Callable[[], Any]] = {
     "twice": lambda: (
         preprocessing.StandardScaler() | preprocessing.StandardScaler() | linear_model.LogisticRegression()
     ),
+    **{
+        f"scaler, regression {name}": partial(
+            lambda further: preprocessing.StandardScaler() | linear_model.LogisticRegression(**further()), further
+        )
+        for name, further in {
+            "that starts elsewhere": lambda: {"initializer": optim.initializers.Normal(seed=1), "intercept_init": 2},
+            "of another rate": lambda: {"optimizer": optim.SGD(3), "intercept_lr": 0},
+            "clipped": lambda: {"clip_gradient": 0.1},
+            "of another loss": lambda: {"loss": optim.losses.Hinge(threshold=1.0)},
+            "by weight": lambda: {"loss": optim.losses.Log(weight_pos=3.0)},
+            "by Adam": lambda: {"optimizer": optim.Adam(0.1)},
+            "of a falling rate": lambda: {"optimizer": optim.SGD(optim.schedulers.InverseScaling(0.1))},
+            "of a falling intercept": lambda: {"intercept_lr": optim.schedulers.InverseScaling(0.1)},
+            "with l1": lambda: {"l1": 0.1},
+            "with l2": lambda: {"l2": 0.1},
+        }.items()
+    },
     "of others": lambda: preprocessing.MinMaxScaler() | preprocessing.StandardScaler() | naive_bayes.GaussianNB(),
 }
 NUMBERS = st.one_of(
@@ -43,12 +61,14 @@ def test_chain_is_its_pipeline_called_step_by_step(
 
 
 def _state(model: Any) -> list[Any]:
-    """Return what scalers hold, with the order of names; the last step is compared by its answers."""
+    """Return what scalers and a regression hold, with the order of names; other models are compared by answers."""
     scalers = [step for step in model.steps.values() if isinstance(step, preprocessing.StandardScaler)]
-    return [
+    held = [
         [(type(values), list(values), repr(values)) for values in (scaler.counts, scaler.means, scaler.vars)]
         for scaler in scalers
     ]
+    last = model["LogisticRegression"] if "LogisticRegression" in model.steps else None
+    return held if last is None else [*held, repr(last.weights), repr(last.intercept), last.optimizer.n_iterations]
 
 
 @pytest.mark.parametrize(
