@@ -219,6 +219,7 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError(f"{name}: got {got}, expected {_expected(first)}") from None
     _check_kafka(settings.kafka)
     _check_mechanism(settings.client())
+    _check_files(settings.client())
     return settings
 
 
@@ -291,6 +292,18 @@ def _check_mechanism(client: dict[str, Any]) -> None:
             f"RIVERRUN_SASL_MECHANISM: got nothing, expected a mechanism, since the security protocol is {protocol}: "
             "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, or GSSAPI where librdkafka is built with it"
         )
+
+
+def _check_files(client: dict[str, Any]) -> None:
+    """Refuse certificates and keys that are not there: what OpenSSL says of them names no file."""
+    if "SSL" not in str(client["security.protocol"]).upper():
+        return
+    for name, path in client.items():
+        is_file = name.startswith("ssl.") and name.endswith(".location") and path != "probe"
+        if is_file and not os.access(path, os.R_OK):
+            told = "a file that this user may read" if Path(path).exists() else "a file that is there"
+            where = "RIVERRUN_SSL_CA_LOCATION or RIVERRUN_KAFKA" if name == "ssl.ca.location" else "RIVERRUN_KAFKA"
+            raise ConfigurationError(f"{name}: got {path}, expected {told} ({where})")
 
 
 def ignored_variables(environment: Iterable[str]) -> list[str]:

@@ -36,9 +36,9 @@ def assigned_places(shards: Mapping[TP, Shard]) -> str:
     replays = {tp: max(0, shard.emit_from - shard.position) for tp, shard in shards.items()}
     if len(shards) == 1:
         [(tp, shard)] = shards.items()
-        return f"{tp.topic}[{tp.partition}] from {shard.position}, {replays[tp]} records to replay"
+        return f"{tp.topic}[{tp.partition}] from {shard.position}, {replays[tp]:,} records to replay"
     places = (
-        f"{tp.partition} from {shard.position}" + (f" ({replays[tp]} to replay)" if replays[tp] else "")
+        f"{tp.partition} from {shard.position}" + (f" ({replays[tp]:,} to replay)" if replays[tp] else "")
         for tp, shard in sorted(shards.items())
     )
     return f"{len(shards)} partitions of {next(iter(shards)).topic}: {', '.join(places)}"

@@ -1,5 +1,7 @@
 """Settings of a deployment: from the environment, refused by name."""
 
+from pathlib import Path
+
 import pytest
 
 from schemas.errors import ConfigurationError
@@ -154,6 +156,26 @@ def test_sasl_without_a_mechanism_is_refused_by_the_variable_that_is_missing(mon
     monkeypatch.setenv("RIVERRUN_KAFKA", '{"security.protocol": "sasl_plaintext"}')
     with pytest.raises(ConfigurationError, match=told):
         load_settings()
+
+
+def test_certificates_that_are_not_there_are_refused_by_their_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RIVERRUN_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("RIVERRUN_SASL_MECHANISM", "PLAIN")
+    absent, present = tmp_path / "absent.pem", tmp_path / "ca.pem"
+    present.touch()
+    monkeypatch.setenv("RIVERRUN_SSL_CA_LOCATION", str(absent))
+    with pytest.raises(ConfigurationError, match=f"^ssl.ca.location: got {absent}, expected a file that is there "):
+        load_settings()
+    for ca in (present, tmp_path, "probe"):
+        monkeypatch.setenv("RIVERRUN_SSL_CA_LOCATION", str(ca))
+        load_settings()
+    monkeypatch.setenv("RIVERRUN_KAFKA", f'{{"ssl.key.location": "{absent}"}}')
+    with pytest.raises(ConfigurationError, match=r"^ssl.key.location: got .*absent.pem, expected .* \(RIVERRUN_KAFKA"):
+        load_settings()
+    monkeypatch.setenv("RIVERRUN_SECURITY_PROTOCOL", "SASL_PLAINTEXT")
+    load_settings()  # nobody reads it
 
 
 def test_misspelled_setting_is_refused_and_what_others_may_set_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,7 +158,7 @@ def test_long_replay_with_a_slow_model_is_well(kafka: Kafka, deploy: Callable[..
     assert worker.terminate()[0] == 0
     worker = deployment.start(**limits)
     until(lambda: worker.health()[0] == 200, 20)
-    until(lambda: "3000 records to replay" in worker.log, 20)
+    until(lambda: "3,000 records to replay" in worker.log, 20)
     began = time.monotonic()
     while worker.metrics("riverrun_lag_records", "partition") != {"0": 0}:
         assert_well(worker, 0.2)
