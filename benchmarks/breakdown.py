@@ -141,7 +141,7 @@ def main(
     size: Annotated[int, typer.Option("--records", help="Records a round.", min=CHUNK)] = 30_000,
     rounds: Annotated[int, typer.Option(help="Rounds, interleaved.", min=1)] = 3,
 ) -> None:
-    """Time the stages in turn; write results/breakdown.json."""
+    """Time the stages in turn; write results/breakdown.json, or breakdown-MODEL.json."""
     log = [
         Record("bench.raw", 0, offset, 0, records.key_of(payload), payload)
         for offset, payload in enumerate(records.generate(size))
@@ -162,7 +162,10 @@ def main(
         rows[name] = (values[len(values) // 10], values[len(values) // 2])
         table.add_row(name, *(f"{value:.2f}" for value in rows[name]))
     Console(width=100).print(table)
-    save("breakdown", {"model": model, "records": size, "machine": machine.describe(), "rows": rows})
+    save(
+        "breakdown" if model == "lr" else f"breakdown-{model}",
+        {"model": model, "records": size, "machine": machine.describe(), "rows": rows},
+    )
 
 
 if __name__ == "__main__":

@@ -97,9 +97,13 @@ def _scale(scaler: preprocessing.StandardScaler, x: _Features) -> _Features:
 
 
 def _descends_plainly(model: Any) -> bool:
-    """Tell whether a model is a logistic regression by gradient descent at a constant rate, without a penalty."""
+    """Tell whether a model is a logistic regression by gradient descent at a constant rate, without a penalty.
+
+    It is asked once, when a chain is made.
+    """
     return (
         type(model) is linear_model.LogisticRegression
+        and type(model.loss) is optim.losses.Log
         and type(model.optimizer) is optim.SGD
         and type(model.optimizer.lr) is type(model.intercept_lr) is optim.schedulers.Constant
         and not (model.l1 or model.l2)

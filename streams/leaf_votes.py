@@ -1,29 +1,27 @@
-"""What a leaf of River's Hoeffding trees votes, computed once for an answer and the lesson that follows."""
+"""What a leaf of River's Hoeffding trees votes, computed once for an answer and the lesson that follows.
+
+On import the function by which River's leaves vote is replaced, in this process, by one that does the same, and
+remembers it while a learner is at work.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 from river import base, forest, tree
 from river.tree.nodes import hatc_nodes, htc_nodes
-from river.tree.utils import do_naive_bayes_prediction
 
 _Features = dict[str, Any]
-#: By the identity of a leaf's splitters: these, the leaf's class counts and the features, and its vote.
-_Votes = dict[int, tuple[Any, dict[Any, float], _Features, dict[Any, float]]]
-
-#: Votes of the learner at work; None while none is.
-_votes: _Votes | None = None
+_Counts = dict[Any, float]
+_Compute = Callable[[_Features, _Counts, Any], Any]
 
 
 class LeafVotes:
-    """Remembers the naive Bayes votes of a model's leaves from one lesson to the next.
+    """Remembers the naive Bayes votes on one event of a model's leaves, until a lesson has been learned.
 
-    A tree asks the leaf of an event for its vote to answer, again at each branch on the way of the lesson, and twice
-    more at the leaf: until that learns, they are all the same. A vote is used again for the same splitters, counts and
-    features only, and a lesson forgets them all. ``python -m benchmarks.breakdown --model hat`` tells what that saves.
-
-    River's leaves know nothing of it: the function that they call is ours, and River's own unless it is called within
-    `asking` or `teaching`.
+    An adaptive tree asks the leaf of an event for its vote to answer, again at each branch on the way of the lesson,
+    and twice more at the leaf; other trees ask twice. Until the leaf learns, they are all the same. A vote is used
+    again for the same leaf with the same counts and the same event, which nobody may have changed in between.
+    ``python -m benchmarks.breakdown --model hat`` tells what that saves.
 
     Examples
     --------
@@ -34,58 +32,77 @@ class LeafVotes:
     {True: 1.0}
     """
 
+    __slots__ = ("_event", "_known")
+
     def __init__(self) -> None:
-        self._votes: _Votes = {}
+        self._event: _Features | None = None
+        # By the identity of a leaf's splitters, which are held so that it stays theirs: these, its counts, its vote.
+        self._known: dict[int, tuple[Any, _Counts, Any]] = {}
 
     def asking(self, ask: Callable[[_Features], Any]) -> Callable[[_Features], Any]:
-        """Return a function that answers as `ask` does, with votes that are known."""
-        votes = self._votes
+        """Return a function that answers as `ask` does."""
 
         def answer(x: _Features) -> Any:
-            global _votes
-            _votes = votes
+            global _at_work
+            _at_work = self
             try:
                 return ask(x)
             finally:
-                _votes = None
+                _at_work = None
 
         return answer
 
     def teaching(self, teach: Callable[[_Features, Any], object]) -> Callable[[_Features, Any], None]:
-        """Return a function that teaches as `teach` does, with votes that are known until then."""
-        votes = self._votes
+        """Return a function that teaches as `teach` does."""
 
         def learn(x: _Features, y: Any) -> None:
-            global _votes
-            _votes = votes
+            global _at_work
+            _at_work = self
             try:
                 teach(x, y)
             finally:
-                _votes = None
-                votes.clear()
+                _at_work = None
+                self._event = None
 
         return learn
 
+    def of(self, compute: _Compute, x: _Features, counts: _Counts, splitters: Any) -> Any:
+        """Return a leaf's vote, computed if it is not known."""
+        if x is not self._event:
+            self._event = x
+            self._known.clear()
+        known = self._known.get(id(splitters))
+        if known is not None and known[1] == counts:
+            return known[2].copy()
+        vote = compute(x, counts, splitters)
+        self._known[id(splitters)] = splitters, dict(counts), vote
+        return vote.copy()
+
+
+#: Those of the learner that answers or learns; None while none does.
+_at_work: LeafVotes | None = None
+
 
 def has_leaves(model: Any) -> bool:
-    """Tell whether a model is a Hoeffding tree that classifies, many of them, or a wrapper of River's of one."""
+    """Tell whether a model's leaves vote more than once: a Hoeffding tree, a forest, or a wrapper of River's of one.
+
+    Splitters must be River's own: others may answer by chance.
+    """
     if isinstance(model, tree.HoeffdingTreeClassifier | forest.ARFClassifier):
-        return True
+        splitter = model.splitter
+        own = splitter is None or type(splitter).__module__.startswith("river.")
+        # LAST's leaves count an event before they ask.
+        return own and model.leaf_prediction != "mc" and not isinstance(model, tree.LASTClassifier)
     return isinstance(model, base.Wrapper) and has_leaves(model._wrapped_model)
 
 
-def _vote(x: _Features, counts: dict[Any, float], splitters: Any) -> Any:
-    votes = _votes
-    if votes is None:
-        return do_naive_bayes_prediction(x, counts, splitters)
-    known = votes.get(id(splitters))
-    if known is not None and known[0] is splitters and known[1] == counts and known[2] == x:
-        return known[3].copy()
-    vote = do_naive_bayes_prediction(x, counts, splitters)
-    votes[id(splitters)] = splitters, dict(counts), dict(x), vote
-    return vote.copy()
+def _remembering(compute: _Compute) -> _Compute:
+    def vote(x: _Features, counts: _Counts, splitters: Any) -> Any:
+        votes = _at_work
+        return compute(x, counts, splitters) if votes is None else votes.of(compute, x, counts, splitters)
+
+    return vote
 
 
-# LAST's leaves count an event before they ask, so they keep River's.
 for _nodes in (htc_nodes, hatc_nodes):
-    _nodes.do_naive_bayes_prediction = _vote
+    _nodes.do_naive_bayes_prediction = _remembering(_nodes.do_naive_bayes_prediction)

@@ -69,9 +69,12 @@ class Learner:
         self._teaching = verbs.teaching(model)
         self._learn_one = self._teaching(model)
         self._answer = verbs.answering(model, self._kind)(model)
-        if has_leaves(verbs.last_step(declared)):
+        last = verbs.last_step(declared)
+        if self._kind in ("binary", "multiclass") and has_leaves(last):
             votes = LeafVotes()
-            self._answer, self._learn_one = votes.asking(self._answer), votes.teaching(self._learn_one)
+            self._learn_one = votes.teaching(self._learn_one)
+            if last is declared:  # what stands before it may change an event between answer and lesson
+                self._answer = votes.asking(self._answer)
 
     @property
     def name(self) -> str:

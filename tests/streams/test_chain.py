@@ -1,6 +1,7 @@
 """A chain does what River's own pipeline does, to the last bit."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,14 @@ from hypothesis import strategies as st
 from river import compose, linear_model, naive_bayes, optim, preprocessing
 
 from streams.chain import Chain, is_chain
+
+
+class Halving(linear_model.LogisticRegression):
+    """A regression that learns in its own way."""
+
+    def learn_one(self, x: dict[str, Any], y: Any, w: float = 1.0) -> None:
+        super().learn_one(x, y, w / 2)
+
 
 MODELS: dict[str, Callable[[], Any]] = {
     "scaler": lambda: preprocessing.StandardScaler() | linear_model.LogisticRegression(),
@@ -35,6 +44,7 @@ MODELS: dict[str, Callable[[], Any]] = {
             "with l2": lambda: {"l2": 0.1},
         }.items()
     },
+    "of another kind": lambda: preprocessing.StandardScaler() | Halving(),
     "of others": lambda: preprocessing.MinMaxScaler() | preprocessing.StandardScaler() | naive_bayes.GaussianNB(),
 }
 NUMBERS = st.one_of(
@@ -67,8 +77,10 @@ def _state(model: Any) -> list[Any]:
         [(type(values), list(values), repr(values)) for values in (scaler.counts, scaler.means, scaler.vars)]
         for scaler in scalers
     ]
-    last = model["LogisticRegression"] if "LogisticRegression" in model.steps else None
-    return held if last is None else [*held, repr(last.weights), repr(last.intercept), last.optimizer.n_iterations]
+    last = list(model.steps.values())[-1]
+    if isinstance(last, linear_model.LogisticRegression):
+        held += [[repr(last.weights), repr(last.intercept), last.optimizer.n_iterations]]
+    return held
 
 
 @pytest.mark.parametrize(
@@ -92,3 +104,16 @@ def test_example_that_cannot_be_learned_raises_as_in_the_pipeline() -> None:
     with pytest.raises(TypeError) as of_chain:
         Chain(model).learn_one({"a": 1.0, "b": None}, True)
     assert str(of_chain.value) == str(of_river.value)
+
+
+class Exact(optim.losses.Log):
+    """A loss whose slope River cannot weigh."""
+
+    def gradient(self, y_true: Any, y_pred: Any) -> Any:
+        return Decimal(1)
+
+
+def test_loss_of_ones_own_is_left_to_river() -> None:
+    model = preprocessing.StandardScaler() | linear_model.LogisticRegression(loss=Exact())
+    with pytest.raises(TypeError, match="Decimal"):
+        Chain(model).learn_one({"a": 1.0}, True)
