@@ -36,8 +36,8 @@ class LeafVotes:
 
     def __init__(self) -> None:
         self._event: _Features | None = None
-        # By the identity of a leaf's splitters, which are held so that it stays theirs: these, its counts, its vote.
-        self._known: dict[int, tuple[Any, _Counts, Any]] = {}
+        #: Of each leaf that was asked: its splitters, which nobody else has, its counts, and its vote.
+        self._known: list[tuple[Any, _Counts, Any]] = []
 
     def asking(self, ask: Callable[[_Features], Any]) -> Callable[[_Features], Any]:
         """Return a function that answers as `ask` does."""
@@ -71,11 +71,11 @@ class LeafVotes:
         if x is not self._event:
             self._event = x
             self._known.clear()
-        known = self._known.get(id(splitters))
-        if known is not None and known[1] == counts:
-            return known[2].copy()
+        for asked, before, vote in self._known:
+            if asked is splitters and before == counts:
+                return vote.copy()
         vote = compute(x, counts, splitters)
-        self._known[id(splitters)] = splitters, dict(counts), vote
+        self._known.append((splitters, dict(counts), vote))
         return vote.copy()
 
 
