@@ -299,9 +299,9 @@ def _check_files(client: dict[str, Any]) -> None:
     if "SSL" not in str(client["security.protocol"]).upper():
         return
     for name, path in client.items():
-        is_file = name.startswith("ssl.") and name.endswith(".location") and path != "probe"
-        if is_file and not os.access(path, os.R_OK):
-            told = "a file that this user may read" if Path(path).exists() else "a file that is there"
+        is_file = name.startswith("ssl.") and name.endswith(".location") and path not in (None, "probe")
+        if is_file and not os.access(str(path), os.R_OK):
+            told = "a file that this user may read" if Path(str(path)).exists() else "a file that is there"
             where = "RIVERRUN_SSL_CA_LOCATION or RIVERRUN_KAFKA" if name == "ssl.ca.location" else "RIVERRUN_KAFKA"
             raise ConfigurationError(f"{name}: got {path}, expected {told} ({where})")
 

@@ -176,6 +176,10 @@ def test_certificates_that_are_not_there_are_refused_by_their_setting(
         load_settings()
     monkeypatch.setenv("RIVERRUN_SECURITY_PROTOCOL", "SASL_PLAINTEXT")
     load_settings()  # nobody reads it
+    monkeypatch.setenv("RIVERRUN_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("RIVERRUN_KAFKA", '{"ssl.key.location": 7}')
+    with pytest.raises(ConfigurationError, match=r"^ssl.key.location: got 7, "):
+        load_settings()
 
 
 def test_misspelled_setting_is_refused_and_what_others_may_set_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
